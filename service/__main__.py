@@ -1,0 +1,162 @@
+"""The command line: serve, run, load, bootstrap."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+from pydantic import ValidationError
+from rich.console import Console
+
+from service import __version__
+from service.errors import TallyError
+from service.settings import Settings
+
+T = TypeVar("T")
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Exact aggregations over objects, on your own OpenSearch.",
+    epilog="Settings are environment variables with the prefix TALLY_; `settings` lists them.",
+)
+console = Console(stderr=False)
+
+
+def _settings(**changes: object) -> Settings:
+    from service.telemetry import set_up
+
+    try:
+        settings = Settings(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            name = "TALLY_" + "_".join(map(str, each["loc"])).upper()
+            console.print(f"{name}: {each['msg']}", style="red", highlight=False)
+        raise typer.Exit(2) from None
+    set_up(settings.log_format, settings.log_level)
+    return settings
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"tally {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@cli.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@cli.command()
+def serve(
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    child: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """The service alone, on the OpenSearch that TALLY_OPENSEARCH_URL names."""
+    from service.running import api_key_of
+    from service.serving import end_with_parent, serve, serve_many
+
+    settings = _settings()
+    if settings.opensearch_url is None:
+        console.print("set TALLY_OPENSEARCH_URL, or use `run`, which starts an OpenSearch of its own", style="red")
+        raise typer.Exit(2)
+    made = settings.api_key is None and not (settings.data_dir / "api-key").is_file()
+    key = api_key_of(settings, make=True)
+    if made:
+        console.print(f"API key (made now, kept in {settings.data_dir / 'api-key'}): {key}", highlight=False)
+    if workers > 1:
+        if settings.port == 0:
+            console.print("several workers need a port: TALLY_PORT", style="red")
+            raise typer.Exit(2)
+        raise typer.Exit(serve_many(workers, settings, key))
+    if child:
+        end_with_parent()
+    _go(serve(settings, key, shared_port=child))
+
+
+@cli.command()
+def run() -> None:
+    """OpenSearch, the service and the sample data; Ctrl-C stops all of it."""
+    from service.running import run
+
+    # The foreground shows what matters to a person; a log line for each request is asked for by the setting.
+    _go(run(_settings(log_level=None if "TALLY_LOG_LEVEL" in os.environ else "warning"), console))
+
+
+@cli.command()
+def load(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="NDJSON, CSV or Parquet.")],
+    bucket: Annotated[str, typer.Argument(help="Bucket; made if there is none.")],
+    namespace: Annotated[str, typer.Option(help="Namespace; made if there is none.")] = "default",
+    url: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
+) -> None:
+    """A file into a bucket of a running Tally, with a progress bar."""
+    from service.loading import Loader, file_lines
+    from service.running import api_key_of
+
+    settings = _settings()
+    address = url or f"http://{settings.host}:{settings.port}"
+    loader = Loader(address, api_key_of(settings, make=False), namespace, console)
+    summary = _go(loader.load(bucket, file_lines(file), None))
+    console.print(
+        f"{summary['succeeded_count']:,} objects stored, {summary['failed_count']:,} refused, {summary['seconds']} s"
+    )
+    for error in summary["errors"]:
+        console.print(f"line {error['line']}: {error['error']}", style="yellow", highlight=False)
+    if summary["failed_count"]:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def bootstrap() -> None:
+    """Puts Tally's templates and catalogue into OpenSearch; again and again without harm."""
+    from service.app import make_gateway
+    from service.storage.bootstrap import bootstrap
+
+    async def put() -> list[str]:
+        gateway = make_gateway(_settings())
+        try:
+            return await bootstrap(gateway)
+        finally:
+            await gateway.close()
+
+    for line in _go(put()) or ["everything is there already"]:
+        console.print(line)
+
+
+@cli.command()
+def settings() -> None:
+    """Every setting: its environment variable, its default, its meaning."""
+    for name, field in Settings.model_fields.items():
+        console.print(f"TALLY_{name.upper()}  ({field.default})", highlight=False)
+        console.print(f"    {field.description}", highlight=False)
+
+
+def _go(work: Coroutine[Any, Any, T]) -> T:
+    """Runs to the end; expected failures are one line, not a stack trace."""
+    from service.embedded import EmbeddedError
+    from service.loading import LoadError
+
+    try:
+        return uvloop.run(work)
+    except (TallyError, LoadError, EmbeddedError, OSError) as error:
+        console.print(str(error), style="red", highlight=False)
+        raise typer.Exit(1) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    cli()
+
+
+if __name__ == "__main__":
+    main()

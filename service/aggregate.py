@@ -1,0 +1,240 @@
+"""The use case of this house: an aggregate request in, its exact answer out."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from service.aggregations.base import Accumulator, Inexact
+from service.dialects.flat.lower import lower
+from service.dialects.flat.render import render
+from service.dialects.flat.spec import AggregateRequest
+from service.errors import BadRequest, Invalid, OverBudget, Problem
+from service.fields import Fields
+from service.planning.composite import PAGE, Grouping, Page
+from service.planning.plan import Extract, Plan, Truncate
+from service.planning.rows import Result, Row, finish
+from service.planning.scan import Scan
+from service.planning.strategy import Composite, Objects, choose
+from service.values import Json
+
+T = TypeVar("T")
+
+_INLINE = 500
+"""Groups that are worked on in the event loop; more go to a thread (about 5 ms)."""
+
+
+class View(Protocol):
+    """One state of a bucket's objects, which later writes do not change."""
+
+    async def search(self, body: Mapping[str, Any]) -> Page: ...
+
+    def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        """The objects that a query finds, in order of arrival if asked for, page by page."""
+        ...
+
+
+class Source(Protocol):
+    """A bucket's objects in storage."""
+
+    @property
+    def fields(self) -> Fields: ...
+
+    @property
+    def query(self) -> Json:
+        """What finds the bucket's objects."""
+        ...
+
+    async def search(self, body: Mapping[str, Any]) -> Page: ...
+
+    def view(self) -> AbstractAsyncContextManager[View]: ...
+
+
+class Limits(Protocol):
+    """How much one answer may cost."""
+
+    group_budget: int
+    object_budget: int
+
+
+async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -> dict[str, Json]:
+    """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one."""
+    started = time.perf_counter()
+    plan = lower(request, lambda path: source.fields.get(path).instant)
+    result = await answer(plan, source, limits)
+    milliseconds = round((time.perf_counter() - started) * 1000)
+    return await _work(len(result.rows), render, result, plan, milliseconds)
+
+
+async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
+    """Runs the plan's strategy; where an answer cannot be proved exact, that metric is folded from its values."""
+    fold: frozenset[int] = frozenset()
+    while True:
+        strategy = choose(plan, source.fields, source.query, fold=fold)
+        try:
+            if isinstance(strategy, Objects):
+                return await _objects(plan, strategy, source, limits)
+            return await _composite(plan, strategy, source, limits)
+        except Inexact:
+            everything = frozenset(range(len(plan.metrics)))
+            if fold == everything:
+                raise BadRequest("a metric leaves the range of numbers that JSON can tell") from None
+            fold = everything
+
+
+async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Limits) -> Result:
+    if not strategy.folds:
+        # A search is consistent in itself: one page needs no point in time.
+        page = await source.search(strategy.main.body(None))
+        if len(page.buckets) < PAGE and (not strategy.selected or page.after_key is None):
+            rows = await _rows(strategy.main, page, len(plan.metrics))
+            return await _finished(plan, strategy, rows, page)
+    async with source.view() as view:
+        rows, first = await _all_rows(strategy.main, view, plan, limits)
+        for grouping, positions in strategy.folds.values():
+            await _fold(grouping, positions, view, plan, rows, limits)
+        return await _finished(plan, strategy, rows, first)
+
+
+async def _all_rows(grouping: Grouping, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
+    rows: list[Row] = []
+    first: Page | None = None
+    async for page in _pages(grouping, view):
+        first = first or page
+        rows += await _rows(grouping, page, len(plan.metrics))
+        if len(rows) > limits.group_budget:
+            _over("groups", limits.group_budget, first.matched)
+    assert first is not None  # noqa: S101 - _pages gives at least one
+    return rows, first
+
+
+async def _pages(grouping: Grouping, view: View) -> AsyncIterator[Page]:
+    """To the end, which is a page without an `after_key`: a bucket_selector may empty any page before it."""
+    after = None
+    while True:
+        page = await view.search(grouping.body(after))
+        yield page
+        after = page.after_key
+        if after is None:
+            return
+
+
+async def _fold(
+    grouping: Grouping, positions: tuple[int, ...], view: View, plan: Plan, rows: list[Row], limits: Limits
+) -> None:
+    """Fills the metrics that are made of each group's values and how often each occurs."""
+    groups: dict[Hashable, list[Accumulator]] = {
+        row.group: [plan.metrics[position].kind.accumulator() for position in positions] for row in rows
+    }
+    width = len(plan.keys)
+    seen = 0
+
+    def take(page: Page) -> int:
+        count = 0
+        for row, documents in grouping.rows(page.buckets, 0):
+            count += 1
+            value = row.cells[width]
+            row.cells = row.cells[:width]
+            # A group that `having` dropped has no row.
+            for accumulator in groups.get(row.group, ()):
+                accumulator.add(value, documents)
+        return count
+
+    async for page in _pages(grouping, view):
+        seen += await _work(len(page.buckets), take, page)
+        if seen > limits.group_budget:
+            _over("combinations of group and value", limits.group_budget, None)
+    for row in rows:
+        for position, accumulator in zip(positions, groups[row.group], strict=True):
+            row.metrics[position] = accumulator.result()
+
+
+async def _finished(plan: Plan, strategy: Composite, rows: list[Row], first: Page) -> Result:
+    if first.matched:
+        _dates(plan, [_has_date(rows, position, first.beside) for position in range(len(plan.keys))])
+    before = None if strategy.selected else len(rows)
+    kept, matched = await _work(len(rows), finish, rows, plan)
+    accuracy = {metric.name: strategy.accuracy.get(position, "exact") for position, metric in enumerate(plan.metrics)}
+    ignored = {
+        (position, what): first.beside[f"{what}{position}"]
+        for position in range(len(plan.metrics))
+        for what in ("arrays", "others")
+        if f"{what}{position}" in first.beside
+    }
+    return Result(kept, matched, before, strategy.name, accuracy, _warnings(plan, ignored))
+
+
+async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits) -> Result:
+    scan = Scan(plan)
+    read = 0
+    async with source.view() as view:
+        async for page in view.objects(strategy.query, ordered=strategy.ordered):
+            read += len(page)
+            if read > limits.object_budget:
+                _over("objects to be read one by one", limits.object_budget, None)
+            await asyncio.to_thread(scan.take, page)
+            if len(scan.groups) > limits.group_budget:
+                _over("groups", limits.group_budget, None)
+    if scan.groups:
+        _dates(plan, scan.dated)
+    rows = await asyncio.to_thread(lambda: list(scan.rows()))
+    before = len(rows)
+    kept, matched = await _work(before, finish, rows, plan)
+    accuracy = {metric.name: "exact" for metric in plan.metrics}
+    return Result(kept, matched, before, strategy.name, accuracy, _warnings(plan, scan.ignored))
+
+
+async def _rows(grouping: Grouping, page: Page, width: int) -> list[Row]:
+    buckets = page.buckets
+    return await _work(len(buckets), lambda: [row for row, _ in grouping.rows(buckets, width)])
+
+
+async def _work(size: int, function: Callable[..., T], *arguments: Any) -> T:
+    """Runs inline what is small, else in a thread, so that no other request waits for it."""
+    if size <= _INLINE:
+        return function(*arguments)
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _has_date(rows: list[Row], position: int, counted: Mapping[str, int]) -> bool:
+    if f"dated{position}" in counted:
+        return counted[f"dated{position}"] > 0
+    return any(row.cells[position] is not None for row in rows)
+
+
+def _dates(plan: Plan, dated: list[bool]) -> None:
+    """A key that truncates dates needs at least one date among what matched (contract, GroupByField)."""
+    problems = [
+        Problem(
+            ("body", "group_by", position, "field"),
+            f"no matched object has a date at {key.name!r}; dates are ISO-8601 texts such as 2024-01-31 or "
+            "2024-01-31T10:30:00Z",
+            "no_date",
+        )
+        for position, (key, found) in enumerate(zip(plan.keys, dated, strict=True))
+        if isinstance(key.transform, Truncate | Extract) and not found
+    ]
+    if problems:
+        raise Invalid(problems)
+
+
+def _warnings(plan: Plan, ignored: Mapping[tuple[int, str], int]) -> list[str]:
+    texts = {
+        "arrays": "{n} objects hold an array there, which {kind} ignores; `unwind` would count its elements",
+        "others": "{n} objects hold a value there that {kind} ignores, because of its type",
+    }
+    return [
+        f"{plan.metrics[position].name}: " + texts[what].format(n=count, kind=plan.metrics[position].kind.name)
+        for (position, what), count in sorted(ignored.items())
+        if count
+    ]
+
+
+def _over(what: str, budget: int, matched: int | None) -> None:
+    of = f" from {matched:,} matching objects" if matched else ""
+    raise OverBudget(
+        f"more than {budget:,} {what}{of}, which is the budget of one answer; narrow it with `filters`, with fewer "
+        "or coarser keys (date_trunc), or ask the operator for a larger budget",
+        {"limit": budget, "what": what},
+    )

@@ -1,0 +1,22 @@
+"""The aggregation kinds: one file each, and the list of all. (See docs/architecture.md for how to add one.)"""
+
+from typing import Final
+
+from service.aggregations.avg import Avg
+from service.aggregations.base import Aggregation
+from service.aggregations.count import Count
+from service.aggregations.count_distinct import CountDistinct
+from service.aggregations.max import Max
+from service.aggregations.min import Min
+from service.aggregations.sum import Sum
+
+KINDS: Final[tuple[type[Aggregation], ...]] = (
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    CountDistinct,
+)
+
+BY_NAME: Final = {kind.name: kind for kind in KINDS}

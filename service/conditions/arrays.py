@@ -1,0 +1,54 @@
+"""$size and $elemMatch: conditions on arrays as such. ($all is made of $eq and $and.)"""
+
+from dataclasses import dataclass
+
+from service.conditions.base import MATCH_NONE, Clause, Condition
+from service.fields import SHAPE, Fields, shape_token
+from service.paths import Path, ends
+from service.values import Json
+
+
+@dataclass(frozen=True)
+class Size:
+    """An array with exactly so many elements."""
+
+    path: Path
+    length: int
+
+    def compile(self, fields: Fields) -> Clause:
+        field = fields.get(self.path)
+        if "array" not in field.marks:
+            return Clause(MATCH_NONE)
+        return Clause({"term": {SHAPE: shape_token(field.name, f"array:{self.length}")}})
+
+    def test(self, value: Json) -> bool:
+        return any(isinstance(end, list) and len(end) == self.length for end in ends(value, self.path))
+
+
+@dataclass(frozen=True)
+class ElemMatch:
+    """An array with one element that fulfils all of the condition.
+
+    The condition's paths start at the element; for operators alone (`{"$gte": 5}`) its path is empty.
+    """
+
+    path: Path
+    condition: Condition
+    objects: bool
+    """The condition names fields, so the element must be an object."""
+
+    def compile(self, fields: Fields) -> Clause:
+        field = fields.get(self.path)
+        if "array" not in field.marks:
+            return Clause(MATCH_NONE)
+        return Clause({"term": {SHAPE: shape_token(field.name, "array")}}, exact=False)
+
+    def test(self, value: Json) -> bool:
+        for end in ends(value, self.path):
+            if isinstance(end, list):
+                for item in end:
+                    if self.objects and not isinstance(item, dict):
+                        continue
+                    if self.condition.test(item):
+                        return True
+        return False

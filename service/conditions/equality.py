@@ -1,0 +1,91 @@
+"""$eq and $in: a value at the path, or an element of an array there, is the operand."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, any_of, none_of
+from service.conditions.existence import present
+from service.fields import SHAPE, Field, Fields, shape_token
+from service.paths import Path, ends
+from service.tokens import number_leaf, string_term
+from service.values import MISSING, Json, exact_float, fold, identity, index_date, is_number, parse_date
+
+
+@dataclass(frozen=True)
+class Equals:
+    """Equal to one of the operands. Types do not mix; null is also a field that is missing."""
+
+    path: Path
+    values: tuple[Json, ...]
+    instant: bool = False
+    """Two dates are equal when they are the same instant (date fields)."""
+    folded: bool = False
+    """Case does not count (list form)."""
+
+    def compile(self, fields: Fields) -> Clause:
+        field = fields.get(self.path)
+        if self.folded and any(isinstance(value, str | list | dict) for value in self.values):
+            return Clause(MATCH_ALL, exact=False)
+        clauses: list[Clause] = []
+        terms: dict[str, list[Json]] = {}
+        for value in self.values:
+            if value is None:
+                clauses.append(self._null(field, fields))
+            elif isinstance(value, dict):
+                clauses.append(self._whole(field, "object"))
+            elif isinstance(value, list):
+                clauses.append(self._whole(field, "array"))
+            elif (term := _term(field, value, self.instant)) is not None:
+                terms.setdefault(term[0], []).append(term[1])
+        for name, operands in terms.items():
+            query: Query = {"term": {name: operands[0]}} if len(operands) == 1 else {"terms": {name: operands}}
+            clauses.append(Clause(query))
+        return any_of(clauses)
+
+    def _null(self, field: Field, fields: Fields) -> Clause:
+        if fields.crosses_array(self.path):
+            return Clause(MATCH_ALL, exact=False)
+        return none_of(present(field, null=False))
+
+    def _whole(self, field: Field, shape: str) -> Clause:
+        if shape not in field.marks and "array" not in field.marks:
+            return Clause(MATCH_NONE)
+        tokens = [shape_token(field.name, name) for name in {shape, "array"}]
+        return Clause({"terms": {SHAPE: tokens}}, exact=False)
+
+    def test(self, value: Json) -> bool:
+        return any(self._meets(end) for end in ends(value, self.path))
+
+    def _meets(self, end: Json) -> bool:
+        if end is MISSING:
+            return None in self._wanted
+        if self._key(end) in self._wanted:
+            return True
+        return isinstance(end, list) and any(self._key(item) in self._wanted for item in end)
+
+    @cached_property
+    def _wanted(self) -> frozenset[Hashable]:
+        return frozenset(map(self._key, self.values))
+
+    def _key(self, value: Json) -> Hashable:
+        if self.instant and isinstance(value, str) and (millis := parse_date(value)) is not None:
+            return ("d", millis)
+        return identity(fold(value) if self.folded and isinstance(value, str) else value)
+
+
+def _term(field: Field, value: Json, instant: bool) -> tuple[str, Json] | None:
+    """The index field and its term, None where no such value was met."""
+    leaves = field.leaves
+    if isinstance(value, bool):
+        return (leaves["boolean"], value) if "boolean" in leaves else None
+    if isinstance(value, str):
+        if instant and (millis := parse_date(value)) is not None:
+            return (field.dates, index_date(millis)) if field.dates else None
+        return (leaves["keyword"], string_term(value)) if "keyword" in leaves else None
+    if is_number(value):
+        leaf = number_leaf(value, field.natural)
+        if leaf not in leaves or (leaf == "double" and not exact_float(value)):
+            return None
+        return (leaves[leaf], int(value) if leaf == "long" else float(value) + 0.0)
+    return None

@@ -1,0 +1,34 @@
+"""$exists and is_null: whether a field is there at all."""
+
+from dataclasses import dataclass
+
+from service.conditions.base import MATCH_ALL, Clause, Query, any_of
+from service.fields import SHAPE, Field, Fields, shape_token
+from service.paths import Path, ends
+from service.values import MISSING, Json
+
+
+def present(field: Field, *, null: bool) -> Clause:
+    """Something lies at the path: a scalar, an array (be it empty), an object, and `null` if asked for."""
+    if null and field.always:
+        return Clause(MATCH_ALL)
+    queries: list[Query] = [{"exists": {"field": name}} for name in field.leaves.values()]
+    shapes: list[str] = [shape for shape in ("array", "object") if shape in field.marks]
+    if null and "null" in field.marks:
+        shapes.append("null")
+    if shapes:
+        queries.append({"terms": {SHAPE: [shape_token(field.name, shape) for shape in shapes]}})
+    return any_of([Clause(query) for query in queries])
+
+
+@dataclass(frozen=True)
+class Exists:
+    """The field is there, null or not."""
+
+    path: Path
+
+    def compile(self, fields: Fields) -> Clause:
+        return present(fields.get(self.path), null=True)
+
+    def test(self, value: Json) -> bool:
+        return any(end is not MISSING for end in ends(value, self.path))

@@ -1,0 +1,49 @@
+"""$and, $or, $nor, $not: conditions made of conditions."""
+
+from dataclasses import dataclass
+
+from service.conditions.base import Clause, Condition, all_of, any_of, none_of
+from service.fields import Fields
+from service.values import Json
+
+
+@dataclass(frozen=True)
+class And:
+    """All are true; true without any."""
+
+    conditions: tuple[Condition, ...]
+
+    def compile(self, fields: Fields) -> Clause:
+        return all_of([condition.compile(fields) for condition in self.conditions])
+
+    def test(self, value: Json) -> bool:
+        return all(condition.test(value) for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class Or:
+    """At least one is true; false without any."""
+
+    conditions: tuple[Condition, ...]
+
+    def compile(self, fields: Fields) -> Clause:
+        return any_of([condition.compile(fields) for condition in self.conditions])
+
+    def test(self, value: Json) -> bool:
+        return any(condition.test(value) for condition in self.conditions)
+
+
+@dataclass(frozen=True)
+class Not:
+    """The condition is not true; so it matches what lacks the field."""
+
+    condition: Condition
+
+    def compile(self, fields: Fields) -> Clause:
+        return none_of(self.condition.compile(fields))
+
+    def test(self, value: Json) -> bool:
+        return not self.condition.test(value)
+
+
+ALWAYS = And(())

@@ -1,0 +1,130 @@
+"""$gt, $gte, $lt, $lte: comparison within one type."""
+
+import math
+import operator
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.conditions.base import MATCH_ALL, Clause, Query, any_of
+from service.fields import Field, Fields
+from service.paths import Path, ends
+from service.tokens import LONG_MAX, LONG_MIN
+from service.values import MISSING, Json, fold, index_date, is_number, parse_date
+
+Comparator = Literal["gt", "gte", "lt", "lte"]
+
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Compare:
+    """A number, string or boolean at the path, or an element of an array there, compares with the operand.
+
+    A date operand compares with dates by instant and with other strings as text.
+    """
+
+    path: Path
+    comparator: Comparator
+    value: int | float | str | bool
+    folded: bool = False
+    """Case does not count (list form)."""
+
+    def compile(self, fields: Fields) -> Clause:
+        field = fields.get(self.path)
+        if isinstance(self.value, bool):
+            return self._booleans(field, self.value)
+        if isinstance(self.value, str):
+            return self._strings(field, self.value, fields.crosses_array(self.path))
+        return any_of(
+            [
+                Clause({"range": {name: bound}})
+                for leaf, name in field.leaves.items()
+                if leaf in ("double", "long") and (bound := number_bound(self.comparator, self.value, leaf)) is not None
+            ]
+        )
+
+    def _booleans(self, field: Field, value: bool) -> Clause:
+        wanted = [candidate for candidate in (False, True) if COMPARE[self.comparator](candidate, value)]
+        name = field.leaves.get("boolean")
+        return any_of([Clause({"term": {name: candidate}}) for candidate in wanted] if name else [])
+
+    def _strings(self, field: Field, value: str, array: bool) -> Clause:
+        clauses: list[Clause] = []
+        if self.folded or (field.natural == "date" and parse_date(value) is None):
+            return Clause(MATCH_ALL, exact=False)
+        millis = parse_date(value)
+        if millis is not None and field.dates:
+            clauses.append(Clause({"range": {field.dates: {self.comparator: index_date(millis)}}}))
+        keyword = field.leaves.get("keyword")
+        if keyword and (millis is None or field.marks & {"text", "lengthy"}):
+            query: Query = {"range": {keyword: {self.comparator: value}}}
+            exact = "lengthy" not in field.marks
+            if not exact:
+                query = {"exists": {"field": keyword}}
+            elif millis is not None and field.dates:
+                if array:
+                    exact = False
+                else:
+                    query = {"bool": {"filter": [query], "must_not": [{"exists": {"field": field.dates}}]}}
+            clauses.append(Clause(query, exact))
+        return any_of(clauses)
+
+    def test(self, value: Json) -> bool:
+        for end in ends(value, self.path):
+            if end is MISSING:
+                continue
+            if self._meets(end) or (isinstance(end, list) and any(map(self._meets, end))):
+                return True
+        return False
+
+    def _meets(self, end: Json) -> bool:
+        compare = COMPARE[self.comparator]
+        if isinstance(self.value, bool):
+            return isinstance(end, bool) and compare(end, self.value)
+        if isinstance(self.value, str):
+            if not isinstance(end, str):
+                return False
+            mine = parse_date(self.value)
+            theirs = parse_date(end) if mine is not None else None
+            if theirs is not None:
+                return compare(theirs, mine)
+            return compare(fold(end), fold(self.value)) if self.folded else compare(end, self.value)
+        return is_number(end) and compare(end, self.value)
+
+
+def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, int | float] | None:
+    """The same bound for a leaf's own numbers: no rounding ever moves it. None: no number can fulfil it.
+
+    An integer leaf is bounded by the next integer; a double leaf by the next double where the operand
+    (an integer beyond 2^53) is none itself.
+    """
+    lower = comparator in ("gt", "gte")
+    if leaf == "long":
+        limit = math.ceil(value) if lower else math.floor(value)
+        if lower and comparator == "gt" and limit == value:
+            limit += 1
+        if not lower and comparator == "lt" and limit == value:
+            limit -= 1
+        if limit > LONG_MAX:
+            return None if lower else {"lte": LONG_MAX}
+        if limit < LONG_MIN:
+            return {"gte": LONG_MIN} if lower else None
+        return {"gte" if lower else "lte": limit}
+    try:
+        double = float(value)
+    except OverflowError:
+        double = math.inf if value > 0 else -math.inf
+    if math.isinf(double):
+        return {"gte": -sys.float_info.max} if lower != (double > 0) else None
+    if double == value:
+        return {comparator: double}
+    if lower:
+        return {"gte": double if double > value else math.nextafter(double, math.inf)}
+    return {"lte": double if double < value else math.nextafter(double, -math.inf)}

@@ -1,0 +1,175 @@
+"""From an aggregate request of the objects API to a plan."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, get_args
+
+from service import paths
+from service.aggregations import BY_NAME
+from service.dialects.flat.filters import Instant, read_filters
+from service.dialects.flat.spec import (
+    AggregateRequest,
+    AggregationOperation,
+    GroupByField,
+    RangeBucket,
+    Weekday,
+)
+from service.errors import Invalid, Location, Problem
+from service.paths import Path
+from service.planning.dates import zone
+from service.planning.plan import Extract, Having, Key, Metric, Order, Plan, Ranges, Transform, Truncate
+
+_DAYS: Final = {day: number for number, day in enumerate(get_args(Weekday))}
+
+
+def lower(request: AggregateRequest, instant: Instant) -> Plan:
+    """The plan; `instant` tells the paths that are date fields. Raises `Invalid` with every problem found."""
+    return _Lowering(request).plan(instant)
+
+
+@dataclass
+class _Lowering:
+    request: AggregateRequest
+    problems: list[Problem] = field(default_factory=list)
+
+    def plan(self, instant: Instant) -> Plan:
+        request = self.request
+        keys = [self._key(place, group) for place, group in enumerate(request.group_by)]
+        keys += [self._range(place, bucket) for place, bucket in enumerate(request.range_buckets or ())]
+        metrics = [self._metric(place, operation) for place, operation in enumerate(request.aggregations)]
+        self._unique(keys)
+        having = self._having()
+        order = self._order(keys)
+        unwind = self._path(request.unwind, ("body", "unwind")) if request.unwind is not None else None
+        try:
+            condition = read_filters(request.filters, ("body", "filters"), instant)
+        except Invalid as invalid:
+            self.problems.extend(invalid.problems)
+        if self.problems:
+            raise Invalid(self.problems)
+        return Plan(
+            condition=condition,
+            filtered=bool(request.filters),
+            unwind=unwind,
+            keys=tuple(keys),
+            metrics=tuple(metric for metric in metrics if metric is not None),
+            having=having,
+            order=order,
+            limit=request.limit,
+        )
+
+    def _problem(self, location: Location, message: str, type: str = "value_error") -> None:
+        self.problems.append(Problem(location, message, type))
+
+    def _path(self, text: str, location: Location) -> Path:
+        try:
+            return paths.parse(text)
+        except ValueError as error:
+            self._problem(location, str(error), "path")
+            return ()
+
+    def _key(self, place: int, group: GroupByField) -> Key:
+        at: Location = ("body", "group_by", place)
+        if group.date_trunc and group.date_part:
+            self._problem(at, "date_trunc and date_part exclude each other; make two keys of them", "exclusive")
+        zone_name = group.time_zone or "UTC"
+        try:
+            zone(zone_name)
+        except (KeyError, ValueError, OSError):
+            self._problem(
+                (*at, "time_zone"),
+                f"unknown time zone {zone_name!r}; take an IANA name such as Europe/Berlin",
+            )
+        for name in ("time_zone", "start_of_week"):
+            if getattr(group, name) is not None and not (group.date_trunc or group.date_part):
+                self._problem((*at, name), f"{name} belongs to date_trunc or date_part")
+        transform: Transform = None
+        if group.date_trunc:
+            transform = Truncate(group.date_trunc, zone_name, _DAYS[group.start_of_week or "sunday"])
+        elif group.date_part:
+            transform = Extract(group.date_part, zone_name)
+        return Key(group.alias or group.field, self._path(group.field, (*at, "field")), transform)
+
+    def _range(self, place: int, bucket: RangeBucket) -> Key:
+        at: Location = ("body", "range_buckets", place)
+        bounds = tuple(bucket.boundaries)
+        if any(low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
+            self._problem((*at, "boundaries"), f"boundaries ascend strictly, these do not: {list(bounds)}")
+        path = self._path(bucket.field, (*at, "field"))
+        return Key(bucket.alias or bucket.field, path, Ranges(bounds, bucket.default_bucket))
+
+    def _metric(self, place: int, operation: AggregationOperation) -> Metric | None:
+        at: Location = ("body", "aggregations", place)
+        kind = BY_NAME.get(operation.function)
+        if kind is None:
+            known = ", ".join(BY_NAME)
+            self._problem(
+                (*at, "function"),
+                f"unknown function {operation.function!r}; known: {known}",
+                "unknown_function",
+            )
+            return None
+        path: Path = ()
+        if kind.needs_field:
+            named = next((name for name in kind.operands if getattr(operation, name) is not None), None)
+            if named is None:
+                self._problem((*at, "field"), f"{kind.name} needs {' or '.join(kind.operands)}", "missing")
+                return None
+            path = self._path(getattr(operation, named), (*at, named))
+        return Metric(operation.alias, kind(path))
+
+    def _unique(self, keys: list[Key]) -> None:
+        """A name stands for one key or one metric (contract, GroupByField)."""
+        groups = len(self.request.group_by)
+        names = Counter(key.name for key in keys)
+        for place, key in enumerate(keys):
+            if names[key.name] > 1:
+                where: Location = ("group_by", place) if place < groups else ("range_buckets", place - groups)
+                self._problem(("body", *where, "alias"), f"two keys are named {key.name!r}", "duplicate_alias")
+        seen: set[str] = set()
+        for place, operation in enumerate(self.request.aggregations):
+            at: Location = ("body", "aggregations", place, "alias")
+            if operation.alias in seen:
+                self._problem(at, f"two aggregations are named {operation.alias!r}", "duplicate_alias")
+            if operation.alias in names:
+                self._problem(at, f"{operation.alias!r} is the name of a group key too", "duplicate_alias")
+            seen.add(operation.alias)
+
+    def _having(self) -> tuple[Having, ...]:
+        aliases = [operation.alias for operation in self.request.aggregations]
+        conditions: list[Having] = []
+        for place, condition in enumerate(self.request.having or ()):
+            if condition.field in aliases:
+                index = aliases.index(condition.field)
+                conditions.append(Having(index, condition.operator, condition.value))
+            else:
+                self._problem(
+                    ("body", "having", place, "field"),
+                    f"no aggregation is named {condition.field!r}; named: {', '.join(aliases)}",
+                    "unknown_alias",
+                )
+        return tuple(conditions)
+
+    def _order(self, keys: list[Key]) -> Order | None:
+        request = self.request
+        direction = request.sort_direction.lower()
+        if direction not in ("asc", "desc"):
+            self._problem(("body", "sort_direction"), f"asc or desc, not {request.sort_direction!r}", "literal_error")
+        if request.sort_by is None:
+            return None
+        descending = direction == "desc"
+        aliases = [operation.alias for operation in request.aggregations]
+        names = [key.name for key in keys]
+        fields = [group.field for group in request.group_by] + [each.field for each in request.range_buckets or ()]
+        if request.sort_by in names:
+            return Order("key", names.index(request.sort_by), descending)
+        if request.sort_by in aliases:
+            return Order("metric", aliases.index(request.sort_by), descending)
+        if request.sort_by in fields:
+            return Order("key", fields.index(request.sort_by), descending)
+        self._problem(
+            ("body", "sort_by"),
+            f"{request.sort_by!r} names no group key and no aggregation; named: {', '.join([*names, *aliases])}",
+            "unknown_alias",
+        )
+        return None

@@ -1,0 +1,53 @@
+"""From a result to the documented answer: rows of `group` and `metrics`."""
+
+from collections.abc import Callable
+
+from service.planning import dates
+from service.planning.plan import Key, Plan, Ranges, Truncate
+from service.planning.rows import Result
+from service.values import Json, number
+
+Cell = Callable[[Json], Json]
+
+
+def render(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
+    """`results`, `total_groups` (the groups returned), `query_info` (contract, Response)."""
+    keys = [(key.name, _cell(key)) for key in plan.keys]
+    names = [metric.name for metric in plan.metrics]
+    info: dict[str, Json] = {
+        "execution_time_ms": milliseconds,
+        "pipeline_stages": plan.stages,
+        "groups_matched": result.matched,
+    }
+    if result.before_having is not None:
+        info["groups_before_having"] = result.before_having
+    info |= {"strategy": result.strategy, "accuracy": result.accuracy, "warnings": result.warnings}
+    return {
+        "results": [
+            {
+                "group": {name: cell(value) for (name, cell), value in zip(keys, row.cells, strict=True)},
+                "metrics": dict(zip(names, row.metrics, strict=True)),
+            }
+            for row in result.rows
+        ],
+        "total_groups": len(result.rows),
+        "query_info": info,
+    }
+
+
+def _cell(key: Key) -> Cell:
+    match key.transform:
+        case Truncate(zone=zone):
+            return lambda value: None if value is None else dates.render(value, zone)
+        case Ranges(boundaries):
+            return lambda value: label(boundaries, value) if isinstance(value, int) else value
+    return lambda value: value
+
+
+def label(bounds: tuple[int | float, ...], position: int) -> str:
+    """`<0`, `0-10`, `10-20`, `>20`: numbers in their shortest JSON spelling."""
+    if position == 0:
+        return f"<{number(bounds[0])}"
+    if position == len(bounds):
+        return f">{number(bounds[-1])}"
+    return f"{number(bounds[position - 1])}-{number(bounds[position])}"

@@ -1,0 +1,68 @@
+"""The body of an aggregate request on the objects API, as it is documented."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from service.planning.plan import Comparison, Part, Unit
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+
+
+class Model(BaseModel):
+    """Unknown keys are tolerated: the documented example carries `description`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class GroupByField(Model):
+    """A grouping key: a field, or a date's unit or part."""
+
+    field: StrictStr = Field(min_length=1, description="Dotted path.", examples=["metadata.carrier"])
+    alias: StrictStr | None = Field(None, min_length=1, description="Name in `group`; the path by default.")
+    date_trunc: Unit | None = Field(None, description="The start of the unit that the date lies in.")
+    date_part: Part | None = Field(None, description="One part of the date.")
+    time_zone: StrictStr | None = Field(None, description="IANA name; UTC by default.", examples=["Europe/Berlin"])
+    start_of_week: Weekday | None = Field(None, description="First day of a truncated week; sunday by default.")
+
+
+class AggregationOperation(Model):
+    """One metric of each group."""
+
+    function: StrictStr = Field(description="The aggregation kind.", examples=["count"])
+    alias: StrictStr = Field(min_length=1, description="Name in `metrics`.")
+    field: StrictStr | None = Field(None, min_length=1)
+    distinct_field: StrictStr | None = Field(None, min_length=1)
+    percent: Number | None = Field(None, ge=0, le=100)
+
+
+class HavingCondition(Model):
+    """A condition on a metric of finished groups."""
+
+    field: StrictStr = Field(description="Alias of an aggregation.")
+    operator: Comparison
+    value: StrictBool | Number | StrictStr | None
+
+
+class RangeBucket(Model):
+    """Groups a number by the range (lo, hi] that it lies in."""
+
+    field: StrictStr = Field(min_length=1)
+    boundaries: list[Number] = Field(min_length=1, max_length=1_000)
+    default_bucket: StrictStr | None = None
+    alias: StrictStr | None = Field(None, min_length=1)
+
+
+class AggregateRequest(Model):
+    """match → unwind → group → having → sort → limit."""
+
+    group_by: list[GroupByField] = Field(min_length=1, max_length=32)
+    aggregations: list[AggregationOperation] = Field(min_length=1, max_length=64)
+    filters: dict[str, Any] | None = None
+    having: list[HavingCondition] | None = Field(None, max_length=64)
+    unwind: StrictStr | None = Field(None, min_length=1)
+    range_buckets: list[RangeBucket] | None = Field(None, max_length=32)
+    sort_by: StrictStr | None = None
+    sort_direction: StrictStr = "desc"
+    limit: StrictInt | None = Field(None, gt=0)

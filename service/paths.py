@@ -1,0 +1,73 @@
+"""Dotted paths: how they are spelled, and what they find in an object (MongoDB's rules).
+
+A dot parts the steps. A field name that holds a dot or a backslash itself is addressed with a
+backslash before it: `metadata.a\\.b`.
+"""
+
+from collections.abc import Iterator
+
+from service.values import MISSING, Json, Missing
+
+Path = tuple[str, ...]
+
+
+def parse(text: str) -> Path:
+    """The steps of a path; ValueError tells what is wrong with it."""
+    steps: list[str] = []
+    step = ""
+    characters = iter(text)
+    for character in characters:
+        if character == ".":
+            steps.append(step)
+            step = ""
+        elif character == "\\":
+            escaped = next(characters, "")
+            if escaped not in (".", "\\"):
+                raise ValueError(f"a backslash stands only before a dot or a backslash in a path: {text!r}")
+            step += escaped
+        else:
+            step += character
+    steps.append(step)
+    if "" in steps:
+        raise ValueError(f"a path has no empty steps: {text!r}")
+    return tuple(steps)
+
+
+def text(path: Path) -> str:
+    """The spelling that `parse` reads back."""
+    return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in path)
+
+
+def resolve(value: Json, path: Path) -> Json | Missing:
+    """What an expression sees at the path: through an array of objects, the array of what is found there."""
+    for position, step in enumerate(path):
+        if isinstance(value, dict):
+            if step not in value:
+                return MISSING
+            value = value[step]
+        elif isinstance(value, list):
+            found = (resolve(item, path[position:]) for item in value if isinstance(item, dict))
+            return [item for item in found if item is not MISSING]
+        else:
+            return MISSING
+    return value
+
+
+def ends(value: Json, path: Path) -> Iterator[Json | Missing]:
+    """What a filter sees at the end of the path: one value for each way there, arrays kept whole.
+
+    Yields MISSING for an object that lacks the field; arrays on the way are entered one level deep.
+    """
+    if not path:
+        yield value
+    elif isinstance(value, dict):
+        if path[0] in value:
+            yield from ends(value[path[0]], path[1:])
+        else:
+            yield MISSING
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield from ends(item, path)
+    else:
+        yield MISSING

@@ -1,0 +1,133 @@
+"""How a grouping key becomes composite sources, and how a bucket's key becomes the value again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from service.fields import Field
+from service.planning.dates import zone
+from service.planning.plan import Extract, Key, Truncate
+from service.values import Json, number, render_date
+
+Read = Callable[[Sequence[Any]], Json]
+
+_LOCAL = "doc[params.f].value.withZoneSameInstant(ZoneId.of(params.z))"
+_PARTS: Final = {
+    "year": "{t}.getYear()",
+    "isoYear": "{t}.get(IsoFields.WEEK_BASED_YEAR)",
+    "quarter": "({t}.getMonthValue() + 2) / 3",
+    "month": "{t}.getMonthValue()",
+    "week": "{t}.get(IsoFields.WEEK_OF_WEEK_BASED_YEAR)",
+    "dayOfWeek": "{t}.getDayOfWeekEnum().getValue() % 7 + 1",
+    "dayOfYear": "{t}.getDayOfYear()",
+    "day": "{t}.getDayOfMonth()",
+    "hour": "{t}.getHour()",
+    "minute": "{t}.getMinute()",
+    "second": "{t}.getSecond()",
+}
+_WALL_CLOCK = (
+    "if (doc[params.f].size() == 0) return null; "
+    f"return {_LOCAL}.toLocalDateTime().toInstant(ZoneOffset.UTC).toEpochMilli() + params.shift"
+)
+_DAY: Final = 86_400_000
+_EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """The composite sources of one key (none where every group has null there) and their reading."""
+
+    sources: Mapping[str, Json]
+    read: Read
+
+    def cell(self, key: Mapping[str, Any]) -> Json:
+        return self.read([key[name] for name in self.sources])
+
+
+def column(key: Key, field: Field) -> Column | None:
+    """None: the index fields do not hold this key's values, so the objects must be read."""
+    match key.transform:
+        case None:
+            return _plain(key.name, field) if field.single else None
+        case Truncate():
+            return None if "array" in field.marks else _truncated(key.name, field, key.transform)
+        case Extract():
+            return None if "array" in field.marks else _part(key.name, field, key.transform)
+    return None
+
+
+def _plain(name: str, field: Field) -> Column:
+    readers: dict[str, Callable[[Any], Json]] = {
+        "keyword": str,
+        "double": number,
+        "long": int,
+        "boolean": bool,
+        "date": render_date,
+    }
+    leaves = field.leaves
+    sources = {
+        f"{name}_{leaf}": {"terms": {"field": physical, "missing_bucket": True}} for leaf, physical in leaves.items()
+    }
+    found = [readers[leaf] for leaf in leaves]
+
+    def read(values: Sequence[Any]) -> Json:
+        for reader, value in zip(found, values, strict=True):
+            if value is not None:
+                return reader(value)
+        return None
+
+    return Column(sources, read)
+
+
+def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
+    if not field.dates:
+        return Column({}, _null)
+    histogram: dict[str, Json] = {"missing_bucket": True, "calendar_interval": truncate.unit}
+    back = truncate.week_start - 7 if truncate.unit == "week" and truncate.week_start else 0
+    if truncate.zone == "UTC" or truncate.unit in ("hour", "minute", "second"):
+        histogram["field"] = field.dates
+        if truncate.zone != "UTC":
+            histogram["time_zone"] = truncate.zone
+        if back:
+            histogram["offset"] = f"{back}d"
+        return Column({name: {"date_histogram": histogram}}, _first)
+    # A calendar interval with a zone starts a Sunday week wrongly on days when the clock changes, so the
+    # wall clock itself is truncated and taken back to an instant here.
+    shift = -back * _DAY
+    histogram["script"] = {
+        "source": _WALL_CLOCK,
+        "params": {"f": field.dates, "z": truncate.zone, "shift": shift},
+    }
+
+    def read(values: Sequence[Any]) -> Json:
+        return None if values[0] is None else _instant(values[0] - shift, truncate.zone)
+
+    return Column({name: {"date_histogram": histogram}}, read)
+
+
+def _part(name: str, field: Field, extract: Extract) -> Column:
+    if not field.dates:
+        return Column({}, _null)
+    params = {"f": field.dates}
+    local = "doc[params.f].value"
+    if extract.zone != "UTC":
+        params["z"] = extract.zone
+        local = _LOCAL
+    source = f"doc[params.f].size() == 0 ? null : {_PARTS[extract.part].format(t=local)}"
+    terms = {"script": {"source": source, "params": params}, "value_type": "long", "missing_bucket": True}
+    return Column({name: {"terms": terms}}, _first)
+
+
+def _instant(wall: int, zone_name: str) -> int:
+    """The instant at which a zone's clock shows a wall time (the first one, where it shows it twice)."""
+    local = (_EPOCH + timedelta(milliseconds=wall)).replace(tzinfo=zone(zone_name))
+    return (local - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def _first(values: Sequence[Any]) -> Json:
+    return values[0]
+
+
+def _null(values: Sequence[Any]) -> None:
+    return None

@@ -1,0 +1,186 @@
+"""The strategy that OpenSearch computes: composite aggregations, in pages, every group exactly once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from service.aggregations.base import Native, Raw
+from service.conditions.base import Query
+from service.errors import Unavailable
+from service.fields import SHAPE, Field, shape_token
+from service.planning.columns import Column
+from service.planning.plan import Having, Metric
+from service.planning.rows import Row
+from service.values import Json, exact_float, is_number
+
+PAGE: Final = 65_535
+"""Groups in one page: the most that OpenSearch gives, because each page reads all that matched."""
+
+
+class _Composite(msgspec.Struct):
+    buckets: list[msgspec.Raw]
+    after_key: dict[str, Any] | None = None
+
+
+class _Filtered(msgspec.Struct):
+    doc_count: int
+
+
+class _Total(msgspec.Struct):
+    value: int
+
+
+class _Hits(msgspec.Struct):
+    total: _Total | None = None
+
+
+class _Shards(msgspec.Struct):
+    failed: int = 0
+
+
+class _Answer(msgspec.Struct):
+    hits: _Hits
+    timed_out: bool = False
+    shards: _Shards = msgspec.field(name="_shards", default_factory=_Shards)
+    aggregations: dict[str, msgspec.Raw] = {}
+
+
+@dataclass(frozen=True)
+class Page:
+    """An answer of OpenSearch whose buckets are not read yet."""
+
+    matched: int
+    buckets: Sequence[msgspec.Raw]
+    after_key: Mapping[str, Any] | None
+    beside: Mapping[str, int]
+    """The filters beside the groups: name → objects."""
+
+    @classmethod
+    def parse(cls, answer: bytes | str) -> "Page":
+        """Raises `Unavailable` for an answer that lacks a part: OpenSearch gives those with a 200, too."""
+        read = msgspec.json.decode(answer, type=_Answer)
+        if read.timed_out or read.shards.failed:
+            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+        groups = msgspec.json.decode(read.aggregations.pop("groups"), type=_Composite)
+        beside = {name: msgspec.json.decode(raw, type=_Filtered).doc_count for name, raw in read.aggregations.items()}
+        return cls(read.hits.total.value if read.hits.total else 0, groups.buckets, groups.after_key, beside)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A metric that OpenSearch computes."""
+
+    position: int
+    metric: Metric
+    of: Field
+    native: Native
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One composite aggregation: its query, keys, metrics, and filters beside it."""
+
+    query: Query
+    columns: Sequence[Column]
+    computed: Sequence[Computed] = ()
+    selectors: Mapping[str, Json] = field(default_factory=dict)
+    beside: Mapping[str, Query] = field(default_factory=dict)
+
+    def body(self, after: Mapping[str, Any] | None, size: int = PAGE) -> dict[str, Json]:
+        sources = [{name: source} for column in self.columns for name, source in column.sources.items()]
+        composite: dict[str, Json] = {
+            "size": size,
+            # Without any key there is one group; every object of a bucket has its id.
+            "sources": sources or [{"all": {"terms": {"field": "bucket_id"}}}],
+        }
+        if after is not None:
+            composite["after"] = after
+        inner: dict[str, Json] = {
+            _name(computed.position, index): body
+            for computed in self.computed
+            for index, body in enumerate(computed.native.bodies)
+        }
+        inner.update(self.selectors)
+        groups: dict[str, Json] = {"composite": composite}
+        if inner:
+            groups["aggs"] = inner
+        aggs: dict[str, Json] = {"groups": groups}
+        if after is None:
+            aggs.update({name: {"filter": query} for name, query in self.beside.items()})
+        return {"size": 0, "track_total_hits": after is None, "query": self.query, "aggs": aggs}
+
+    def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
+        """Rows with `width` metrics and their documents; raises `Inexact`."""
+        decode = msgspec.json.Decoder().decode
+        readers = [
+            (
+                computed.position,
+                computed.metric.kind.read,
+                computed.of,
+                [_name(computed.position, index) for index in range(len(computed.native.bodies))],
+            )
+            for computed in self.computed
+        ]
+        cells = [column.cell for column in self.columns]
+        for raw in buckets:
+            bucket = decode(raw)
+            key, documents = bucket["key"], bucket["doc_count"]
+            metrics: list[Json] = [None] * width
+            for position, read, of, names in readers:
+                answers: Raw = [bucket[name] for name in names]
+                metrics[position] = read(of, answers, documents)
+            yield Row(tuple([cell(key) for cell in cells]), metrics), documents
+
+
+def selector(having: Having, computed: Computed) -> Json | None:
+    """The bucket_selector of a condition, None where the service must apply it.
+
+    Null metrics satisfy `ne`, but OpenSearch drops them, so `ne` goes there only for what is never null.
+    """
+    chosen = computed.native.selector
+    if chosen is None or not is_number(having.value) or not exact_float(having.value):
+        return None
+    if having.comparison == "ne" and computed.metric.kind.nullable:
+        return None
+    operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
+    return {
+        "bucket_selector": {
+            "buckets_path": {
+                name: which if isinstance(which, str) else _name(computed.position, which)
+                for name, which in chosen.variables.items()
+            },
+            "script": {
+                "source": chosen.script.format(op=operators[having.comparison]),
+                "params": {"value": float(having.value)},
+            },
+        }
+    }
+
+
+def ignored(of: Field, takes: frozenset[str]) -> dict[str, Query]:
+    """What a metric ignores at a path, as filters that count it: `arrays`, `others`."""
+    filters: dict[str, Query] = {}
+    if not takes:
+        return filters
+    if "array" in of.marks:
+        filters["arrays"] = {"term": {SHAPE: shape_token(of.name, "array")}}
+    others: list[Query] = []
+    keyword = of.leaves.get("keyword")
+    if keyword and "date" not in takes:
+        others.append({"exists": {"field": keyword}})
+    elif keyword and of.marks & {"text", "lengthy"}:
+        dates = [{"exists": {"field": of.dates}}] if of.dates else []
+        others.append({"bool": {"filter": [{"exists": {"field": keyword}}], "must_not": dates}})
+    if "boolean" in of.marks:
+        others.append({"exists": {"field": of.leaf("boolean")}})
+    if "object" in of.marks:
+        others.append({"term": {SHAPE: shape_token(of.name, "object")}})
+    if others:
+        filters["others"] = {"bool": {"should": others, "minimum_should_match": 1}}
+    return filters
+
+
+def _name(position: int, index: int) -> str:
+    return f"m{position}_{index}"

@@ -1,0 +1,117 @@
+"""The strategy that reads the objects: exact for every plan, within a budget of objects."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+
+from service.aggregations.base import Accumulator
+from service.fields import Mark
+from service.paths import Path, resolve
+from service.planning.dates import extract, truncate
+from service.planning.plan import Extract, Key, Plan, Ranges, Truncate
+from service.planning.rows import Row
+from service.planning.unwind import unwound
+from service.tokens import is_lengthy
+from service.values import MISSING, Json, Missing, identity, is_number, parse_date
+
+
+@dataclass
+class _Group:
+    cells: tuple[Json, ...]
+    accumulators: list[Accumulator]
+
+
+class Scan:
+    """Takes objects in order of arrival and groups them as the plan says."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.groups: dict[Hashable, _Group] = {}
+        self.objects = 0
+        self.dated = [not isinstance(key.transform, Truncate | Extract) for key in plan.keys]
+        """For each key: no date is needed, or one was met."""
+        self.ignored: Counter[tuple[int, str]] = Counter()
+        """(metric, `arrays` or `others`) → objects or elements whose value there was ignored."""
+
+    def take(self, objects: Iterable[Json]) -> None:
+        for item in objects:
+            if self.plan.condition.test(item):
+                self.objects += 1
+                for element in unwound(item, self.plan.unwind):
+                    self._element(element)
+
+    def _element(self, element: Json) -> None:
+        cells: list[Json] = []
+        for position, key in enumerate(self.plan.keys):
+            cell = transformed(resolve(element, key.path), key)
+            if cell is not None:
+                self.dated[position] = True
+            cells.append(cell)
+        identities = tuple(map(identity, cells))
+        group = self.groups.get(identities)
+        if group is None:
+            accumulators = [metric.kind.accumulator() for metric in self.plan.metrics]
+            group = self.groups[identities] = _Group(tuple(cells), accumulators)
+        for position, (metric, accumulator) in enumerate(zip(self.plan.metrics, group.accumulators, strict=True)):
+            kind = metric.kind
+            if not kind.needs_field:
+                accumulator.add(None)
+                continue
+            value = resolve(element, kind.path)
+            accumulator.add(value)
+            if kind.takes and (ignored := _ignored(value, kind.takes)):
+                self.ignored[position, ignored] += 1
+
+    def rows(self) -> Iterator[Row]:
+        for group in self.groups.values():
+            yield Row(group.cells, [accumulator.result() for accumulator in group.accumulators])
+
+
+def paths_of(plan: Plan) -> set[Path]:
+    """The paths that grouping needs (not the condition's)."""
+    return {key.path for key in plan.keys} | {metric.kind.path for metric in plan.metrics if metric.kind.needs_field}
+
+
+def transformed(value: Json | Missing, key: Key) -> Json:
+    """The cell of a key: what is no date or no number has null there."""
+    if value is MISSING:
+        value = None
+    match key.transform:
+        case None:
+            return value
+        case Ranges() as ranges:
+            return in_range(value, ranges)
+        case Truncate(unit, zone, week_start):
+            millis = parse_date(value) if isinstance(value, str) else None
+            return None if millis is None else truncate(millis, unit, zone, week_start)
+        case Extract(part, zone):
+            millis = parse_date(value) if isinstance(value, str) else None
+            return None if millis is None else extract(millis, part, zone)
+
+
+def in_range(value: Json, ranges: Ranges) -> int | str | None:
+    """The position of the range (0 below all), or the label of what lies outside, or null (contract, RangeBucket)."""
+    bounds = ranges.boundaries
+    if not is_number(value):
+        return ranges.default
+    position = sum(1 for bound in bounds if bound < value)
+    if position == 0 and value == bounds[0] and len(bounds) > 1:
+        position = 1
+    if ranges.default is not None and position in (0, len(bounds)):
+        return ranges.default
+    return position
+
+
+def _ignored(value: Json | Missing, takes: frozenset[str]) -> str | None:
+    if value is None or value is MISSING:
+        return None
+    if isinstance(value, list):
+        return "arrays"
+    mark: Mark
+    if isinstance(value, str):
+        mark = "lengthy" if is_lengthy(value) else "date" if parse_date(value) is not None else "text"
+    elif is_number(value):
+        mark = "double"
+    else:
+        mark = "boolean" if isinstance(value, bool) else "object"
+    return None if mark in takes else "others"

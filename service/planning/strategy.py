@@ -1,0 +1,101 @@
+"""Chooses how a plan is answered: what OpenSearch computes, and what is folded from values or objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.conditions.base import Query
+from service.fields import Field, Fields
+from service.paths import Path
+from service.planning.columns import Column, column
+from service.planning.composite import Computed, Grouping, ignored, selector
+from service.planning.plan import Extract, Key, Plan, Truncate
+
+
+@dataclass(frozen=True)
+class Composite:
+    """OpenSearch groups; metrics that need the values come from further passes, one for each path."""
+
+    main: Grouping
+    folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = field(default_factory=dict)
+    """Path → keys and value as one grouping, and the metrics that are folded from it."""
+    selected: bool = False
+    """`having` is applied by OpenSearch, so the groups before it are not known."""
+    name: str = "composite"
+
+    @property
+    def accuracy(self) -> dict[int, str]:
+        return {computed.position: computed.native.accuracy for computed in self.main.computed}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects are read and grouped here; `query` finds at least those that are meant."""
+
+    query: Query
+    ordered: bool
+    name: str = "objects"
+
+
+def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = frozenset()) -> Composite | Objects:
+    """The strategy; `fold` names metrics whose native result could not be proved exact."""
+    clause = plan.condition.compile(fields)
+    query: Query = {"bool": {"filter": [bucket, clause.query]}}
+    reading = Objects(query, any(metric.kind.ordered for metric in plan.metrics))
+    columns = _columns(plan.keys, fields)
+    if plan.unwind or not clause.exact or columns is None or reading.ordered:
+        return reading
+
+    computed: list[Computed] = []
+    folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = {}
+    for position, metric in enumerate(plan.metrics):
+        of = fields.get(metric.kind.path) if metric.kind.needs_field else Field((), "")
+        native = None if position in fold or "array" in of.marks else metric.kind.native(of)
+        if native is not None:
+            computed.append(Computed(position, metric, of, native))
+            continue
+        value = column(Key("value", metric.kind.path), of)
+        if value is None:
+            return reading
+        before = folds.get(of.path, (None, ()))[1]
+        folds[of.path] = (Grouping(query, (*columns, value)), (*before, position))
+
+    selectors = _selectors(plan, computed)
+    beside = {
+        f"{what}{position}": counted
+        for position, metric in enumerate(plan.metrics)
+        if metric.kind.needs_field
+        for what, counted in ignored(fields.get(metric.kind.path), metric.kind.takes).items()
+    }
+    if selectors:
+        beside |= _dated(plan.keys, fields)
+    return Composite(Grouping(query, columns, computed, selectors, beside), folds, bool(selectors))
+
+
+def _columns(keys: Sequence[Key], fields: Fields) -> list[Column] | None:
+    columns: list[Column] = []
+    for key in keys:
+        found = column(key, fields.get(key.path))
+        if found is None:
+            return None
+        columns.append(found)
+    return columns
+
+
+def _selectors(plan: Plan, computed: Sequence[Computed]) -> dict[str, object]:
+    by_position = {each.position: each for each in computed}
+    selectors: dict[str, object] = {}
+    for index, having in enumerate(plan.having):
+        of = by_position.get(having.metric)
+        if of is not None and (body := selector(having, of)) is not None:
+            selectors[f"h{index}"] = body
+    return selectors
+
+
+def _dated(keys: Sequence[Key], fields: Fields) -> dict[str, Query]:
+    """Counts the objects that have a date for each key that needs one: their groups may be dropped by having."""
+    return {
+        f"dated{position}": {"exists": {"field": dates}} if dates else {"match_none": {}}
+        for position, key in enumerate(keys)
+        if isinstance(key.transform, Truncate | Extract)
+        for dates in [fields.get(key.path).dates]
+    }

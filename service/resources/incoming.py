@@ -1,0 +1,234 @@
+"""An object as it comes in: read, checked, and made ready to be written. Pure: no storage, no clock."""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from service import paths
+from service.encoding import Encoder, Met, Unindexable
+from service.errors import Invalid, Location, Problem
+from service.fields import Leaf
+from service.resources.buckets import UniqueKey
+from service.resources.schema import check
+from service.storage.document import Parts, Stored
+from service.values import MISSING, Json, identity
+
+RESERVED: Final = frozenset(
+    {
+        "object_id", "bucket_id", "namespace_id", "created_at", "updated_at", "error", "edges", "consistency",
+        "document_count", "source_details",
+    }
+)  # fmt: skip
+"""Root fields that users cannot set (contract, Writing)."""
+
+STATUSES: Final = (
+    "QUEUED", "INTERRUPTED", "DEACTIVATED", "PENDING", "IN_PROGRESS", "PROCESSING", "COMPLETED",
+    "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED", "UNKNOWN", "SKIPPED", "DRAFT", "ACTIVE", "ARCHIVED", "SUSPENDED",
+)  # fmt: skip
+
+_parts = msgspec.json.Decoder(Parts).decode
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_value = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A checked object: its fields as they were sent, and their values."""
+
+    parts: Parts
+    value: dict[str, Json]
+    status: str | None
+    idempotency_key: str | None
+
+
+def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incoming:
+    """Reads one object; raises `Invalid` that names every wrong place."""
+    try:
+        value = _value(raw)
+        if not isinstance(value, dict):
+            raise Invalid.at(at, "an object is a JSON object", "dict_type")
+        parts = _parts(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid.at(at, f"this is no JSON: {error}", "json_invalid") from None
+    except RecursionError:
+        raise Invalid.at(at, "nested too deep", "too_deep") from None
+    problems = [
+        Problem(
+            (*at, name),
+            f"{name!r} is set by the service; put your own value under metadata or another name",
+            "reserved",
+        )
+        for name in value.keys() & RESERVED
+    ]
+    if not isinstance(value.get("metadata", {}), dict | None):
+        problems.append(Problem((*at, "metadata"), "metadata is an object", "dict_type"))
+    if not isinstance(value.get("key_prefix"), str | None):
+        problems.append(Problem((*at, "key_prefix"), "key_prefix is a string", "string_type"))
+    problems += _blob_problems(value.get("blobs"), at)
+    status = value.pop("status", None)
+    parts.pop("status", None)
+    if status is not None and not (isinstance(status, str) and status.upper() in STATUSES):
+        problems.append(Problem((*at, "status"), f"unknown status {status!r}; known: {', '.join(STATUSES)}", "enum"))
+    key = value.pop("idempotency_key", None)
+    parts.pop("idempotency_key", None)
+    if not isinstance(key, str | None):
+        problems.append(Problem((*at, "idempotency_key"), "idempotency_key is a string", "string_type"))
+    if problems:
+        raise Invalid(sorted(problems, key=lambda problem: problem.location[-1:]))
+    return Incoming(parts, value, status.upper() if status else None, key)
+
+
+def _blob_problems(blobs: Json, at: Location) -> list[Problem]:
+    if blobs is None:
+        return []
+    if not isinstance(blobs, list):
+        return [Problem((*at, "blobs"), "blobs is an array of objects", "list_type")]
+    problems = []
+    for place, blob in enumerate(blobs):
+        if not isinstance(blob, dict):
+            problems.append(Problem((*at, "blobs", place), "a blob is an object", "dict_type"))
+            continue
+        for name in ("property", "type"):
+            if not isinstance(blob.get(name), str | None):
+                problems.append(Problem((*at, "blobs", place, name), f"{name} is a string", "string_type"))
+        if not isinstance(blob.get("details"), dict | None):
+            problems.append(Problem((*at, "blobs", place, "details"), "details is an object", "dict_type"))
+    return problems
+
+
+def with_blobs(incoming: Incoming) -> tuple[Incoming, int]:
+    """Gives every blob its `blob_id` and `details.size_bytes`, and adds the sizes up."""
+    blobs = incoming.value.get("blobs")
+    if not blobs:
+        return incoming, 0
+    total = 0
+    values: list[Json] = []
+    texts: list[Parts] = []
+    for raw, blob in zip(_list(incoming.parts["blobs"]), blobs, strict=True):
+        text = _parts(raw)
+        id = blob.get("blob_id") if isinstance(blob.get("blob_id"), str) else f"blob_{secrets.token_hex(6)}"
+        details = dict(blob.get("details") or {})
+        if not isinstance(details.get("size_bytes"), int):
+            details["size_bytes"] = size_of(blob.get("data"))
+        total += max(0, details["size_bytes"])
+        values.append({**blob, "blob_id": id, "details": details})
+        text["blob_id"] = msgspec.Raw(msgspec.json.encode(id))
+        text["details"] = msgspec.Raw(msgspec.json.encode(details))
+        texts.append(text)
+    parts = {**incoming.parts, "blobs": msgspec.Raw(msgspec.json.encode(texts))}
+    return replace(incoming, parts=parts, value={**incoming.value, "blobs": values}), total
+
+
+def size_of(data: Json) -> int:
+    """The decoded length of inline data: a data URI, base64, else UTF-8 text; 0 without any (contract, Writing)."""
+    if data is None:
+        return 0
+    if not isinstance(data, str):
+        return len(msgspec.json.encode(data))
+    if data.startswith(("http://", "https://", "s3://", "gs://")):
+        return 0
+    if data.startswith("data:"):
+        head, _, data = data.partition(",")
+        if not head.endswith(";base64"):
+            return len(data.encode())
+    elif len(data) < 16 or len(data) % 4:
+        return len(data.encode())
+    try:
+        return len(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError):
+        return len(data.encode())
+
+
+def merged(stored: Stored, incoming: Incoming) -> Incoming:
+    """A stored object with the incoming fields over it; `metadata` is merged, all else replaced (contract: PUT)."""
+    parts = {**stored.parts, **incoming.parts}
+    if "metadata" in stored.parts and isinstance(incoming.value.get("metadata"), dict):
+        before = stored.parts["metadata"]
+        if isinstance(_value(before), dict):
+            parts["metadata"] = msgspec.Raw(
+                msgspec.json.encode({**_parts(before), **_parts(incoming.parts["metadata"])})
+            )
+    value = _value(msgspec.json.encode(parts))
+    return replace(incoming, parts=parts, value=value)
+
+
+def validate(incoming: Incoming, schema: Mapping[str, Any] | None) -> None:
+    """Raises `Invalid` if the object does not fulfil the bucket's schema."""
+    problems = list(check(incoming.value, schema))
+    if problems:
+        raise Invalid(problems)
+
+
+def unique_values(incoming: Incoming, key: UniqueKey) -> list[Json]:
+    """The values of the key's fields, each at the root or under metadata; raises `Invalid` if one is missing."""
+    values = []
+    for name in key.fields:
+        path = paths.parse(name)
+        value = paths.resolve(incoming.value, path)
+        if value is MISSING:
+            value = paths.resolve(incoming.value, ("metadata", *path))
+        if value is MISSING or value is None:
+            raise Invalid.at(("body", name), f"the bucket's unique_key needs a value at {name!r}", "missing")
+        values.append(value)
+    return values
+
+
+def object_id(bucket_id: str, incoming: Incoming, key: UniqueKey | None) -> str:
+    """Random; the same for the same unique key or idempotency key of a bucket, so that the id settles races."""
+    if key is not None:
+        text = f"{bucket_id} key {identity(unique_values(incoming, key))!r}"
+    elif incoming.idempotency_key is not None:
+        text = f"{bucket_id} idempotency {incoming.idempotency_key}"
+    else:
+        return f"obj_{secrets.token_hex(12)}"
+    return f"obj_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+@dataclass
+class Encoded:
+    """What a batch of objects brings to the index, over all that were accepted."""
+
+    natural: dict[str, str]
+    known: Mapping[str, Met]
+    budget: int
+    met: dict[str, Met]
+    leaves: dict[str, Leaf]
+
+    def document(self, stored: Stored, value: Mapping[str, Json]) -> dict[str, Any]:
+        """The document of one object; raises `Invalid` if it cannot be indexed, and then leaves no trace."""
+        encoder = Encoder(self.natural)
+        try:
+            fields, shapes = encoder.encode({"metadata": {}, "blobs": [], **value})
+            self._within_budget(encoder)
+        except (Unindexable, Invalid) as error:
+            for name in encoder.named:
+                del self.natural[name]
+            if isinstance(error, Unindexable):
+                raise Invalid.at(("body", error.path), error.message, "not_indexable") from None
+            raise
+        for name, met in encoder.met.items():
+            mine = self.met.setdefault(name, Met(met.natural))
+            mine.natural = mine.natural or met.natural
+            mine.marks |= met.marks
+            mine.bits = max(mine.bits, met.bits)
+        self.leaves.update(encoder.leaves)
+        return stored.document(fields, shapes, value.get("key_prefix"))
+
+    def _within_budget(self, encoder: Encoder) -> None:
+        new = [name for name in encoder.met if name not in self.known and name not in self.met]
+        if not new:
+            return
+        have = len(self.known.keys() | self.met.keys())
+        if have + len(new) > self.budget:
+            raise Invalid.at(
+                ("body", new[max(0, self.budget - have)]),
+                f"the bucket has {have} field paths of at most {self.budget}, this object would add {len(new)}; "
+                "keep changing names in values, not in field names",
+                "field_budget",
+            )

@@ -1,0 +1,129 @@
+"""`run`: an OpenSearch of its own, the service and the sample, in one foreground process."""
+
+import asyncio
+import os
+import secrets
+from contextlib import AsyncExitStack, suppress
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.loading import SAMPLE_SIZES, Loader, flights
+from service.serving import served, stopped
+from service.settings import Settings
+
+
+def api_key_of(settings: Settings, *, make: bool) -> str:
+    """The administrator's key: the setting, else the one kept in the data folder, else (if asked) a new one there."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value()
+    file = settings.data_dir / "api-key"
+    if file.is_file():
+        return file.read_text().strip()
+    if not make:
+        raise SystemExit(f"set TALLY_API_KEY (there is no {file})")
+    key = f"sk_{secrets.token_urlsafe(24)}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(key + "\n")
+    return key
+
+
+def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
+    """Brings the server's files here if they are not, with a bar, and prepares a node on the data folder."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    ) as progress:
+        task = None
+
+        def advance(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                task = progress.add_task("Fetching OpenSearch", total=total)
+            progress.update(task, completed=done)
+
+        home = ensure_home(default_cache(), advance)
+    base = (settings.data_dir / "opensearch").resolve()
+    base.mkdir(parents=True, exist_ok=True)
+    return EmbeddedNode(home, base, heap=settings.opensearch_heap)
+
+
+async def run(settings: Settings, console: Console) -> None:
+    """Until Ctrl-C; what was started here is stopped here, also while it is still starting."""
+    stop = asyncio.create_task(stopped())
+    work = asyncio.create_task(_run(settings, console))
+    try:
+        await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            console.print("Stopping")
+            work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+    finally:
+        stop.cancel()
+
+
+async def _run(settings: Settings, console: Console) -> None:
+    key = api_key_of(settings, make=True)
+    async with AsyncExitStack() as stack:
+        if settings.opensearch_url is None:
+            node = await asyncio.to_thread(embedded_node, settings, console)
+            with console.status("Starting OpenSearch"):
+                await node.astart()
+            stack.push_async_callback(node.astop)
+            settings = settings.model_copy(update={"opensearch_url": node.url})
+            console.print(f"OpenSearch   {node.url}   data in {settings.data_dir / 'opensearch'}")
+        address = await stack.enter_async_context(served(settings, key))
+        if settings.sample != "0":
+            await _sample(settings, address, key, console)
+        console.print(_greeting(settings, address, key), highlight=False, soft_wrap=True)
+        await asyncio.Event().wait()
+
+
+async def _sample(settings: Settings, address: str, key: str, console: Console) -> None:
+    loader = Loader(address, key, "sample", console)
+    wanted = SAMPLE_SIZES[settings.sample]
+    have = await loader.count("flights")
+    if have == wanted:
+        return
+    if have is not None:
+        await loader.drop("flights")
+    await loader.load("flights", flights(settings.sample), wanted)
+
+
+def _greeting(settings: Settings, address: str, key: str) -> str:
+    lines = [f"Tally        {address}", f"API key      {key}", ""]
+    if settings.sample == "0":
+        return "\n".join(lines)
+    head = (
+        f"curl -s {address}/v1/buckets/flights/objects/aggregate \\\n"
+        f"  -H 'Authorization: Bearer {key}' -H 'X-Namespace: sample' \\\n  -d "
+    )
+    specs = [
+        (
+            "Flights per carrier",
+            '{"group_by":[{"field":"metadata.carrier","alias":"carrier"}],'
+            '"aggregations":[{"function":"count","alias":"flights"},'
+            '{"function":"avg","field":"metadata.dep_delay","alias":"delay"}],'
+            '"sort_by":"flights","limit":5}',
+        ),
+        (
+            "Aircraft with more than 30 flights, and how far they flew",
+            '{"group_by":[{"field":"metadata.tailnum","alias":"tailnum"}],'
+            '"aggregations":[{"function":"count","alias":"flights"},'
+            '{"function":"sum","field":"metadata.distance","alias":"miles"}],'
+            '"having":[{"field":"flights","operator":"gt","value":30}],"sort_by":"miles"}',
+        ),
+        (
+            "Delays over an hour per week from JFK",
+            '{"filters":{"metadata.origin":"JFK","metadata.dep_delay":{"$gt":60}},'
+            '"group_by":[{"field":"metadata.time_hour","alias":"week","date_trunc":"week"}],'
+            '"aggregations":[{"function":"count","alias":"flights"},'
+            '{"function":"count_distinct","distinct_field":"metadata.carrier","alias":"carriers"}]}',
+        ),
+    ]
+    for title, spec in specs:
+        lines += [f"# {title}", f"{head}'{spec}'", ""]
+    lines.append("Ctrl-C stops all of it; the data stays.")
+    return "\n".join(lines)

@@ -1,0 +1,11 @@
+"""Who asks, for which namespace: the only pass into storage."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One namespace that the caller may use; made by `resources.namespaces` alone."""
+
+    namespace_id: str
+    namespace_name: str

@@ -1,0 +1,109 @@
+"""Serves the application: one process that stops gently, or several that share a port."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from aiohttp import web
+
+from service.app import create_app
+from service.settings import Settings
+from service.web.keys import STATE
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def served(settings: Settings, api_key: str, *, shared_port: bool = False) -> AsyncIterator[str]:
+    """The running service's address; at the end requests in flight may finish, while `/readyz` fails already."""
+    app = create_app(settings, api_key)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=settings.shutdown_seconds,
+        handle_signals=False,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared_port or None, backlog=512)
+        await site.start()
+        port = runner.addresses[0][1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log.info("serving", address=f"http://{host}:{port}")
+        try:
+            yield f"http://{host}:{port}"
+        finally:
+            state = app[STATE]
+            state.draining = True
+            state.idle.clear()
+            if state.in_flight:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(state.idle.wait(), settings.shutdown_seconds)
+    finally:
+        await runner.cleanup()
+
+
+async def stopped() -> None:
+    """Returns when the process is asked to stop (SIGTERM, Ctrl-C)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) -> None:
+    async with served(settings, api_key, shared_port=shared_port):
+        await stopped()
+
+
+def serve_many(workers: int, settings: Settings, api_key: str) -> int:
+    """Runs so many processes on one port and starts again what dies; they end with this process, however it ends."""
+    environment = {**os.environ, "TALLY_API_KEY": api_key, "TALLY_PORT": str(settings.port)}
+    command = [sys.executable, "-m", "service", "serve", "--child"]
+    stopping = False
+
+    def start() -> "subprocess.Popen[bytes]":
+        # Each child reads a pipe that ends when this process does.
+        return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+
+    children = [start() for _ in range(workers)]
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not stopping:
+        for index, child in enumerate(children):
+            if child.poll() is not None and not stopping:
+                log.warning("a worker ended", code=child.returncode)
+                time.sleep(1)
+                children[index] = start()
+        time.sleep(0.2)
+    for child in children:
+        child.wait(settings.shutdown_seconds + 10)
+    return 0
+
+
+def end_with_parent() -> None:
+    """Ends this process gently when the pipe on its standard input does."""
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,79 @@
+"""All settings: environment variables with the prefix `TALLY_`, read once."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that is right for trying Tally on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLY_", extra="ignore", use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 in a container."""
+
+    port: int = Field(8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+
+    opensearch_url: str | None = None
+    """Address of an OpenSearch cluster (http or https). Unset: `run` starts one of its own."""
+
+    opensearch_user: str | None = None
+    """User name towards OpenSearch."""
+
+    opensearch_password: SecretStr | None = None
+    """Password towards OpenSearch."""
+
+    opensearch_ca: Path | None = None
+    """File with the certificate authority that signed OpenSearch's certificate (PEM)."""
+
+    opensearch_verify: bool = True
+    """Check OpenSearch's certificate; false only for tests of your own."""
+
+    opensearch_timeout: float = Field(60.0, gt=0)
+    """Seconds that one OpenSearch request may take; after that it is cancelled there, too."""
+
+    opensearch_heap: str = "512m"
+    """Memory of the OpenSearch that `run` starts."""
+
+    data_dir: Path = Path(".data")
+    """Folder of `run`: OpenSearch's data and the key that was made."""
+
+    api_key: SecretStr | None = None
+    """The first administrator's key. Unset: made, kept in the data folder and printed."""
+
+    sample: Literal["0", "january", "full"] = "january"
+    """Sample data of `run`: none, the flights of January 2013 (27,004 objects), or of the whole year (336,776)."""
+
+    shards: int = Field(1, ge=1)
+    """Primary shards of a new namespace's index; one is best up to some 20 million objects."""
+
+    replicas: int = Field(0, ge=0)
+    """Replicas of a new namespace's index."""
+
+    group_budget: int = Field(1_000_000, ge=1)
+    """Groups that one answer may make; more are refused, never cut."""
+
+    object_budget: int = Field(1_000_000, ge=1)
+    """Objects that one answer may read one by one where OpenSearch cannot compute it exactly."""
+
+    field_budget: int = Field(1_000, ge=1)
+    """Different field paths that the objects of one bucket may have."""
+
+    batch_limit: int = Field(1_000, ge=1)
+    """Objects in one batch request."""
+
+    body_limit: int = Field(32 * 1024 * 1024, ge=1024)
+    """Bytes of one request body, except imports, which may have any size."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """Shape of the logs; auto: colours on a terminal, else JSON."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
+
+    shutdown_seconds: float = Field(20.0, ge=0)
+    """Time that requests in flight have to finish after SIGTERM."""

@@ -1,0 +1,64 @@
+"""Puts what `mappings/` holds into OpenSearch; again and again without harm."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from service.storage import names
+from service.storage.gateway import Absent, Gateway, Rejected
+from service.values import Json
+
+_ROUTES: Final = {"components": "_component_template", "templates": "_index_template"}
+
+
+def mappings() -> Path:
+    """The folder `mappings`: beside the package in a checkout, inside it in a wheel."""
+    packaged = Path(str(files("service"))) / "mappings"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "mappings"
+
+
+async def bootstrap(gateway: Gateway) -> list[str]:
+    """Puts templates that are newer than what is there, and the catalogue's index; tells what it did."""
+    done: list[str] = []
+    for folder, route in _ROUTES.items():
+        for file in sorted((mappings() / folder).glob("*.json")):
+            body = orjson.loads(file.read_bytes())
+            if await _version(gateway, route, file.stem) != body["version"]:
+                await gateway.request("PUT", f"/{route}/{file.stem}", body)
+                done.append(f"put {route.strip('_').replace('_', ' ')} {file.stem}, version {body['version']}")
+    try:
+        await gateway.request("GET", f"/{names.CATALOG}/_settings", params={"flat_settings": "true"})
+    except Absent:
+        try:
+            await gateway.request("PUT", f"/{names.CATALOG_INDEX}", {"aliases": {names.CATALOG: {}}})
+            done.append(f"made index {names.CATALOG_INDEX}")
+        except Rejected as rejected:
+            if rejected.kind != "resource_already_exists_exception":
+                raise
+    return done
+
+
+async def ready(gateway: Gateway) -> bool:
+    """The catalogue answers and the template of objects is there."""
+    template = await _version(gateway, _ROUTES["templates"], "tally-objects")
+    return template is not None and await _exists(gateway, names.CATALOG)
+
+
+async def _exists(gateway: Gateway, index: str) -> bool:
+    try:
+        await gateway.request("GET", f"/{index}/_count")
+    except Absent:
+        return False
+    return True
+
+
+async def _version(gateway: Gateway, route: str, name: str) -> Json:
+    try:
+        found = await gateway.json("GET", f"/{route}/{name}")
+    except Absent:
+        return None
+    (entry,) = next(iter(found.values()))
+    template = entry.get("index_template") or entry.get("component_template") or {}
+    return template.get("version")

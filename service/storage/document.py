@@ -1,0 +1,114 @@
+"""One object as a document of the index, and back: what was sent is kept to the letter in `@raw`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from service.values import Json, index_date, parse_date, render_date
+
+SYSTEM: Final = ("object_id", "bucket_id", "status", "key_prefix", "created_at", "updated_at")
+"""Fields that the service sets; the rest of an object comes from `@raw`."""
+
+Parts = dict[str, msgspec.Raw]
+"""The fields of an object, unread: what is not touched comes back as it was sent."""
+
+_parts = msgspec.json.Decoder(Parts).decode
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it is stored, user part unread."""
+
+    object_id: str
+    bucket_id: str
+    status: str
+    created_at: int
+    updated_at: int
+    arrival: int
+    position: int
+    size_bytes: int
+    parts: Parts
+    """`key_prefix`, `blobs`, `metadata` and the user's root fields."""
+    idempotency_key: str | None = None
+
+    def document(self, index_fields: Mapping[str, Any], shapes: set[str], key_prefix: str | None) -> dict[str, Any]:
+        """The body for OpenSearch: what people look at, what is searched, and the raw object."""
+        body: dict[str, Any] = {
+            "@timestamp": index_date(self.created_at),
+            "object_id": self.object_id,
+            "bucket_id": self.bucket_id,
+            "status": self.status,
+            "key_prefix": key_prefix,
+            "created_at": index_date(self.created_at),
+            "updated_at": index_date(self.updated_at),
+            **index_fields,
+            "@arrival": self.arrival,
+            "@position": self.position,
+            "@size_bytes": self.size_bytes,
+            "@shape": sorted(shapes),
+            "@raw": msgspec.json.encode(self.parts).decode(),
+        }
+        if self.idempotency_key is not None:
+            body["@idempotency_key"] = self.idempotency_key
+        return body
+
+    @classmethod
+    def load(cls, source: Mapping[str, Any]) -> "Stored":
+        return cls(
+            source["object_id"],
+            source["bucket_id"],
+            source["status"],
+            millis(source["created_at"]),
+            millis(source["updated_at"]),
+            source["@arrival"],
+            source["@position"],
+            source["@size_bytes"],
+            _parts(source["@raw"]),
+            source.get("@idempotency_key"),
+        )
+
+    def answer(self) -> Parts:
+        """The object as a GET gives it: the documented fields first, then the user's own."""
+        system = {
+            "object_id": self.object_id,
+            "bucket_id": self.bucket_id,
+            "status": self.status,
+            "created_at": render_date(self.created_at),
+            "updated_at": render_date(self.updated_at),
+        }
+        known = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in system.items()}
+        defaults = {"key_prefix": b"null", "blobs": b"[]", "metadata": b"{}"}
+        parts = {name: self.parts.get(name, msgspec.Raw(empty)) for name, empty in defaults.items()}
+        order = (
+            "object_id",
+            "bucket_id",
+            "key_prefix",
+            "blobs",
+            "status",
+            "metadata",
+            "created_at",
+            "updated_at",
+        )
+        head = {name: known.get(name) or parts[name] for name in order}
+        return {**head, **{name: value for name, value in self.parts.items() if name not in head}}
+
+
+def read_object(source: Mapping[str, Any]) -> dict[str, Json]:
+    """The object as filters and aggregations see it."""
+    item: dict[str, Json] = {"key_prefix": None, "blobs": [], "metadata": {}}
+    item.update(msgspec.json.decode(source["@raw"]))
+    item["object_id"] = source["object_id"]
+    item["bucket_id"] = source["bucket_id"]
+    item["status"] = source["status"]
+    item["created_at"] = render_date(millis(source["created_at"]))
+    item["updated_at"] = render_date(millis(source["updated_at"]))
+    return item
+
+
+def millis(text: str) -> int:
+    parsed = parse_date(text)
+    if parsed is None:
+        raise ValueError(text)
+    return parsed

@@ -1,0 +1,220 @@
+"""The one door to OpenSearch: requests, retries, time-outs, and its errors in our words."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+import structlog
+from opensearchpy import AsyncOpenSearch, ConnectionTimeout, TransportError
+from opensearchpy.exceptions import ConnectionError as NoConnection
+from opensearchpy.serializer import JSONSerializer, TextSerializer
+
+from service.errors import BadRequest, Internal, TimedOut, TooManyRequests, Unavailable
+from service.telemetry import note_backend
+from service.values import Json
+
+log = structlog.get_logger()
+
+_TOOK = re.compile(r'\{"took":(\d+)')
+_NDJSON: Final = {"content-type": "application/x-ndjson"}
+
+
+class Absent(Exception):
+    """OpenSearch answered 404."""
+
+
+class Conflict(Exception):
+    """OpenSearch answered 409: somebody else was first."""
+
+
+class Rejected(Exception):
+    """OpenSearch answered 400; `reason` is its own text, which users never see."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
+class _Unread(JSONSerializer):
+    """Answers stay texts until somebody knows how to read them."""
+
+    def loads(self, s: str) -> Any:
+        return s
+
+    def dumps(self, data: Any) -> Any:
+        return data if isinstance(data, str | bytes) else orjson.dumps(data)
+
+
+class Gateway:
+    """Speaks to one OpenSearch cluster. Every method raises only `TallyError`s and the three answers above."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        ca: str | None = None,
+        verify: bool = True,
+        timeout: float = 60.0,
+        connections: int = 32,
+    ) -> None:
+        self.url = url
+        self.timeout = timeout
+        tls: dict[str, Any] = {}
+        if url.startswith("https:"):
+            tls = {"verify_certs": verify, "ssl_show_warn": False, "ca_certs": ca} if ca or not verify else {}
+        self._client = AsyncOpenSearch(
+            [url],
+            http_auth=(user, password) if user else None,
+            serializers={"application/json": _Unread(), "text/plain": TextSerializer()},
+            timeout=timeout,
+            max_retries=2,
+            maxsize=connections,
+            **tls,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """The unread body of a good answer."""
+        try:
+            text: str = await self._client.transport.perform_request(
+                method, path, params=dict(params or {}), body=body, headers=headers, timeout=timeout
+            )
+        except ConnectionTimeout:
+            raise TimedOut("OpenSearch did not answer in time", retry_after=5) from None
+        except NoConnection as error:
+            log.warning("opensearch unreachable", cause=str(error)[:200])
+            raise Unavailable("OpenSearch cannot be reached", retry_after=5) from None
+        except TransportError as error:
+            raise _translated(error) from error
+        took = _TOOK.match(text) if isinstance(text, str) else None
+        note_backend(int(took[1]) if took else 0)
+        return text or "{}"
+
+    async def json(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
+        return orjson.loads(await self.request(method, path, body, **options))
+
+    async def search(self, index: str | None, body: Mapping[str, Any]) -> str:
+        """A search that is whole or fails; without an index the body has a point in time."""
+        params = {
+            "allow_partial_search_results": "false",
+            "cancel_after_time_interval": f"{int(self.timeout * 1000)}ms",
+        }
+        path = f"/{quote(index)}/_search" if index else "/_search"
+        return await self.request("POST", path, body, params=params)
+
+    @asynccontextmanager
+    async def point_in_time(self, index: str) -> AsyncIterator[str]:
+        """A state of the index that later writes do not change; deleted at the end, whatever happens."""
+        opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params={"keep_alive": "2m"})
+        try:
+            yield opened["pit_id"]
+        finally:
+            await asyncio.shield(self._close_point_in_time(opened["pit_id"]))
+
+    async def _close_point_in_time(self, pit: str) -> None:
+        try:
+            await self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
+        except (Absent, TimedOut, Unavailable):
+            log.warning("a point in time was not closed; it ends by itself in two minutes")
+
+    async def bulk(self, lines: Sequence[bytes]) -> list[Json]:
+        """The items of a `_bulk` answer, in order, each without its action's name."""
+        answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON)
+        return [next(iter(item.values())) for item in answer["items"]]
+
+    async def get_many(self, index: str, ids: Sequence[str], **params: str) -> list[Json]:
+        """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one."""
+        answer = await self.json("POST", f"/{quote(index)}/_mget", {"ids": list(ids)}, params=params)
+        documents: list[Json] = answer["docs"]
+        if any("error" in document for document in documents):
+            raise Absent
+        return documents
+
+
+def _translated(error: TransportError) -> Exception:
+    status = error.status_code
+    info: Any = error.info if isinstance(error.info, dict) else {}
+    cause = info.get("error", {}) if isinstance(info.get("error"), dict) else {}
+    kinds = {cause.get("type", "")} | {
+        each.get("type", "") for each in cause.get("root_cause", ()) if isinstance(each, dict)
+    }
+    nested = cause.get("caused_by")
+    while isinstance(nested, dict):
+        kinds.add(nested.get("type", ""))
+        nested = nested.get("caused_by")
+    if status == 404:
+        return Absent()
+    if status == 409:
+        return Conflict()
+    if "task_cancelled_exception" in kinds:
+        return TimedOut(
+            "OpenSearch took longer than the time allowed; narrow the question with `filters`", retry_after=5
+        )
+    if "too_many_buckets_exception" in kinds:
+        return BadRequest("the answer has more groups than OpenSearch allows at once (search.max_buckets)")
+    if status == 429:
+        return TooManyRequests("OpenSearch is overloaded", retry_after=2)
+    if status in (502, 503, 504):
+        return Unavailable("OpenSearch is not available", retry_after=5)
+    if status in (401, 403):
+        log.error("opensearch refused our credentials", status=status)
+        return Unavailable("OpenSearch refuses this service", retry_after=30)
+    if status == 400:
+        reasons = [str(cause.get("reason", ""))]
+        reasons += [str(each.get("reason", "")) for each in cause.get("root_cause", ()) if isinstance(each, dict)]
+        return Rejected(str(cause.get("type", "")), " | ".join(reasons))
+    log.error("opensearch failed", status=status, kinds=sorted(kinds), reason=str(cause.get("reason"))[:500])
+    return Internal("the answer could not be computed")
+
+
+class Refresher:
+    """Makes writes visible: one refresh serves every writer that waits at its start."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    async def refresh(self, index: str) -> None:
+        """Returns once a refresh that began after this call is done."""
+        running = self._running.get(index)
+        if running is None:
+            await asyncio.shield(self._start(index))
+            return
+        waiting = self._waiting.get(index)
+        if waiting is None:
+            waiting = self._waiting[index] = asyncio.create_task(self._after(running, index))
+        await asyncio.shield(waiting)
+
+    async def _after(self, running: "asyncio.Task[None]", index: str) -> None:
+        await asyncio.wait([running])
+        self._waiting.pop(index, None)
+        await self._start(index)
+
+    def _start(self, index: str) -> "asyncio.Task[None]":
+        task = self._running[index] = asyncio.create_task(self._refresh(index))
+        task.add_done_callback(
+            lambda done: self._running.pop(index, None) if self._running.get(index) is done else None
+        )
+        return task
+
+    async def _refresh(self, index: str) -> None:
+        await self._gateway.request("POST", f"/{quote(index)}/_refresh")

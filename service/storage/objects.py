@@ -1,0 +1,322 @@
+"""The objects of a namespace in its index: fields made known, documents written and read, points in time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from service.encoding import Met, dump_met, load_met, unite
+from service.errors import Unavailable
+from service.fields import Fields, Leaf
+from service.paths import Path
+from service.planning.composite import Page
+from service.scope import Scope
+from service.storage import names
+from service.storage.catalog import Catalog, Entry
+from service.storage.document import SYSTEM, read_object
+from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
+from service.values import Json
+
+_PAGE: Final = 1_000
+_PAGE_BYTES: Final = 4_000_000
+_RETRIES: Final = 8
+
+_PARAMETERS: Final[Mapping[Leaf, Json]] = {
+    "keyword": {"type": "keyword"},
+    "double": {"type": "double"},
+    "long": {"type": "long"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "date", "format": "strict_date_optional_time||epoch_millis"},
+}
+
+
+class Renamed(Exception):
+    """Another writer gave a new name another type first; the namespace's names were read again."""
+
+
+class FullIndex(Exception):
+    """The namespace's index takes no more fields."""
+
+
+@dataclass
+class _Names:
+    """What the index of a namespace maps: plain names with their types, and every leaf."""
+
+    natural: dict[str, str] = field(default_factory=dict)
+    leaves: set[str] = field(default_factory=set)
+
+
+@dataclass
+class _Known:
+    """What is known of a bucket's fields, and which version of its entry said so."""
+
+    met: dict[str, Met] = field(default_factory=dict)
+    version: tuple[int, int] | None = None
+
+
+class ObjectStore:
+    """All namespaces' objects. Every method takes the scope that says whose."""
+
+    def __init__(self, gateway: Gateway, catalog: Catalog, refresher: Refresher, shards: int, replicas: int) -> None:
+        self.gateway = gateway
+        self._catalog = catalog
+        self._refresher = refresher
+        self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
+        self._names: dict[str, _Names] = {}
+        self._known: dict[str, _Known] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    # The index
+
+    async def make(self, scope: Scope) -> None:
+        """The namespace's index and its two aliases; one that is there already stays."""
+        index = names.objects_index(scope.namespace_id)
+        aliases: dict[str, Json] = {
+            names.objects_alias(scope.namespace_id): {},
+            names.readable_alias(scope.namespace_name): {},
+        }
+        try:
+            await self.gateway.request("PUT", f"/{index}", {"settings": self._settings, "aliases": aliases})
+        except Rejected as rejected:
+            if rejected.kind != "resource_already_exists_exception":
+                raise
+
+    async def rename(self, scope: Scope, name: str) -> None:
+        """The alias that people look for follows the namespace's name."""
+        index = names.objects_index(scope.namespace_id)
+        actions = [
+            {
+                "remove": {
+                    "index": index,
+                    "alias": names.readable_alias(scope.namespace_name),
+                    "must_exist": False,
+                }
+            },
+            {"add": {"index": index, "alias": names.readable_alias(name)}},
+        ]
+        await self.gateway.request("POST", "/_aliases", {"actions": actions})
+
+    async def drop(self, scope: Scope) -> None:
+        self._names.pop(scope.namespace_id, None)
+        try:
+            await self.gateway.request("DELETE", f"/{names.objects_index(scope.namespace_id)}")
+        except Absent:
+            return
+
+    # Fields
+
+    async def natural(self, scope: Scope) -> dict[str, str]:
+        """The types of the namespace's plain names, to encode with (a copy)."""
+        if scope.namespace_id not in self._names:
+            await self._read_names(scope)
+        return dict(self._names[scope.namespace_id].natural)
+
+    async def maps(self, scope: Scope, leaf: str) -> bool:
+        """Whether the index has a field, as far as this process knows."""
+        await self.natural(scope)
+        return leaf in self._names[scope.namespace_id].leaves
+
+    async def known(self, bucket_id: str) -> dict[str, Met]:
+        """What was met in a bucket, as far as this process knows; other processes may know more."""
+        if bucket_id not in self._known:
+            await self._read_known(bucket_id)
+        return self._known[bucket_id].met
+
+    async def fields(self, bucket_id: str, version: tuple[int, int] | None, instants: Sequence[Path]) -> Fields:
+        """The catalogue of a bucket's fields at a version that the catalogue has told just now."""
+        known = self._known.get(bucket_id)
+        if known is None or known.version != version:
+            known = await self._read_known(bucket_id)
+        return Fields({name: (met.natural, met.marks, met.bits) for name, met in known.met.items()}, instants)
+
+    async def learn(self, scope: Scope, bucket_id: str, met: Mapping[str, Met], leaves: Mapping[str, Leaf]) -> None:
+        """Makes the index and the catalogue know what is about to be written.
+
+        Raises `Renamed` if a name got another type meanwhile, `FullIndex` if the index takes no more fields.
+        """
+        await self._map(scope, leaves)
+        if unite(await self.known(bucket_id), met) is None:
+            return
+        async with self._locks.setdefault(bucket_id, asyncio.Lock()):
+            for _ in range(_RETRIES):
+                known = await self._read_known(bucket_id)
+                union = unite(known.met, met)
+                if union is None:
+                    return
+                try:
+                    await self._store_known(scope, bucket_id, known.version, union)
+                except Conflict:
+                    continue
+                await self._read_known(bucket_id)
+                return
+        raise Unavailable("too many writers teach this bucket new fields at once", retry_after=1)
+
+    async def _store_known(
+        self, scope: Scope, bucket_id: str, version: tuple[int, int] | None, met: Mapping[str, Met]
+    ) -> None:
+        id = fields_id(bucket_id)
+        body = {"fields": dump_met(met)}
+        if version is None:
+            await self._catalog.create(id, "fields", scope.namespace_id, bucket_id, body)
+        else:
+            await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *version), body)
+
+    async def _read_known(self, bucket_id: str) -> _Known:
+        (entry,) = await self._catalog.get(fields_id(bucket_id))
+        known = _Known()
+        if entry is not None:
+            known = _Known(load_met(entry.body["fields"]), (entry.seq_no, entry.primary_term))
+        self._known[bucket_id] = known
+        return known
+
+    async def _map(self, scope: Scope, leaves: Mapping[str, Leaf]) -> None:
+        if scope.namespace_id not in self._names:
+            await self._read_names(scope)
+        mapped = self._names[scope.namespace_id].leaves
+        new = {name: leaf for name, leaf in leaves.items() if name not in mapped}
+        if not new:
+            return
+        properties: dict[str, Json] = {}
+        for name, leaf in new.items():
+            container, dot, rest = name.partition(".")
+            target = properties.setdefault(container, {"properties": {}})["properties"] if dot else properties
+            target[rest if dot else name] = _PARAMETERS[leaf]
+        index = names.objects_alias(scope.namespace_id)
+        try:
+            await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": properties})
+        except Rejected as rejected:
+            if "Limit of total fields" in rejected.reason:
+                raise FullIndex from None
+            if "cannot be changed from type" not in rejected.reason:
+                raise
+            await self._read_names(scope)
+            raise Renamed from None
+        await self._read_names(scope)
+
+    async def _read_names(self, scope: Scope) -> None:
+        answer = await self.gateway.json("GET", f"/{names.objects_alias(scope.namespace_id)}/_mapping")
+        (index,) = answer.values()
+        found = _Names()
+        for name, mapping in index["mappings"]["properties"].items():
+            nested = mapping.get("properties")
+            entries = {f"{name}.{leaf}": each for leaf, each in nested.items()} if nested else {name: mapping}
+            for leaf, each in entries.items():
+                found.leaves.add(leaf)
+                if "@" not in leaf and leaf not in SYSTEM:
+                    found.natural[leaf] = each["type"]
+        self._names[scope.namespace_id] = found
+
+    # Documents
+
+    async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Json]:
+        """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
+        alias = names.objects_alias(scope.namespace_id)
+        results: list[Json] = [None] * len(actions)
+        left = list(range(len(actions)))
+        for attempt in range(_RETRIES):
+            lines: list[bytes] = []
+            for place in left:
+                action, document = actions[place]
+                ((verb, details),) = action.items()
+                lines.append(orjson.dumps({verb: {"_index": alias, "require_alias": True, **details}}))
+                if document is not None:
+                    lines.append(document if isinstance(document, bytes) else orjson.dumps(document))
+            for place, item in zip(left, await self.gateway.bulk(lines), strict=True):
+                results[place] = item
+            left = [place for place in left if results[place]["status"] == 429]
+            if not left:
+                break
+            await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+        return results
+
+    async def refresh(self, scope: Scope) -> None:
+        await self._refresher.refresh(names.objects_alias(scope.namespace_id))
+
+    async def read(self, scope: Scope, ids: Sequence[str]) -> list[Json]:
+        """Documents by id, with `found`, `_source`, `_seq_no`, `_primary_term`."""
+        return await self.gateway.get_many(names.objects_alias(scope.namespace_id), ids)
+
+    async def search(self, scope: Scope, body: Mapping[str, Any]) -> Json:
+        return orjson.loads(await self.gateway.search(names.objects_alias(scope.namespace_id), body))
+
+    async def delete_bucket(self, scope: Scope, bucket_id: str) -> None:
+        """Removes a bucket's objects in the background, in OpenSearch, whatever happens to this process."""
+        await self.refresh(scope)
+        await self.gateway.request(
+            "POST",
+            f"/{names.objects_alias(scope.namespace_id)}/_delete_by_query",
+            {"query": {"term": {"bucket_id": bucket_id}}},
+            params={"wait_for_completion": "false", "conflicts": "proceed"},
+        )
+        self._known.pop(bucket_id, None)
+        await self._catalog.delete(fields_id(bucket_id))
+
+
+def fields_id(bucket_id: str) -> str:
+    return f"fields:{bucket_id}"
+
+
+@dataclass(frozen=True)
+class BucketSource:
+    """A bucket as `service.aggregate` wants it."""
+
+    store: ObjectStore
+    scope: Scope
+    bucket_id: str
+    fields: Fields
+
+    @property
+    def query(self) -> Json:
+        return {"term": {"bucket_id": self.bucket_id}}
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        alias = names.objects_alias(self.scope.namespace_id)
+        return Page.parse(await self.store.gateway.search(alias, body))
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator["PointInTime"]:
+        async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
+            yield PointInTime(self.store.gateway, pit)
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """One state of an index."""
+
+    gateway: Gateway
+    pit: str
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        return Page.parse(await self.gateway.search(None, {**body, "pit": self._pit()}))
+
+    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        """Pages of objects as users see them; smaller ones where objects are large."""
+        size = 200
+        sort = ["@arrival", "@position", "object_id"] if ordered else ["_shard_doc"]
+        body: dict[str, Any] = {
+            "query": query,
+            "track_total_hits": False,
+            "_source": ["@raw", *SYSTEM],
+            "sort": [{name: "asc"} for name in sort],
+            "pit": self._pit(),
+        }
+        while True:
+            body["size"] = size
+            text = await self.gateway.search(None, body)
+            answer = orjson.loads(text)
+            if answer["timed_out"] or answer["_shards"]["failed"]:
+                raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+            hits = answer["hits"]["hits"]
+            if not hits:
+                return
+            yield [read_object(hit["_source"]) for hit in hits]
+            if len(hits) < size:
+                return
+            body["search_after"] = hits[-1]["sort"]
+            size = max(10, min(_PAGE, size * _PAGE_BYTES // max(len(text), 1)))
+
+    def _pit(self) -> Json:
+        return {"id": self.pit, "keep_alive": "2m"}

@@ -1,0 +1,36 @@
+"""How a scalar is written to the index: which leaf is its home, and which term stands for it."""
+
+import hashlib
+from typing import Final, Literal
+
+from service.fields import LENGTHY, SAFE_INTEGER
+
+LONG_MIN: Final = -(2**63)
+LONG_MAX: Final = 2**63 - 1
+
+_PREFIX: Final = 1_000
+
+
+def number_leaf(value: int | float, natural: str | None) -> Literal["double", "long"]:
+    """The one leaf that holds a number exactly; equal numbers (2024 and 2024.0) have the same one.
+
+    Where a path's own type is long (its first number was beyond 2^53), integers live there and all else in
+    double; elsewhere double holds all that it holds exactly and long takes the larger integers.
+    """
+    integral = isinstance(value, int) or value.is_integer()
+    if natural == "long":
+        return "long" if integral and LONG_MIN <= value <= LONG_MAX else "double"
+    if integral and abs(value) > SAFE_INTEGER and LONG_MIN <= value <= LONG_MAX:
+        return "long"
+    return "double"
+
+
+def is_lengthy(value: str) -> bool:
+    return len(value) > LENGTHY or (len(value) * 4 > LENGTHY and len(value.encode()) > LENGTHY)
+
+
+def string_term(value: str) -> str:
+    """The keyword of a string: itself, or for a long one its beginning and its SHA-256."""
+    if not is_lengthy(value):
+        return value
+    return f"{value[:_PREFIX]}…sha256:{hashlib.sha256(value.encode()).hexdigest()}"

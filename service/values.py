@@ -1,0 +1,142 @@
+"""What JSON values mean here: identity, order, dates (contract, Meaning; MongoDB's BSON order)."""
+
+import re
+import unicodedata
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final, TypeGuard
+
+Json = Any
+"""Any JSON value as Python reads it."""
+
+
+class Missing:
+    """A field that is not there, as opposed to one that is null."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
+def is_number(value: Json | Missing) -> TypeGuard[int | float]:
+    """Numbers are int and float; a boolean is none, though Python says so."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def parse_date(text: str) -> int | None:
+    """Epoch milliseconds of an ISO-8601 date or date-time, None for what is no date.
+
+    UTC is assumed without a zone; a bare year, a week date and an impossible day are no dates.
+    Fractions finer than a millisecond are cut.
+    """
+    if len(text) < 10 or text[4] != "-" or text[7] != "-":
+        return None
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        moment = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
+        )
+    except ValueError:
+        return None
+    millis = (moment - _EPOCH) // _MILLISECOND + int(((fraction or "") + "000")[:3])
+    if zone and zone != "Z":
+        hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
+        if hours > 23 or minutes > 59:
+            return None
+        millis -= (1 if zone[0] == "+" else -1) * (hours * 60 + minutes) * 60_000
+        if not _FIRST <= millis <= _LAST:
+            return None
+    return millis
+
+
+def moment(millis: int) -> datetime:
+    """A UTC datetime; raises OverflowError outside the years 1 to 9999."""
+    return _EPOCH + timedelta(milliseconds=millis)
+
+
+def index_date(millis: int) -> str:
+    """A date as queries name it: OpenSearch finds nothing for negative epoch milliseconds."""
+    return moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def render_date(millis: int, offset: timedelta | None = None) -> str:
+    """ISO-8601 with `Z`, or with the given offset; milliseconds only where there are any."""
+    at = moment(millis)
+    if offset is None:
+        text = at.replace(tzinfo=None).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
+        return text + "Z"
+    return at.astimezone(timezone(offset)).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
+
+
+def number(value: int | float) -> int | float:
+    """The one spelling of a number: integral values are integers, so that 2024.0 is 2024."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def fold(text: str) -> str:
+    """The form in which two strings are equal whatever their case: NFC, then Unicode case folding."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def identity(value: Json) -> Hashable:
+    """A hashable that is equal for values that are one value here.
+
+    2024 equals 2024.0 and -0.0 equals 0; `1` is neither `"1"` nor `true`; the order of an object's
+    keys does not matter.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return ("b", value)
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, list):
+        return ("a", *map(identity, value))
+    # Keys are unique, so the sort never compares two identities of different types.
+    return ("o", *((key, identity(value[key])) for key in sorted(value)))
+
+
+def order(value: Json) -> tuple[Any, ...]:
+    """A sort key: null < numbers < strings < objects < arrays < booleans, as BSON does.
+
+    Strings compare by code point, arrays element by element, objects by their sorted fields.
+    """
+    if value is None:
+        return (0,)
+    if isinstance(value, bool):
+        return (5, value)
+    if isinstance(value, int | float):
+        return (1, value)
+    if isinstance(value, str):
+        return (2, value)
+    if isinstance(value, dict):
+        return (3, tuple((order(value[key])[0], key, order(value[key])) for key in sorted(value)))
+    return (4, tuple(map(order, value)))
+
+
+def exact_float(value: int | float) -> bool:
+    """Whether a double holds this number to the last digit."""
+    if isinstance(value, float):
+        return True
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False

@@ -1,0 +1,44 @@
+"""Answers as JSON."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from service.errors import TallyError
+
+_INLINE_ROWS: Final = 500
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=encode(value), status=status, content_type="application/json")
+
+
+async def large_answer(value: Any, rows: int) -> web.Response:
+    """Written in a thread if there are many rows, so that no other request waits for it."""
+    if rows <= _INLINE_ROWS:
+        return answer(value)
+    return web.Response(body=await asyncio.to_thread(encode, value), content_type="application/json")
+
+
+def error_answer(error: TallyError) -> web.Response:
+    response = answer(error.envelope(), error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def encode(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except OverflowError:
+        # Integers beyond 64 bits, which exact sums may reach.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_raw).encode()
+
+
+def _raw(value: Any) -> Any:
+    return msgspec.json.decode(value)

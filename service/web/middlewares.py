@@ -1,0 +1,116 @@
+"""Around every request: its id and log line, its key, its errors in the documented envelope."""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from service.errors import BadRequest, Internal, NotFound, TallyError, TooLarge, Unauthorized
+from service.telemetry import Backend, backend
+from service.web.answers import error_answer
+from service.web.keys import STATE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PUBLIC: Final = frozenset({"/healthz", "/readyz"})
+
+log = structlog.get_logger()
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
+@web.middleware
+async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line for each request, and its id in the answer."""
+    given = request.headers.get("X-Request-Id", "")
+    id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+    cost = Backend()
+    backend.set(cost)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=id)
+    started = time.perf_counter()
+    status = 499
+    try:
+        response = await handler(request)
+        response.headers["X-Request-Id"] = id
+        status = response.status
+        return response
+    finally:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "(unknown)"
+        level = log.debug if route in PUBLIC else log.info
+        level(
+            "request",
+            method=request.method,
+            route=route,
+            namespace=request.headers.get("X-Namespace"),
+            status=status,
+            ms=round((time.perf_counter() - started) * 1000, 1),
+            took=cost.took,
+            searches=cost.requests,
+        )
+
+
+@web.middleware
+async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Knows how many requests are in flight, so that a stop can wait for them."""
+    state = request.app[STATE]
+    state.in_flight += 1
+    try:
+        return await handler(request)
+    finally:
+        state.in_flight -= 1
+        if not state.in_flight:
+            state.idle.set()
+
+
+@web.middleware
+async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error becomes the envelope; what nobody expected is logged and not told."""
+    try:
+        return await handler(request)
+    except TallyError as error:
+        if error.status >= 500:
+            log.warning("failed", status=error.status, message=error.message)
+        return error_answer(error)
+    except web.HTTPNotFound:
+        return error_answer(NotFound("Route", f"{request.method} {request.path}"))
+    except web.HTTPMethodNotAllowed as error:
+        response = error_answer(BadRequest(f"{request.method} is not for {request.path}"))
+        response.set_status(405)
+        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return response
+    except web.HTTPRequestEntityTooLarge:
+        return error_answer(TooLarge("the request body is too large; use the import route for volumes"))
+    except web.HTTPException as error:
+        return error_answer(BadRequest(error.reason))
+    except asyncio.CancelledError:
+        raise
+    except ConnectionResetError:
+        raise
+    except Exception:
+        log.exception("unexpected")
+        return error_answer(Internal("the service failed; its log knows more under this request's id"))
+
+
+def authorized(key: str) -> Middleware:
+    """Lets only bearers of the key in."""
+    wanted = hashlib.sha256(key.encode()).digest()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in PUBLIC:
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
+            if scheme.lower() != "bearer" or not hmac.compare_digest(digest, wanted):
+                raise Unauthorized("send a valid key: header Authorization: Bearer <key>")
+        return await handler(request)
+
+    return middleware

@@ -1,0 +1,1 @@
+"""Helpers of the tests: the independent oracle and the generators that feed it."""
