@@ -1,14 +1,15 @@
 """From an object to what the index holds of it: leaves under their names, shape tokens, what was met."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-from service.fields import CONTAINERS, OWN_FIELDS, Leaf, Mark, encode_step, leaf_name, shape_token
+from service.fields import CONTAINERS, OWN_FIELDS, SAFE_INTEGER, Leaf, Mark, encode_step, leaf_name, shape_token
 from service.tokens import LONG_MAX, LONG_MIN, is_lengthy, number_leaf, string_term
 from service.values import Json, parse_date
 
-MAX_DEPTH: Final = 50
+MAX_DEPTH: Final = 100
 """Levels of objects and arrays in one object."""
 
 UNINDEXED: Final = frozenset({"blobs.data"})
@@ -31,127 +32,161 @@ class Met:
     natural: str | None = None
     marks: set[Mark] = field(default_factory=set)
     bits: int = 0
+    names: dict[Leaf, str] = field(default_factory=dict)
+    """The index fields that were written, by their type."""
 
 
-@dataclass
 class Encoder:
-    """Encodes objects of one bucket; `met` and `leaves` tell what the index must know before they are written.
+    """Encodes objects of one bucket one after the other; an object that cannot be indexed leaves no trace.
 
-    `natural` holds the types of the namespace's plain names; new names are added to it as they come.
+    `natural` holds the types of the namespace's plain names; new names are added to it as they come. `met` and
+    `leaves` tell what catalogue and index must know before the documents are written.
     """
 
-    natural: dict[str, str]
-    named: list[str] = field(default_factory=list)
-    """Names that these objects brought into `natural`."""
-    met: dict[str, Met] = field(default_factory=dict)
-    leaves: dict[str, Leaf] = field(default_factory=dict)
-    """Index fields that were written, with their types."""
+    def __init__(self, natural: dict[str, str]) -> None:
+        self.natural = natural
+        self.met: dict[str, Met] = {}
+        self.leaves: dict[str, Leaf] = {}
+        self._undo: list[Callable[[], object]] = []
+        self.new_names: list[str] = []
+        """Paths that the last object brought."""
 
     def encode(self, item: Mapping[str, Json]) -> tuple[dict[str, Any], set[str]]:
         """The index fields and shape tokens of an object's user part; raises `Unindexable`."""
-        flat: dict[str, list[Any]] = {}
+        self._undo.clear()
+        self.new_names = []
+        flat: dict[str, Any] = {}
         shapes: set[str] = set()
-        for key, value in item.items():
-            if key not in OWN_FIELDS:
-                self._value(encode_step(key), value, key in CONTAINERS, False, flat, shapes, 1)
+        try:
+            for key, value in item.items():
+                if key not in OWN_FIELDS:
+                    self._value(encode_step(key), value, "." if key in CONTAINERS else "/", False, flat, shapes, 1)
+        except Unindexable:
+            self.undo()
+            raise
         document: dict[str, Any] = {}
-        for name, values in flat.items():
+        for name, leaf in flat.items():
             container, dot, rest = name.partition(".")
-            target = document.setdefault(container, {}) if dot else document
-            target[rest if dot else name] = values[0] if len(values) == 1 else values
+            if dot:
+                document.setdefault(container, {})[rest] = leaf
+            else:
+                document[name] = leaf
         return document, shapes
+
+    def undo(self) -> None:
+        """Forgets what the last object brought."""
+        while self._undo:
+            self._undo.pop()()
 
     def _value(
         self,
         name: str,
         value: Json,
-        container: bool,
+        separator: str,
         inside_array: bool,
-        flat: dict[str, list[Any]],
+        flat: dict[str, Any],
         shapes: set[str],
         depth: int,
     ) -> None:
-        if name in UNINDEXED:
-            return
-        if depth > MAX_DEPTH:
-            raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
-        met = self.met.get(name)
-        if met is None:
-            met = self.met[name] = Met(self.natural.get(name))
-        if inside_array:
-            met.marks.add("array")
-        if isinstance(value, str):
-            self._leaf(name, met, "keyword", string_term(value), flat)
+        met = self.met.get(name) or self._meet(name)
+        marks = met.marks
+        if inside_array and "array" not in marks:
+            self._mark(met, "array")
+        kind = type(value)
+        if kind is str:
             if is_lengthy(value):
-                met.marks.add("lengthy")
+                mark: Mark = "lengthy"
             elif (millis := parse_date(value)) is not None:
-                met.marks.add("date")
+                mark = "date"
                 self._leaf(name, met, "date", millis, flat)
             else:
-                met.marks.add("text")
-        elif value is None:
-            met.marks.add("null")
-            shapes.add(shape_token(name, "null"))
-        elif isinstance(value, bool):
-            met.marks.add("boolean")
-            self._leaf(name, met, "boolean", value, flat)
-        elif isinstance(value, int | float):
+                mark = "text"
+            if mark not in marks:
+                self._mark(met, mark)
+            self._leaf(name, met, "keyword", string_term(value), flat)
+        elif kind is int or kind is float:
             self._number(name, met, value, flat)
-        elif isinstance(value, dict):
-            met.marks.add("object")
+        elif kind is bool:
+            if "boolean" not in marks:
+                self._mark(met, "boolean")
+            self._leaf(name, met, "boolean", value, flat)
+        elif value is None:
+            if "null" not in marks:
+                self._mark(met, "null")
+            shapes.add(shape_token(name, "null"))
+        elif depth >= MAX_DEPTH:
+            raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
+        elif kind is dict:
+            if "object" not in marks:
+                self._mark(met, "object")
             shapes.add(shape_token(name, "object"))
-            separator = "." if container else "/"
             for key, item in value.items():
-                self._value(name + separator + encode_step(key), item, False, inside_array, flat, shapes, depth + 1)
+                child = name + separator + encode_step(key)
+                if child not in UNINDEXED:
+                    self._value(child, item, "/", inside_array, flat, shapes, depth + 1)
         else:
-            self._array(name, met, value, container, flat, shapes, depth)
+            if "array" not in marks:
+                self._mark(met, "array")
+            shapes.add(shape_token(name, "array"))
+            shapes.add(shape_token(name, f"array:{len(value)}"))
+            for item in value:
+                # An array in an array is one value, which only the whole object tells.
+                if type(item) is not list:
+                    self._value(name, item, separator, True, flat, shapes, depth + 1)
 
-    def _array(
-        self,
-        name: str,
-        met: Met,
-        value: list[Json],
-        container: bool,
-        flat: dict[str, list[Any]],
-        shapes: set[str],
-        depth: int,
-    ) -> None:
-        met.marks.add("array")
-        shapes.add(shape_token(name, "array"))
-        shapes.add(shape_token(name, f"array:{len(value)}"))
-        for item in value:
-            # An array in an array is one value, which only the whole object tells.
-            if not isinstance(item, list):
-                self._value(name, item, container, True, flat, shapes, depth + 1)
-
-    def _number(self, name: str, met: Met, value: int | float, flat: dict[str, list[Any]]) -> None:
+    def _number(self, name: str, met: Met, value: int | float, flat: dict[str, Any]) -> None:
         integral = isinstance(value, int) or value.is_integer()
-        if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
-            raise Unindexable(name, f"the integer {_short(value)} is outside 64 bits ({LONG_MIN} … {LONG_MAX})")
         if integral:
-            met.bits = max(met.bits, int(value).bit_length())
-        else:
-            met.marks.add("fraction")
-        if met.natural is None:
-            self._name(name, met, "long" if number_leaf(value, None) == "long" else "double")
+            integer = int(value)
+            if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
+                raise Unindexable(name, f"the integer {_short(value)} is outside 64 bits ({LONG_MIN} … {LONG_MAX})")
+            if integer.bit_length() > met.bits:
+                self._undo.append(partial(setattr, met, "bits", met.bits))
+                met.bits = integer.bit_length()
+            if -SAFE_INTEGER <= integer <= SAFE_INTEGER:
+                # Also turns -0.0, which the index would keep apart from 0, into 0.
+                value = integer
+        elif "fraction" not in met.marks:
+            self._mark(met, "fraction")
         leaf = number_leaf(value, met.natural)
-        # -0.0 + 0.0 is 0.0: the index would keep the two apart.
-        met.marks.add(leaf)
-        self._leaf(name, met, leaf, int(value) if leaf == "long" else float(value) + 0.0, flat)
+        if leaf not in met.marks:
+            self._mark(met, leaf)
+        self._leaf(name, met, leaf, int(value) if leaf == "long" else value, flat)
 
-    def _leaf(self, name: str, met: Met, leaf: Leaf, value: Any, flat: dict[str, list[Any]]) -> None:
+    def _leaf(self, name: str, met: Met, leaf: Leaf, value: Any, flat: dict[str, Any]) -> None:
+        physical = met.names.get(leaf) or self._physical(name, met, leaf)
+        if physical not in flat:
+            flat[physical] = value
+        elif type(flat[physical]) is list:
+            flat[physical].append(value)
+        else:
+            flat[physical] = [flat[physical], value]
+
+    def _physical(self, name: str, met: Met, leaf: Leaf) -> str:
+        """The index field for a type at a path; the first type that is no date takes the plain name."""
         if met.natural is None and leaf != "date":
-            self._name(name, met, leaf)
+            if name not in self.natural:
+                self.natural[name] = leaf
+                self._undo.append(partial(self.natural.pop, name))
+            met.natural = self.natural[name]
+            self._undo.append(partial(setattr, met, "natural", None))
         physical = leaf_name(name, met.natural, leaf)
+        met.names[leaf] = physical
+        self._undo.append(partial(met.names.pop, leaf))
         if physical not in self.leaves:
             self.leaves[physical] = leaf
-        flat.setdefault(physical, []).append(value)
+            self._undo.append(partial(self.leaves.pop, physical))
+        return physical
 
-    def _name(self, name: str, met: Met, leaf: Leaf) -> None:
-        if name not in self.natural:
-            self.natural[name] = leaf
-            self.named.append(name)
-        met.natural = self.natural[name]
+    def _meet(self, name: str) -> Met:
+        met = self.met[name] = Met(self.natural.get(name))
+        self.new_names.append(name)
+        self._undo.append(partial(self.met.pop, name))
+        return met
+
+    def _mark(self, met: Met, mark: Mark) -> None:
+        met.marks.add(mark)
+        self._undo.append(partial(met.marks.discard, mark))
 
 
 def unite(known: Mapping[str, Met], met: Mapping[str, Met]) -> dict[str, Met] | None:

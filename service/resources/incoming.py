@@ -190,45 +190,41 @@ def object_id(bucket_id: str, incoming: Incoming, key: UniqueKey | None) -> str:
     return f"obj_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-@dataclass
 class Encoded:
-    """What a batch of objects brings to the index, over all that were accepted."""
+    """Documents of a batch of objects, and what they bring to index and catalogue."""
 
-    natural: dict[str, str]
-    known: Mapping[str, Met]
-    budget: int
-    met: dict[str, Met]
-    leaves: dict[str, Leaf]
+    def __init__(self, natural: dict[str, str], known: Mapping[str, Met], budget: int) -> None:
+        self._encoder = Encoder(natural)
+        self._known = known
+        self._budget = budget
+        self._brought = 0
+
+    @property
+    def met(self) -> Mapping[str, Met]:
+        return self._encoder.met
+
+    @property
+    def leaves(self) -> Mapping[str, Leaf]:
+        return self._encoder.leaves
 
     def document(self, stored: Stored, value: Mapping[str, Json]) -> dict[str, Any]:
-        """The document of one object; raises `Invalid` if it cannot be indexed, and then leaves no trace."""
-        encoder = Encoder(self.natural)
+        """The document of one object; raises `Invalid` if it cannot be indexed."""
         try:
-            fields, shapes = encoder.encode({"metadata": {}, "blobs": [], **value})
-            self._within_budget(encoder)
-        except (Unindexable, Invalid) as error:
-            for name in encoder.named:
-                del self.natural[name]
-            if isinstance(error, Unindexable):
-                raise Invalid.at(("body", error.path), error.message, "not_indexable") from None
-            raise
-        for name, met in encoder.met.items():
-            mine = self.met.setdefault(name, Met(met.natural))
-            mine.natural = mine.natural or met.natural
-            mine.marks |= met.marks
-            mine.bits = max(mine.bits, met.bits)
-        self.leaves.update(encoder.leaves)
+            fields, shapes = self._encoder.encode({"metadata": {}, "blobs": [], **value})
+        except Unindexable as error:
+            raise Invalid.at(("body", error.path), error.message, "not_indexable") from None
+        self._within_budget()
         return stored.document(fields, shapes, value.get("key_prefix"))
 
-    def _within_budget(self, encoder: Encoder) -> None:
-        new = [name for name in encoder.met if name not in self.known and name not in self.met]
-        if not new:
-            return
-        have = len(self.known.keys() | self.met.keys())
-        if have + len(new) > self.budget:
+    def _within_budget(self) -> None:
+        new = [name for name in self._encoder.new_names if name not in self._known]
+        have = len(self._known) + self._brought
+        if new and have + len(new) > self._budget:
+            self._encoder.undo()
             raise Invalid.at(
-                ("body", new[max(0, self.budget - have)]),
-                f"the bucket has {have} field paths of at most {self.budget}, this object would add {len(new)}; "
+                ("body", new[max(0, self._budget - have)]),
+                f"the bucket has {have} field paths of at most {self._budget}, this object would add {len(new)}; "
                 "keep changing names in values, not in field names",
                 "field_budget",
             )
+        self._brought += len(new)

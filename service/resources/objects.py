@@ -310,7 +310,7 @@ class Objects:
         for _ in range(_ROUNDS):
             natural = await self._store.natural(home.scope)
             known = await self._store.known(home.id)
-            batch = Encoded(natural, known, self._budget, {}, {})
+            batch = Encoded(natural, known, self._budget)
             documents: list[tuple[Write, dict[str, Any]]] = []
             for index, write in enumerate(writes):
                 if index % _SLICE == _SLICE - 1:
@@ -335,7 +335,7 @@ class Objects:
     ) -> None:
         """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
         for write, _ in documents:
-            alone = Encoded(await self._store.natural(home.scope), known, self._budget, {}, {})
+            alone = Encoded(await self._store.natural(home.scope), known, self._budget)
             assert write.stored is not None  # noqa: S101
             alone.document(write.stored, write.value)
             missing: dict[str, Leaf] = {
