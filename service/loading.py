@@ -87,9 +87,8 @@ class Loader:
 
     async def load(self, bucket: str, lines: Iterator[bytes], total: int | None) -> Mapping[str, Any]:
         """Streams objects into the bucket with a progress bar; makes namespace and bucket if nobody has."""
-        async with aiohttp.ClientSession(self._address, headers=self._headers) as session:
-            await self._ensure(session, "/v1/namespaces", self._namespace, {"namespace_name": self._namespace})
-            await self._ensure(session, "/v1/buckets", bucket, {"bucket_name": bucket})
+        await self.ensure(bucket)
+        async with self._session() as session:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -115,20 +114,38 @@ class Loader:
                 raise LoadError(answer["error"]["message"])
             return dict(answer)
 
-    async def count(self, bucket: str) -> int | None:
-        """Objects in the bucket, None if there is no such bucket or namespace."""
-        async with (
-            aiohttp.ClientSession(self._address, headers=self._headers) as session,
-            session.get(f"/v1/buckets/{bucket}") as response,
-        ):
-            return int((await response.json())["object_count"]) if response.status == 200 else None
+    async def metadata(self, bucket: str) -> Mapping[str, Any] | None:
+        """What the bucket tells of itself; None if there is no such bucket or namespace."""
+        async with self._session() as session, session.get(f"/v1/buckets/{bucket}") as found:
+            answer = await found.json()
+        if found.status == 404:
+            return None
+        if found.status != 200:
+            raise LoadError(answer["error"]["message"])
+        return dict(answer.get("metadata") or {})
+
+    async def ensure(self, bucket: str, metadata: Mapping[str, Any] | None = None) -> None:
+        """Makes namespace and bucket if nobody has."""
+        body: dict[str, Any] = {"bucket_name": bucket}
+        if metadata:
+            body["metadata"] = metadata
+        async with self._session() as session:
+            await self._ensure(session, "/v1/namespaces", self._namespace, {"namespace_name": self._namespace})
+            await self._ensure(session, "/v1/buckets", bucket, body)
+
+    async def mark(self, bucket: str, metadata: Mapping[str, Any]) -> None:
+        await self._done("PATCH", f"/v1/buckets/{bucket}", {"metadata": metadata})
 
     async def drop(self, bucket: str) -> None:
-        async with (
-            aiohttp.ClientSession(self._address, headers=self._headers) as session,
-            session.delete(f"/v1/buckets/{bucket}"),
-        ):
-            return
+        await self._done("DELETE", f"/v1/buckets/{bucket}")
+
+    async def _done(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> None:
+        async with self._session() as session, session.request(method, route, json=body) as response:
+            if response.status not in (200, 204):
+                raise LoadError((await response.json())["error"]["message"])
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(self._address, headers=self._headers)
 
     async def _ensure(self, session: aiohttp.ClientSession, route: str, name: str, body: Mapping[str, Any]) -> None:
         async with session.get(f"{route}/{name}") as found:

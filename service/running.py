@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, suppress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
-from service.loading import SAMPLE_SIZES, Loader, flights
-from service.serving import served, stopped
+from service.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
+from service.loading import SAMPLE_SIZES, Loader, LoadError, flights
+from service.serving import check_port, served, stopped
 from service.settings import Settings
 
 
@@ -65,31 +65,58 @@ async def run(settings: Settings, console: Console) -> None:
 
 
 async def _run(settings: Settings, console: Console) -> None:
+    check_port(settings)
     key = api_key_of(settings, make=True)
     async with AsyncExitStack() as stack:
+        node = None
         if settings.opensearch_url is None:
-            node = await asyncio.to_thread(embedded_node, settings, console)
+            node = await _provisioned(settings, console)
             with console.status("Starting OpenSearch"):
                 await node.astart()
             stack.push_async_callback(node.astop)
             settings = settings.model_copy(update={"opensearch_url": node.url})
-            console.print(f"OpenSearch   {node.url}   data in {settings.data_dir / 'opensearch'}")
+            _say(console, f"OpenSearch   {node.url}   data in {settings.data_dir / 'opensearch'}")
         address = await stack.enter_async_context(served(settings, key))
         if settings.sample != "0":
             await _sample(settings, address, key, console)
-        console.print(_greeting(settings, address, key), highlight=False, soft_wrap=True)
-        await asyncio.Event().wait()
+        _say(console, _greeting(settings, address, key))
+        while node is None or node.alive():
+            await asyncio.sleep(1)
+        raise EmbeddedError(f"OpenSearch ended by itself. The end of its log:\n{node.log_tail(10)}")
+
+
+async def _provisioned(settings: Settings, console: Console) -> EmbeddedNode:
+    try:
+        return await asyncio.to_thread(embedded_node, settings, console)
+    except asyncio.CancelledError:
+        # No process has been started yet, and files are trusted by checksum only: nobody need wait for the
+        # threads that fetch them, which nothing can interrupt.
+        console.show_cursor(True)
+        console.file.flush()
+        os._exit(0)
+
+
+def _say(console: Console, text: str) -> None:
+    """As it stands: for copying, so neither wrapped nor coloured."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 async def _sample(settings: Settings, address: str, key: str, console: Console) -> None:
+    """Loads the sample if it is not there; what is there tells in its metadata, for people may add objects."""
     loader = Loader(address, key, "sample", console)
-    wanted = SAMPLE_SIZES[settings.sample]
-    have = await loader.count("flights")
-    if have == wanted:
-        return
-    if have is not None:
+    there = await loader.metadata("flights")
+    if there is not None:
+        if there.get("sample") == settings.sample:
+            return
+        if "sample" not in there:
+            _say(console, "The bucket flights in the namespace sample is not Tally's sample and stays as it is.")
+            return
         await loader.drop("flights")
-    await loader.load("flights", flights(settings.sample), wanted)
+    await loader.ensure("flights", {"sample": "loading"})
+    summary = await loader.load("flights", flights(settings.sample), SAMPLE_SIZES[settings.sample])
+    if summary["failed_count"]:
+        raise LoadError(f"the sample could not be loaded: {summary['errors'][0]['error']}")
+    await loader.mark("flights", {"sample": settings.sample})
 
 
 def _greeting(settings: Settings, address: str, key: str) -> str:

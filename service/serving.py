@@ -1,8 +1,10 @@
 """Serves the application: one process that stops gently, or several that share a port."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,7 +36,10 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared_port or None, backlog=512)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise _cannot_listen(settings, error) from None
         port = runner.addresses[0][1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("serving", address=f"http://{host}:{port}")
@@ -49,6 +54,21 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
                     await asyncio.wait_for(state.idle.wait(), settings.shutdown_seconds)
     finally:
         await runner.cleanup()
+
+
+def check_port(settings: Settings) -> None:
+    """Fails at once, instead of after a long start, if the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise _cannot_listen(settings, error) from None
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> OSError:
+    if error.errno == errno.EADDRINUSE:
+        return OSError(f"port {settings.port} of {settings.host} is taken; choose another with TALLY_PORT")
+    return OSError(f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}")
 
 
 async def stopped() -> None:
@@ -87,13 +107,22 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
     signal.signal(signal.SIGINT, stop)
     while not stopping:
         for index, child in enumerate(children):
-            if child.poll() is not None and not stopping:
+            if child.poll() is not None:
                 log.warning("a worker ended", code=child.returncode)
                 time.sleep(1)
+                if stopping:
+                    break
                 children[index] = start()
         time.sleep(0.2)
     for child in children:
-        child.wait(settings.shutdown_seconds + 10)
+        assert child.stdin  # noqa: S101 - it is a pipe
+        child.stdin.close()  # ends also one that was started when the signal came
+    for child in children:
+        try:
+            child.wait(settings.shutdown_seconds + 10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
     return 0
 
 

@@ -45,7 +45,7 @@ def settings(opensearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> S
         port=0,
         data_dir=tmp_path_factory.mktemp("data"),
         log_format="json",
-        log_level="error",
+        log_level="warning",
     )
 
 

@@ -100,7 +100,7 @@ class Gateway:
         except ConnectionTimeout:
             raise TimedOut("OpenSearch did not answer in time", retry_after=5) from None
         except NoConnection as error:
-            log.warning("opensearch unreachable", cause=str(error)[:200])
+            log.warning("opensearch unreachable", cause=str(error)[:400])
             raise Unavailable("OpenSearch cannot be reached", retry_after=5) from None
         except TransportError as error:
             raise _translated(error) from error
