@@ -24,7 +24,16 @@ cli = typer.Typer(
     help="Exact aggregations over objects, on your own OpenSearch.",
     epilog="Settings are environment variables with the prefix TALLY_; `settings` lists them.",
 )
-console = Console(stderr=False)
+console = Console()
+errors = Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _complain(text: str) -> None:
+    errors.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _settings(**changes: object) -> Settings:
@@ -35,7 +44,7 @@ def _settings(**changes: object) -> Settings:
     except ValidationError as error:
         for each in error.errors(include_url=False):
             name = "TALLY_" + "_".join(map(str, each["loc"])).upper()
-            console.print(f"{name}: {each['msg']}", style="red", highlight=False)
+            _complain(f"{name}: {each['msg']}")
         raise typer.Exit(2) from None
     set_up(settings.log_format, settings.log_level)
     return settings
@@ -66,15 +75,15 @@ def serve(
 
     settings = _settings()
     if settings.opensearch_url is None:
-        console.print("set TALLY_OPENSEARCH_URL, or use `run`, which starts an OpenSearch of its own", style="red")
+        _complain("set TALLY_OPENSEARCH_URL, or use `run`, which starts an OpenSearch of its own")
         raise typer.Exit(2)
     made = settings.api_key is None and not (settings.data_dir / "api-key").is_file()
     key = api_key_of(settings, make=True)
     if made:
-        console.print(f"API key (made now, kept in {settings.data_dir / 'api-key'}): {key}", highlight=False)
+        _say(f"API key (made now, kept in {settings.data_dir / 'api-key'}): {key}")
     if workers > 1:
         if settings.port == 0:
-            console.print("several workers need a port: TALLY_PORT", style="red")
+            _complain("several workers need a port: TALLY_PORT")
             raise typer.Exit(2)
         raise typer.Exit(serve_many(workers, settings, key))
     if child:
@@ -106,11 +115,9 @@ def load(
     address = url or f"http://{settings.host}:{settings.port}"
     loader = Loader(address, api_key_of(settings, make=False), namespace, console)
     summary = _go(loader.load(bucket, file_lines(file), None))
-    console.print(
-        f"{summary['succeeded_count']:,} objects stored, {summary['failed_count']:,} refused, {summary['seconds']} s"
-    )
+    _say(f"{summary['succeeded_count']:,} objects stored, {summary['failed_count']:,} refused, {summary['seconds']} s")
     for error in summary["errors"]:
-        console.print(f"line {error['line']}: {error['error']}", style="yellow", highlight=False)
+        _complain(f"line {error['line']}: {error['error']}")
     if summary["failed_count"]:
         raise typer.Exit(1)
 
@@ -129,26 +136,27 @@ def bootstrap() -> None:
             await gateway.close()
 
     for line in _go(put()) or ["everything is there already"]:
-        console.print(line)
+        _say(line)
 
 
 @cli.command()
 def settings() -> None:
     """Every setting: its environment variable, its default, its meaning."""
     for name, field in Settings.model_fields.items():
-        console.print(f"TALLY_{name.upper()}  ({field.default})", highlight=False)
-        console.print(f"    {field.description}", highlight=False)
+        _say(f"TALLY_{name.upper()}  ({field.default})\n    {field.description}")
 
 
 def _go(work: Coroutine[Any, Any, T]) -> T:
     """Runs to the end; expected failures are one line, not a stack trace."""
+    from aiohttp import ClientError
+
     from service.embedded import EmbeddedError
     from service.loading import LoadError
 
     try:
         return uvloop.run(work)
-    except (TallyError, LoadError, EmbeddedError, OSError) as error:
-        console.print(str(error), style="red", highlight=False)
+    except (TallyError, LoadError, EmbeddedError, ClientError, OSError) as error:
+        _complain(str(error))
         raise typer.Exit(1) from None
     except asyncio.CancelledError:
         raise typer.Exit(130) from None

@@ -87,7 +87,7 @@ async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Li
     if not strategy.folds:
         # A search is consistent in itself: one page needs no point in time.
         page = await source.search(strategy.main.body(None))
-        if len(page.buckets) < PAGE and (not strategy.selected or page.after_key is None):
+        if page.after_key is None or (len(page.buckets) < PAGE and not strategy.selected):
             rows = await _rows(strategy.main, page, len(plan.metrics))
             return await _finished(plan, strategy, rows, page)
     async with source.view() as view:
@@ -110,13 +110,13 @@ async def _all_rows(grouping: Grouping, view: View, plan: Plan, limits: Limits) 
 
 
 async def _pages(grouping: Grouping, view: View) -> AsyncIterator[Page]:
-    """To the end, which is a page without an `after_key`: a bucket_selector may empty any page before it."""
+    """To the end: a page that is not full or, as a bucket_selector may empty any page, one without `after_key`."""
     after = None
     while True:
         page = await view.search(grouping.body(after))
         yield page
         after = page.after_key
-        if after is None:
+        if after is None or (len(page.buckets) < PAGE and not grouping.selectors):
             return
 
 

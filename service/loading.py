@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -50,26 +50,66 @@ def _cell(name: str, text: str) -> str | int | None:
 
 
 def file_lines(path: Path) -> Iterator[bytes]:
-    """A file's objects, one a line: NDJSON as it is, the rows of CSV and Parquet under `metadata`."""
+    """A file's objects, one a line: NDJSON as it is, the rows of CSV and Parquet under `metadata`.
+
+    What is wrong becomes a line, too: the service refuses it and tells its number, which is the file's own.
+    """
     suffix = path.suffix.lower()
     if suffix in (".ndjson", ".jsonl", ".json"):
         with path.open("rb") as file:
-            yield from (line for line in file if line.strip())
+            yield from file
         return
+    if suffix not in (".csv", ".parquet", ".pq"):
+        raise LoadError(f"{path.name}: .ndjson, .jsonl, .csv and .parquet can be loaded")
     try:
-        import pyarrow.csv
-        import pyarrow.parquet
+        import pyarrow
     except ImportError:
         raise LoadError("CSV and Parquet files need pyarrow (extra `files`)") from None
-    if suffix == ".csv":
-        batches: Iterable[Any] = pyarrow.csv.open_csv(path)
-    elif suffix in (".parquet", ".pq"):
-        batches = pyarrow.parquet.ParquetFile(path).iter_batches()
-    else:
-        raise LoadError(f"{path.name}: .ndjson, .jsonl, .csv and .parquet can be loaded")
-    for batch in batches:
+    try:
+        yield from _csv_lines(path) if suffix == ".csv" else _parquet_lines(path)
+    except pyarrow.ArrowException as error:
+        raise LoadError(f"{path.name}: {error}; the rows before may be stored") from None
+
+
+def _csv_lines(path: Path) -> Iterator[bytes]:
+    import pyarrow.csv
+
+    bad: dict[int, bytes] = {}
+
+    def note(row: Any) -> str:
+        bad[row.number] = json.dumps(f"{row.actual_columns} cells, not {row.expected_columns}").encode()
+        return "skip"
+
+    reader = pyarrow.csv.open_csv(
+        path,
+        # Threads would not know a row's number.
+        read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=note),
+    )
+    yield b""  # the header's line
+    number = 2
+    for batch in reader:
         for row in batch.to_pylist():
-            yield json.dumps({"metadata": row}, default=_text, allow_nan=False).encode()
+            while number in bad:
+                yield bad.pop(number)
+                number += 1
+            yield _row(row)
+            number += 1
+    yield from (bad[number] for number in sorted(bad))
+
+
+def _parquet_lines(path: Path) -> Iterator[bytes]:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from map(_row, batch.to_pylist())
+
+
+def _row(row: Mapping[str, Any]) -> bytes:
+    # Tables write NaN where they have no value. Infinity stays what JSON has not, and is refused with its line.
+    cells = {name: None if value != value else value for name, value in row.items()}
+    return json.dumps({"metadata": cells}, default=_text).encode()
 
 
 def _text(value: Any) -> str:

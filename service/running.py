@@ -1,6 +1,7 @@
 """`run`: an OpenSearch of its own, the service and the sample, in one foreground process."""
 
 import asyncio
+import importlib
 import os
 import secrets
 from contextlib import AsyncExitStack, suppress
@@ -71,6 +72,7 @@ async def _run(settings: Settings, console: Console) -> None:
         node = None
         if settings.opensearch_url is None:
             node = await _provisioned(settings, console)
+            asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "service.app")
             with console.status("Starting OpenSearch"):
                 await node.astart()
             stack.push_async_callback(node.astop)
@@ -80,7 +82,7 @@ async def _run(settings: Settings, console: Console) -> None:
         if settings.sample != "0":
             await _sample(settings, address, key, console)
         _say(console, _greeting(settings, address, key))
-        while node is None or node.alive():
+        while node is None or node.alive():  # noqa: ASYNC110 - a process tells its end only when asked
             await asyncio.sleep(1)
         raise EmbeddedError(f"OpenSearch ended by itself. The end of its log:\n{node.log_tail(10)}")
 

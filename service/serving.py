@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from aiohttp import web
 
-from service.app import create_app
 from service.settings import Settings
 from service.web.keys import STATE
 
@@ -25,6 +24,8 @@ log = structlog.get_logger()
 @asynccontextmanager
 async def served(settings: Settings, api_key: str, *, shared_port: bool = False) -> AsyncIterator[str]:
     """The running service's address; at the end requests in flight may finish, while `/readyz` fails already."""
+    from service.app import create_app  # takes a while: `run` has OpenSearch starting meanwhile
+
     app = create_app(settings, api_key)
     runner = web.AppRunner(
         app,
@@ -87,9 +88,10 @@ async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) 
 
 def serve_many(workers: int, settings: Settings, api_key: str) -> int:
     """Runs so many processes on one port and starts again what dies; they end with this process, however it ends."""
+    check_port(settings)
     environment = {**os.environ, "TALLY_API_KEY": api_key, "TALLY_PORT": str(settings.port)}
     command = [sys.executable, "-m", "service", "serve", "--child"]
-    stopping = False
+    stopping = threading.Event()
 
     def start() -> "subprocess.Popen[bytes]":
         # Each child reads a pipe that ends when this process does.
@@ -98,25 +100,23 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
     children = [start() for _ in range(workers)]
 
     def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
+        stopping.set()
         for child in children:
             child.terminate()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    while not stopping:
+    while not stopping.is_set():
         for index, child in enumerate(children):
-            if child.poll() is not None:
+            if child.poll() is not None and not stopping.is_set():
                 log.warning("a worker ended", code=child.returncode)
                 time.sleep(1)
-                if stopping:
-                    break
-                children[index] = start()
+                if not stopping.is_set():
+                    children[index] = start()
         time.sleep(0.2)
     for child in children:
         assert child.stdin  # noqa: S101 - it is a pipe
-        child.stdin.close()  # ends also one that was started when the signal came
+        child.stdin.close()  # ends one, too, that was being started when the signal came
     for child in children:
         try:
             child.wait(settings.shutdown_seconds + 10)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service.conditions.base import Query
+from service.conditions.base import Clause, Query, all_of
 from service.fields import Field, Fields
 from service.paths import Path
 from service.planning.columns import Column, column
@@ -39,7 +39,7 @@ class Objects:
 def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = frozenset()) -> Composite | Objects:
     """The strategy; `fold` names metrics whose native result could not be proved exact."""
     clause = plan.condition.compile(fields)
-    query: Query = {"bool": {"filter": [bucket, clause.query]}}
+    query: Query = all_of([Clause(bucket), clause]).query
     reading = Objects(query, any(metric.kind.ordered for metric in plan.metrics))
     columns = _columns(plan.keys, fields)
     if plan.unwind or not clause.exact or columns is None or reading.ordered:

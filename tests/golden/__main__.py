@@ -1,0 +1,102 @@
+"""`python -m tests.golden`: asks a real OpenSearch and writes what it is asked, what it answers, and the response.
+
+Read the difference before you commit it: a golden case proves that nothing changed, not that it was right.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from service.aggregate import Source, View, aggregate
+from service.dialects.flat.spec import AggregateRequest
+from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.encoding import dump_met
+from service.planning.composite import Page
+from service.resources.buckets import Buckets
+from service.resources.namespaces import Namespaces
+from service.serving import served
+from service.settings import Settings
+from service.storage import names
+from service.storage.bootstrap import bootstrap
+from service.storage.catalog import Catalog
+from service.storage.gateway import Gateway, Refresher
+from service.storage.objects import BucketSource, ObjectStore
+from tests.golden.case import CASES, Case, settled
+from tests.support.client import Client
+
+Json = Any
+
+
+@dataclass
+class Recorder:
+    """A bucket that writes down what it is asked and answers."""
+
+    source: BucketSource
+    case: Case
+    inner: Any = None
+
+    @property
+    def fields(self) -> Any:
+        return self.source.fields
+
+    @property
+    def query(self) -> Json:
+        return {"term": {"bucket_id": "bkt_golden"}}
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        real = json.loads(json.dumps(body).replace("bkt_golden", self.source.bucket_id))
+        text = await self.source.store.gateway.search(names.objects_alias(self.source.scope.namespace_id), real)
+        answer = json.loads(text)
+        for noise in ("took", "timed_out", "terminated_early", "_shards"):
+            answer.pop(noise, None)
+        answer["hits"] = {"total": answer["hits"].get("total")}
+        self.case.searches.append((json.loads(json.dumps(body)), answer))
+        return Page.parse(text)
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator["Recorder"]:
+        async with self.source.view() as view:
+            self.inner = view
+            yield self
+
+    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        real = json.loads(json.dumps(query).replace("bkt_golden", self.source.bucket_id))
+        async for page in self.inner.objects(real, ordered=ordered):
+            for number, item in enumerate(page):
+                item.update(object_id=f"obj_{number}", bucket_id="bkt_golden")
+                item.update(created_at="2024-05-01T00:00:00Z", updated_at="2024-05-01T00:00:00Z")
+            self.case.searches.append(({"query": query, "ordered": ordered}, page))
+            yield page
+
+
+async def main() -> None:
+    with EmbeddedNode(ensure_home(default_cache())) as node:
+        settings = Settings(opensearch_url=node.url, port=0)
+        async with served(settings, "k") as address, Client(address, "k", "default") as client:
+            gateway = Gateway(node.url)
+            await bootstrap(gateway)
+            refresher = Refresher(gateway)
+            catalog = Catalog(gateway, refresher.refresh)
+            store = ObjectStore(gateway, catalog, refresher, 1, 0)
+            buckets = Buckets(Namespaces(catalog, store), catalog, store)
+            for path in sorted(CASES.glob("*.md")):
+                case = Case.read(path)
+                await client.ok("POST", "/v1/buckets", {"bucket_name": path.stem})
+                assert (await client.batch(path.stem, case.objects))["failed"] == []
+                source = await buckets.source("default", path.stem)
+                case.fields = dump_met(await store.known(source.bucket_id))
+                case.searches = []
+                request = AggregateRequest.model_validate(case.request)
+                case.response = settled(await aggregate(request, Recorder(source, case), settings))
+                case.write()
+                print(path.name)
+            await gateway.close()
+
+
+_: type[Source] | type[View]
+
+if __name__ == "__main__":
+    asyncio.run(main())

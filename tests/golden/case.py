@@ -1,0 +1,126 @@
+"""A golden case: a Markdown file that shows one aggregate from request to response, and how it is read and written.
+
+Sections: Objects, Known fields (what the catalogue has of them), Request, then for each search what OpenSearch is
+asked and answers, then Response. `python -m tests.golden` makes the later ones anew on a real OpenSearch.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from service.encoding import load_met
+from service.fields import Fields
+from service.planning.composite import Page
+
+Json = Any
+CASES = Path(__file__).parent / "cases"
+ASKED, ANSWERED = "OpenSearch is asked", "OpenSearch answers"
+
+
+@dataclass
+class Case:
+    """The sections of one file; texts between them are kept."""
+
+    path: Path
+    intro: str
+    objects: list[Json]
+    request: Json
+    fields: dict[str, Json] = field(default_factory=dict)
+    searches: list[tuple[Json, Json]] = field(default_factory=list)
+    response: Json = None
+
+    @classmethod
+    def read(cls, path: Path) -> "Case":
+        intro, *sections = re.split(r"^## (.*)\n", path.read_text(), flags=re.M)
+        case = cls(path, intro.strip(), [], None)
+        asked: Json = None
+        for title, text in zip(sections[::2], sections[1::2], strict=True):
+            found = re.search(r"```json\n(.*?)```", text, re.S)
+            value: Json = json.loads(found[1]) if found else None
+            match title:
+                case "Objects":
+                    case.objects = value
+                case "Known fields":
+                    case.fields = value
+                case "Request":
+                    case.request = value
+                case "Response":
+                    case.response = value
+                case _ if title == ASKED:
+                    asked = value
+                case _:
+                    case.searches.append((asked, value))
+        return case
+
+    def write(self) -> None:
+        sections = [("Objects", self.objects), ("Known fields", self.fields), ("Request", self.request)]
+        for asked, answered in self.searches:
+            sections += [(ASKED, asked), (ANSWERED, answered)]
+        sections.append(("Response", self.response))
+        body = "\n".join(f"## {title}\n```json\n{_shown(value)}\n```\n" for title, value in sections)
+        self.path.write_text(f"{self.intro}\n\n{body}")
+
+    @property
+    def known(self) -> Fields:
+        met = load_met(self.fields)
+        return Fields({name: (each.natural, each.marks, each.bits) for name, each in met.items()})
+
+
+@dataclass
+class Replay:
+    """A bucket that answers what the case holds, if it is asked what the case holds."""
+
+    case: Case
+    position: int = 0
+
+    @property
+    def fields(self) -> Fields:
+        return self.case.known
+
+    @property
+    def query(self) -> Json:
+        return {"term": {"bucket_id": "bkt_golden"}}
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        asked, answered = self.case.searches[self.position]
+        self.position += 1
+        assert json.loads(json.dumps(body)) == asked
+        return Page.parse(json.dumps(answered))
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator["Replay"]:
+        yield self
+
+    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        asked, answered = self.case.searches[self.position]
+        self.position += 1
+        assert {"query": query, "ordered": ordered} == asked
+        yield answered
+
+
+def settled(response: Json) -> Json:
+    """Without what differs from run to run."""
+    response["query_info"].pop("execution_time_ms", None)
+    return response
+
+
+def _shown(value: Json) -> str:
+    """JSON that is wide where it is short."""
+    return _lines(value, 0)
+
+
+def _lines(value: Json, depth: int) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(flat) + 2 * depth <= 110 or not isinstance(value, dict | list):
+        return flat
+    pad = "  " * (depth + 1)
+    if isinstance(value, dict):
+        inner = [
+            f"{pad}{json.dumps(key, ensure_ascii=False)}: {_lines(each, depth + 1)}" for key, each in value.items()
+        ]
+        return "{\n" + ",\n".join(inner) + "\n" + "  " * depth + "}"
+    return "[\n" + ",\n".join(pad + _lines(each, depth + 1) for each in value) + "\n" + "  " * depth + "]"

@@ -1,0 +1,103 @@
+"""Each aggregation kind by itself: the exact value over values, and what OpenSearch is asked."""
+
+from typing import Any
+
+import pytest
+
+from service.aggregations import BY_NAME
+from service.aggregations.base import Aggregation, Inexact
+from service.fields import Field, Mark
+from service.values import MISSING
+
+INTEGERS = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "null"}), bits=12)
+WIDE = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double"}), bits=40)
+FRACTIONS = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "fraction"}), bits=4)
+BIG = Field(("metadata", "n"), "metadata.n", "long", frozenset({"long"}), bits=60)
+DATES = Field(("metadata", "n"), "metadata.n", "keyword", frozenset({"date", "text"}))
+
+
+def kind(name: str) -> Aggregation:
+    return BY_NAME[name](("metadata", "n"))
+
+
+def fold(name: str, values: list[Any]) -> Any:
+    accumulator = kind(name).accumulator()
+    for value in values:
+        accumulator.add(value)
+    return accumulator.result()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "result"),
+    [
+        ("count", [1, None, MISSING], 3),
+        ("sum", [], 0),
+        ("sum", [1, 2.5, "3", None, True, [4], MISSING], 3.5),
+        ("sum", [2**53, 1, 1], 2**53 + 2),
+        ("sum", [0.1] * 10 + [1e16, 1, -1e16], 2.0),
+        ("avg", [], None),
+        ("avg", [1, 2, "x"], 1.5),
+        ("min", ["x", True], None),
+        ("min", [3, -0.5, "2024-01-01"], -0.5),
+        ("max", [3, "2024-01-01", "2023-06-01T12:00:00.5Z"], "2024-01-01T00:00:00Z"),
+        ("max", [2**53 + 1, 2**53], 2**53 + 1),
+        ("count_distinct", [1, 1.0, "1", True, None, MISSING, [1], [1.0], {"a": 1, "b": 2}, {"b": 2, "a": 1}], 5),
+    ],
+)
+def test_value(name: str, values: list[Any], result: Any) -> None:
+    assert fold(name, values) == result
+    assert type(fold(name, values)) is type(result)
+
+
+def test_an_accumulator_takes_values_with_their_number() -> None:
+    accumulator = kind("avg").accumulator()
+    accumulator.add(1, 3)
+    accumulator.add(5)
+    assert accumulator.result() == 2.0
+
+
+def test_integers_that_might_leave_the_doubles_are_not_believed() -> None:
+    assert kind("sum").read(WIDE, [{"value": 5.0}], documents=8_192) == 5
+    with pytest.raises(Inexact):
+        kind("sum").read(WIDE, [{"value": 5.0}], documents=8_193)
+
+
+@pytest.mark.parametrize("name", ["sum", "avg", "min", "max"])
+def test_big_integers_are_never_left_to_doubles(name: str) -> None:
+    assert kind(name).native(BIG) is None
+
+
+def test_sums_of_fractions_are_labelled() -> None:
+    native = kind("sum").native(FRACTIONS)
+    assert native is not None
+    assert native.accuracy == "double"
+    assert native.selector is None
+
+
+def test_infinity_is_no_answer() -> None:
+    with pytest.raises(Inexact):
+        kind("sum").read(FRACTIONS, [{"value": "Infinity"}], 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "bodies"),
+    [
+        ("count", INTEGERS, []),
+        ("sum", INTEGERS, [{"sum": {"field": "metadata.n"}}]),
+        ("avg", INTEGERS, [{"sum": {"field": "metadata.n"}}, {"value_count": {"field": "metadata.n"}}]),
+        ("min", DATES, [{"min": {"field": "metadata.n@date"}}]),
+        ("max", DATES, [{"max": {"field": "metadata.n@date"}}]),
+    ],
+)
+def test_asked(name: str, field: Field, bodies: list[Any]) -> None:
+    native = kind(name).native(field)
+    assert native is not None
+    assert list(native.bodies) == bodies
+
+
+def test_no_kind_is_forgotten() -> None:
+    marks: frozenset[Mark] = frozenset({"double"})
+    for name, each in BY_NAME.items():
+        assert each.__doc__, name
+        assert each(("x",)).accumulator().result() is None or not each.nullable
+        each(("x",)).native(Field(("x",), "x", "double", marks, bits=3))
