@@ -9,6 +9,7 @@ from service.aggregations.count_distinct import CountDistinct
 from service.aggregations.max import Max
 from service.aggregations.min import Min
 from service.aggregations.sum import Sum
+from service.aggregations.variance import Variance
 
 KINDS: Final[tuple[type[Aggregation], ...]] = (
     Count,
@@ -17,6 +18,7 @@ KINDS: Final[tuple[type[Aggregation], ...]] = (
     Min,
     Max,
     CountDistinct,
+    Variance,
 )
 
 BY_NAME: Final = {kind.name: kind for kind in KINDS}

@@ -1,0 +1,46 @@
+"""variance"""
+
+from fractions import Fraction
+
+from service.aggregations.base import NUMBERS, Accumulator, Aggregation
+from service.values import Json, Missing, is_number
+
+
+class Variance(Aggregation):
+    """The population variance of the numbers; null without any.
+
+    Folded from the values: the difference of OpenSearch's sums of squares loses all digits when the values
+    are large beside their spread.
+    """
+
+    name = "variance"
+    takes = NUMBERS
+
+    def accumulator(self) -> Accumulator:
+        return Spread()
+
+
+class Spread:
+    """The exact sums of the numbers and of their squares."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = Fraction(0)
+        self.squares = Fraction(0)
+
+    def add(self, value: Json | Missing, count: int = 1) -> None:
+        if is_number(value):
+            exact = Fraction(value)
+            self.count += count
+            self.sum += exact * count
+            self.squares += exact * exact * count
+
+    def variance(self, freedom: int = 0) -> Fraction | None:
+        """Exact; None where there are no more values than `freedom`."""
+        if self.count <= freedom:
+            return None
+        return (self.squares - self.sum * self.sum / self.count) / (self.count - freedom)
+
+    def result(self) -> float | None:
+        variance = self.variance()
+        return None if variance is None else float(variance)
