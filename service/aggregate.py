@@ -30,6 +30,10 @@ class View(Protocol):
 
     async def search(self, body: Mapping[str, Any]) -> Page: ...
 
+    async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
+        """About how many values each key has: for a message, never for an answer."""
+        ...
+
     def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
         """The objects that a query finds, in order of arrival if asked for, page by page."""
         ...
@@ -86,8 +90,9 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
 async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Limits) -> Result:
     if not strategy.folds:
         # A search is consistent in itself: one page needs no point in time.
-        page = await source.search(strategy.main.body(None))
-        if page.after_key is None or (len(page.buckets) < PAGE and not strategy.selected):
+        size = _page_size(limits)
+        page = await source.search(strategy.main.body(None, size))
+        if page.after_key is None or (len(page.buckets) < size and not strategy.selected):
             rows = await _rows(strategy.main, page, len(plan.metrics))
             return await _finished(plan, strategy, rows, page)
     async with source.view() as view:
@@ -100,23 +105,29 @@ async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Li
 async def _all_rows(grouping: Grouping, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
     rows: list[Row] = []
     first: Page | None = None
-    async for page in _pages(grouping, view):
+    async for page in _pages(grouping, view, _page_size(limits)):
         first = first or page
         rows += await _rows(grouping, page, len(plan.metrics))
         if len(rows) > limits.group_budget:
-            _over("groups", limits.group_budget, first.matched)
+            widths = await view.widths(grouping.widths([key.name for key in plan.keys]))
+            _over("groups", limits.group_budget, first.matched, widths)
     assert first is not None  # noqa: S101 - _pages gives at least one
     return rows, first
 
 
-async def _pages(grouping: Grouping, view: View) -> AsyncIterator[Page]:
+def _page_size(limits: Limits) -> int:
+    """One more than the budget shows that it is exceeded."""
+    return min(PAGE, limits.group_budget + 1)
+
+
+async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Page]:
     """To the end: a page that is not full or, as a bucket_selector may empty any page, one without `after_key`."""
     after = None
     while True:
-        page = await view.search(grouping.body(after))
+        page = await view.search(grouping.body(after, size))
         yield page
         after = page.after_key
-        if after is None or (len(page.buckets) < PAGE and not grouping.selectors):
+        if after is None or (len(page.buckets) < size and not grouping.selectors):
             return
 
 
@@ -141,7 +152,7 @@ async def _fold(
                 accumulator.add(value, documents)
         return count
 
-    async for page in _pages(grouping, view):
+    async for page in _pages(grouping, view, _page_size(limits)):
         seen += await _work(len(page.buckets), take, page)
         if seen > limits.group_budget:
             _over("combinations of group and value", limits.group_budget, None)
@@ -231,10 +242,11 @@ def _warnings(plan: Plan, ignored: Mapping[tuple[int, str], int]) -> list[str]:
     ]
 
 
-def _over(what: str, budget: int, matched: int | None) -> None:
-    of = f" from {matched:,} matching objects" if matched else ""
+def _over(what: str, budget: int, matched: int | None, widths: Mapping[str, int] | None = None) -> None:
+    of = f" (at most {matched:,}, one for each matching object)" if matched else ""
+    keys = ", ".join(f"{name} has about {width:,} values" for name, width in (widths or {}).items())
     raise OverBudget(
         f"more than {budget:,} {what}{of}, which is the budget of one answer; narrow it with `filters`, with fewer "
-        "or coarser keys (date_trunc), or ask the operator for a larger budget",
-        {"limit": budget, "what": what},
+        f"or coarser keys (date_trunc), or ask the operator for a larger budget{'; ' if keys else ''}{keys}",
+        {"limit": budget, "what": what, **({"matched": matched} if matched else {}), "keys": dict(widths or {})},
     )

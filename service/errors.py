@@ -7,6 +7,7 @@ TallyError
 │   ├── Unauthorized       401
 │   ├── Forbidden          403
 │   ├── NotFound           404  resource and id
+│   ├── MethodNotAllowed   405
 │   └── AlreadyExists      409
 ├── a limit is reached
 │   ├── TooLarge           413
@@ -103,6 +104,11 @@ class NotFound(TallyError):
 
     def __init__(self, resource: str, id: str):
         super().__init__(f"{resource} not found: {id}", {"resource": resource, "id": id})
+
+
+class MethodNotAllowed(TallyError):
+    status = 405
+    type = "MethodNotAllowedError"
 
 
 class AlreadyExists(TallyError):

@@ -123,8 +123,9 @@ async def _sample(settings: Settings, address: str, key: str, console: Console) 
 
 def _greeting(settings: Settings, address: str, key: str) -> str:
     lines = [f"Tally        {address}", f"API key      {key}", ""]
+    end = "Ctrl-C stops all of it; the data stays."
     if settings.sample == "0":
-        return "\n".join(lines)
+        return "\n".join([*lines, end])
     head = (
         f"curl -s {address}/v1/buckets/flights/objects/aggregate \\\n"
         f"  -H 'Authorization: Bearer {key}' -H 'X-Namespace: sample' \\\n  -d "
@@ -154,5 +155,4 @@ def _greeting(settings: Settings, address: str, key: str) -> str:
     ]
     for title, spec in specs:
         lines += [f"# {title}", f"{head}'{spec}'", ""]
-    lines.append("Ctrl-C stops all of it; the data stays.")
-    return "\n".join(lines)
+    return "\n".join([*lines, end])

@@ -32,6 +32,7 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=settings.shutdown_seconds,
+        auto_decompress=False,  # web.reading does: it notices a gzip body that was cut off
         handle_signals=False,
     )
     await runner.setup()

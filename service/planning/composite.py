@@ -88,7 +88,7 @@ class Grouping:
     selectors: Mapping[str, Json] = field(default_factory=dict)
     beside: Mapping[str, Query] = field(default_factory=dict)
 
-    def body(self, after: Mapping[str, Any] | None, size: int = PAGE) -> dict[str, Json]:
+    def body(self, after: Mapping[str, Any] | None, size: int) -> dict[str, Json]:
         sources = [{name: source} for column in self.columns for name, source in column.sources.items()]
         composite: dict[str, Json] = {
             "size": size,
@@ -110,6 +110,16 @@ class Grouping:
         if after is None:
             aggs.update({name: {"filter": query} for name, query in self.beside.items()})
         return {"size": 0, "track_total_hits": after is None, "query": self.query, "aggs": aggs}
+
+    def widths(self, names: Sequence[str]) -> dict[str, Json]:
+        """Estimates how many values each key has, to tell how a question could be narrowed."""
+        aggs = {
+            name: {"cardinality": {"field": terms["field"]}}
+            for name, column in zip(names, self.columns, strict=False)
+            for source in column.sources.values()
+            if "field" in (terms := source.get("terms", {}))
+        }
+        return {"size": 0, "query": self.query, "aggs": aggs}
 
     def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
         """Rows with `width` metrics and their documents; raises `Inexact`."""

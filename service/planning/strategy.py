@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service.conditions.base import Clause, Query, all_of
+from service.conditions.existence import present
 from service.fields import Field, Fields
 from service.paths import Path
 from service.planning.columns import Column, column
@@ -40,7 +41,11 @@ def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = 
     """The strategy; `fold` names metrics whose native result could not be proved exact."""
     clause = plan.condition.compile(fields)
     query: Query = all_of([Clause(bucket), clause]).query
-    reading = Objects(query, any(metric.kind.ordered for metric in plan.metrics))
+    reading = Objects(
+        # What lacks the array has no row; to know which objects have it is cheap.
+        all_of([Clause(query), present(fields.get(plan.unwind), null=False)]).query if plan.unwind else query,
+        any(metric.kind.ordered for metric in plan.metrics),
+    )
     columns = _columns(plan.keys, fields)
     if plan.unwind or not clause.exact or columns is None or reading.ordered:
         return reading

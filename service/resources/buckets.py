@@ -1,15 +1,17 @@
 """Buckets: made, found by id or name, changed, deleted, with counts that are computed."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from service.errors import AlreadyExists, NotFound
+from service import paths
+from service.errors import AlreadyExists, NotFound, Unavailable
 from service.fields import Fields
-from service.resources.namespaces import Namespaces, namespace_key, now_millis
+from service.resources.namespaces import Namespaces, namespace_key, no_id, now_millis
 from service.resources.schema import date_paths, read_schema
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
@@ -18,6 +20,10 @@ from service.storage.objects import BucketSource, ObjectStore, fields_id
 from service.values import Json, render_date
 
 Policy = Literal["insert", "update", "upsert"]
+
+_ROUNDS: Final = 10
+_SHORT_NAME: Final = 300
+"""UTF-8 bytes of a name that fit into a document's id, of which OpenSearch takes 512."""
 
 
 class UniqueKey(BaseModel):
@@ -28,13 +34,23 @@ class UniqueKey(BaseModel):
     fields: list[str] = Field(min_length=1, max_length=16)
     default_policy: Policy = "insert"
 
+    @field_validator("fields")
+    @classmethod
+    def _are_paths(cls, fields: list[str]) -> list[str]:
+        for each in fields:
+            paths.parse(each)
+        return fields
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), no_id("bkt")]
+
 
 class CreateBucket(BaseModel):
     """A bucket to be made."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    bucket_name: str = Field(validation_alias=AliasChoices("bucket_name", "name"), min_length=1, max_length=200)
+    bucket_name: Name = Field(validation_alias=AliasChoices("bucket_name", "name"))
     bucket_schema: dict[str, Any] | None = Field(None, validation_alias=AliasChoices("bucket_schema", "schema"))
     description: str | None = None
     metadata: dict[str, Any] | None = None
@@ -46,9 +62,7 @@ class UpdateBucket(BaseModel):
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    bucket_name: str | None = Field(
-        None, validation_alias=AliasChoices("bucket_name", "name"), min_length=1, max_length=200
-    )
+    bucket_name: Name | None = Field(None, validation_alias=AliasChoices("bucket_name", "name"))
     bucket_schema: dict[str, Any] | None = Field(None, validation_alias=AliasChoices("bucket_schema", "schema"))
     description: str | None = None
     metadata: dict[str, Any] | None = None
@@ -149,18 +163,17 @@ class Buckets:
             await self._catalog.replace(bucket.entry, body, name)
         except Conflict:
             if name != bucket.name:
-                await self._catalog.delete(_claim(bucket.scope, name))
+                await self._catalog.delete(_claim(bucket.scope.namespace_id, name))
             raise AlreadyExists("the bucket was changed by somebody else meanwhile; read it again") from None
         if name != bucket.name:
-            await self._catalog.delete(_claim(bucket.scope, bucket.name))
+            await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         return (await self._answers(bucket.scope, [(bucket.id, name, body)]))[0]
 
     async def delete(self, namespace: str, identifier: str) -> Json:
         """Gone at once for everybody; its objects are removed in the background."""
-        bucket = await self.find(namespace, identifier)
+        bucket = await self._retire(namespace, identifier)
         (counts,) = await self._answers(bucket.scope, [(bucket.id, bucket.name, bucket.body)])
-        await self._catalog.replace(bucket.entry, {**bucket.body, "status": "DELETING"})
-        await self._catalog.delete(_claim(bucket.scope, bucket.name))
+        await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
         await self.store.delete_bucket(bucket.scope, bucket.id)
         return {
@@ -170,6 +183,17 @@ class Buckets:
             "status": "DELETING",
             "task_id": f"task_{bucket.id}",
         }
+
+    async def _retire(self, namespace: str, identifier: str) -> Bucket:
+        """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
+        for _ in range(_ROUNDS):
+            bucket = await self.find(namespace, identifier)
+            try:
+                await self._catalog.replace(bucket.entry, {**bucket.body, "status": "DELETING"})
+            except Conflict:
+                continue
+            return bucket
+        raise Unavailable("the bucket is being changed by too many at once", retry_after=1)
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
         """What an aggregate asks."""
@@ -181,14 +205,14 @@ class Buckets:
 
     async def _claim(self, scope: Scope, name: str, id: str) -> None:
         try:
-            await self._catalog.claim(_claim(scope, name), bucket_key(id), scope.namespace_id, name)
+            await self._catalog.claim(_claim(scope.namespace_id, name), bucket_key(id), scope.namespace_id, name)
         except Conflict:
             raise AlreadyExists(f"a bucket is named {name!r} already", {"bucket_name": name}) from None
 
     async def _id(self, namespace_id: str, identifier: str, *, cached: bool) -> str:
         key = (namespace_id, identifier)
         if not (cached and key in self._ids):
-            owner = await self._catalog.owner(f"bucket-name:{namespace_id}:{identifier}")
+            owner = await self._catalog.owner(_claim(namespace_id, identifier))
             self._ids[key] = owner.partition(":")[2] if owner else identifier
         return self._ids[key]
 
@@ -242,5 +266,8 @@ def bucket_key(id: str) -> str:
     return f"bucket:{id}"
 
 
-def _claim(scope: Scope, name: str) -> str:
-    return f"bucket-name:{scope.namespace_id}:{name}"
+def _claim(namespace_id: str, name: str) -> str:
+    written = name.encode()
+    if len(written) > _SHORT_NAME:
+        name = f"sha256:{hashlib.sha256(written).hexdigest()}"
+    return f"bucket-name:{namespace_id}:{name}"

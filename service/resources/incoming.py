@@ -3,10 +3,13 @@
 import base64
 import binascii
 import hashlib
+import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -17,7 +20,7 @@ from service.fields import Leaf
 from service.resources.buckets import UniqueKey
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
-from service.values import MISSING, Json, identity
+from service.values import MISSING, Json, is_number, number
 
 RESERVED: Final = frozenset(
     {
@@ -31,6 +34,12 @@ STATUSES: Final = (
     "QUEUED", "INTERRUPTED", "DEACTIVATED", "PENDING", "IN_PROGRESS", "PROCESSING", "COMPLETED",
     "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED", "UNKNOWN", "SKIPPED", "DRAFT", "ACTIVE", "ARCHIVED", "SUSPENDED",
 )  # fmt: skip
+
+MAX_KEY_PREFIX: Final = 8_000
+"""UTF-8 bytes of a key prefix, which is indexed as one term."""
+
+MAX_SIZE: Final = 2**53
+"""Bytes of all the blobs of an object: the largest number that every client reads exactly."""
 
 _parts = msgspec.json.Decoder(Parts).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -70,6 +79,8 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
         problems.append(Problem((*at, "metadata"), "metadata is an object", "dict_type"))
     if not isinstance(value.get("key_prefix"), str | None):
         problems.append(Problem((*at, "key_prefix"), "key_prefix is a string", "string_type"))
+    elif len((value.get("key_prefix") or "").encode()) > MAX_KEY_PREFIX:
+        problems.append(Problem((*at, "key_prefix"), f"key_prefix has at most {MAX_KEY_PREFIX:,} bytes", "too_long"))
     problems += _blob_problems(value.get("blobs"), at)
     status = value.pop("status", None)
     parts.pop("status", None)
@@ -97,9 +108,22 @@ def _blob_problems(blobs: Json, at: Location) -> list[Problem]:
         for name in ("property", "type"):
             if not isinstance(blob.get(name), str | None):
                 problems.append(Problem((*at, "blobs", place, name), f"{name} is a string", "string_type"))
-        if not isinstance(blob.get("details"), dict | None):
+        details = blob.get("details")
+        if not isinstance(details, dict | None):
             problems.append(Problem((*at, "blobs", place, "details"), "details is an object", "dict_type"))
+        elif details and not _is_size(details.get("size_bytes")):
+            problems.append(
+                Problem(
+                    (*at, "blobs", place, "details", "size_bytes"),
+                    f"size_bytes is an integer from 0 to {MAX_SIZE}",
+                    "int_type",
+                )
+            )
     return problems
+
+
+def _is_size(size: Json) -> bool:
+    return size is None or (isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MAX_SIZE)
 
 
 def with_blobs(incoming: Incoming) -> tuple[Incoming, int]:
@@ -114,13 +138,17 @@ def with_blobs(incoming: Incoming) -> tuple[Incoming, int]:
         text = _parts(raw)
         id = blob.get("blob_id") if isinstance(blob.get("blob_id"), str) else f"blob_{secrets.token_hex(6)}"
         details = dict(blob.get("details") or {})
-        if not isinstance(details.get("size_bytes"), int):
+        written = _parts(text["details"]) if details else {}
+        if details.get("size_bytes") is None:
             details["size_bytes"] = size_of(blob.get("data"))
-        total += max(0, details["size_bytes"])
+            written["size_bytes"] = msgspec.Raw(b"%d" % details["size_bytes"])
+        total += details["size_bytes"]
         values.append({**blob, "blob_id": id, "details": details})
         text["blob_id"] = msgspec.Raw(msgspec.json.encode(id))
-        text["details"] = msgspec.Raw(msgspec.json.encode(details))
+        text["details"] = msgspec.Raw(msgspec.json.encode(written))
         texts.append(text)
+    if total > MAX_SIZE:
+        raise Invalid.at(("body", "blobs"), f"the sizes of the blobs add up to {total}, more than {MAX_SIZE}")
     parts = {**incoming.parts, "blobs": msgspec.Raw(msgspec.json.encode(texts))}
     return replace(incoming, parts=parts, value={**incoming.value, "blobs": values}), total
 
@@ -182,12 +210,28 @@ def unique_values(incoming: Incoming, key: UniqueKey) -> list[Json]:
 def object_id(bucket_id: str, incoming: Incoming, key: UniqueKey | None) -> str:
     """Random; the same for the same unique key or idempotency key of a bucket, so that the id settles races."""
     if key is not None:
-        text = f"{bucket_id} key {identity(unique_values(incoming, key))!r}"
+        values = json.dumps(_spelled(unique_values(incoming, key)), sort_keys=True)
+        text = f"{bucket_id} key {values}"
     elif incoming.idempotency_key is not None:
         text = f"{bucket_id} idempotency {incoming.idempotency_key}"
     else:
         return f"obj_{secrets.token_hex(12)}"
     return f"obj_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _spelled(value: Json) -> Json:
+    """What is one value here is spelled in one way: 2024.0 as 2024."""
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _spelled(item) for name, item in value.items()}
+    return number(value) if is_number(value) else value
+
+
+def place_of(name: str) -> Location:
+    """Where in the body the values of an index field are (the opposite of `fields.encode_step`)."""
+    steps = re.split("[./]", name.partition("@")[0])
+    return ("body", *("" if step == "%" else unquote(step) for step in steps))
 
 
 class Encoded:
@@ -212,7 +256,7 @@ class Encoded:
         try:
             fields, shapes = self._encoder.encode({"metadata": {}, "blobs": [], **value})
         except Unindexable as error:
-            raise Invalid.at(("body", error.path), error.message, "not_indexable") from None
+            raise Invalid.at(place_of(error.path), error.message, "not_indexable") from None
         self._within_budget()
         return stored.document(fields, shapes, value.get("key_prefix"))
 
@@ -222,7 +266,7 @@ class Encoded:
         if new and have + len(new) > self._budget:
             self._encoder.undo()
             raise Invalid.at(
-                ("body", new[max(0, self._budget - have)]),
+                place_of(new[max(0, self._budget - have)]),
                 f"the bucket has {have} field paths of at most {self._budget}, this object would add {len(new)}; "
                 "keep changing names in values, not in field names",
                 "field_budget",

@@ -1,13 +1,15 @@
 """Namespaces: made, found by id or name, renamed, deleted."""
 
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from service.errors import AlreadyExists, NotFound
+from service.errors import AlreadyExists, NotFound, Unavailable
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
@@ -16,13 +18,30 @@ from service.values import Json, render_date
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
 
+_ROUNDS: Final = 10
+
+
+def no_id(prefix: str) -> AfterValidator:
+    """A name that looks like an id could stand for two things; whoever took it would get the other's requests."""
+    id = re.compile(f"{prefix}_[0-9a-f]{{10}}")
+
+    def check(name: str) -> str:
+        if id.fullmatch(name):
+            raise PydanticCustomError("reserved_name", "a name cannot look like an id ({prefix}_…)", {"prefix": prefix})
+        return name
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, Field(pattern=NAME), no_id("ns")]
+
 
 class CreateNamespace(BaseModel):
     """A namespace to be made."""
 
     model_config = ConfigDict(extra="ignore")
 
-    namespace_name: str = Field(pattern=NAME)
+    namespace_name: Name
     description: str | None = None
     feature_extractors: list[dict[str, Any]] | None = None
     payload_indexes: list[dict[str, Any]] | None = None
@@ -33,7 +52,7 @@ class UpdateNamespace(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    namespace_name: str | None = Field(None, pattern=NAME)
+    namespace_name: Name | None = None
     description: str | None = None
     feature_extractors: list[dict[str, Any]] | None = None
     payload_indexes: list[dict[str, Any]] | None = None
@@ -109,8 +128,7 @@ class Namespaces:
 
     async def delete(self, identifier: str) -> Json:
         """Gone at once for everybody; its index goes with it."""
-        scope, entry = await self.find(identifier)
-        await self.catalog.replace(entry, {**entry.body, "status": "DELETING"})
+        scope = await self._retire(identifier)
         await self.catalog.delete(_claim(scope.namespace_name))
         self._ids.pop(scope.namespace_name, None)
         await self._store.drop(scope)
@@ -121,6 +139,17 @@ class Namespaces:
             "status": "DELETED",
             "task_id": f"task_{scope.namespace_id}",
         }
+
+    async def _retire(self, identifier: str) -> Scope:
+        """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
+        for _ in range(_ROUNDS):
+            scope, entry = await self.find(identifier)
+            try:
+                await self.catalog.replace(entry, {**entry.body, "status": "DELETING"})
+            except Conflict:
+                continue
+            return scope
+        raise Unavailable("the namespace is being changed by too many at once", retry_after=1)
 
     async def ensure(self, name: str) -> None:
         """Makes the namespace if nobody has."""

@@ -27,6 +27,7 @@ from service.resources.incoming import (
     Incoming,
     merged,
     object_id,
+    place_of,
     read_incoming,
     unique_values,
     validate,
@@ -343,7 +344,7 @@ class Objects:
             }
             if missing:
                 write.error = Invalid.at(
-                    ("body", next(iter(missing))),
+                    place_of(next(iter(missing))),
                     "the namespace's index has as many fields as it can take; use another namespace",
                     "field_budget",
                 )

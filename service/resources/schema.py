@@ -19,7 +19,7 @@ def _number(value: Json) -> bool:
 
 
 def _integer(value: Json) -> bool:
-    return is_number(value) and float(value).is_integer()
+    return is_number(value) and (isinstance(value, int) or value.is_integer())
 
 
 def _boolean(value: Json) -> bool:

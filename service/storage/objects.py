@@ -292,6 +292,10 @@ class PointInTime:
     async def search(self, body: Mapping[str, Any]) -> Page:
         return Page.parse(await self.gateway.search(None, {**body, "pit": self._pit()}))
 
+    async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
+        answer = orjson.loads(await self.gateway.search(None, {**body, "pit": self._pit()}))
+        return {name: each["value"] for name, each in answer["aggregations"].items()}
+
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
         """Pages of objects as users see them; smaller ones where objects are large."""
         size = 200

@@ -1,5 +1,7 @@
 """Routes of buckets."""
 
+from typing import Final
+
 from aiohttp import web
 
 from service.resources.buckets import CreateBucket, UpdateBucket
@@ -9,6 +11,9 @@ from service.web.reading import model_of, namespace_of
 
 routes = web.RouteTableDef()
 
+BUCKET: Final = "/v1/buckets/{bucket:[^/]+}"
+"""A name may hold braces, which aiohttp's own pattern does not take."""
+
 
 @routes.post("/v1/buckets")
 @routes.post("/v1/buckets/create")
@@ -17,19 +22,19 @@ async def create(request: web.Request) -> web.Response:
     return answer(await request.app[BUCKETS].create(namespace, await model_of(request, CreateBucket)))
 
 
-@routes.get("/v1/buckets/{bucket}")
+@routes.get(BUCKET)
 async def get(request: web.Request) -> web.Response:
     return answer(await request.app[BUCKETS].get(namespace_of(request), request.match_info["bucket"]))
 
 
-@routes.put("/v1/buckets/{bucket}")
-@routes.patch("/v1/buckets/{bucket}")
+@routes.put(BUCKET)
+@routes.patch(BUCKET)
 async def update(request: web.Request) -> web.Response:
     namespace = namespace_of(request)
     changes = await model_of(request, UpdateBucket)
     return answer(await request.app[BUCKETS].update(namespace, request.match_info["bucket"], changes))
 
 
-@routes.delete("/v1/buckets/{bucket}")
+@routes.delete(BUCKET)
 async def delete(request: web.Request) -> web.Response:
     return answer(await request.app[BUCKETS].delete(namespace_of(request), request.match_info["bucket"]))

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from service.errors import BadRequest, Internal, NotFound, TallyError, TooLarge, Unauthorized
+from service.errors import BadRequest, Internal, MethodNotAllowed, NotFound, TallyError, TooLarge, Unauthorized
 from service.telemetry import Backend, backend
 from service.web.answers import error_answer
 from service.web.keys import STATE
@@ -83,8 +83,7 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPNotFound:
         return error_answer(NotFound("Route", f"{request.method} {request.path}"))
     except web.HTTPMethodNotAllowed as error:
-        response = error_answer(BadRequest(f"{request.method} is not for {request.path}"))
-        response.set_status(405)
+        response = error_answer(MethodNotAllowed(f"{request.method} is not for {request.path}"))
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return response
     except web.HTTPRequestEntityTooLarge:

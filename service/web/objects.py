@@ -11,12 +11,13 @@ from service.errors import Invalid
 from service.resources.buckets import Policy
 from service.resources.objects import failure
 from service.web.answers import answer, large_answer
+from service.web.buckets import BUCKET
 from service.web.keys import OBJECTS, SETTINGS, SOURCE
 from service.web.reading import body_of, lines_of, model_of, namespace_of
 
 routes = web.RouteTableDef()
 
-_OBJECTS: Final = "/v1/buckets/{bucket}/objects"
+_OBJECTS: Final = f"{BUCKET}/objects"
 
 
 class _Batch(msgspec.Struct):

@@ -1,14 +1,15 @@
 """Reads requests: the namespace, JSON bodies into models, lines of an import."""
 
-from collections.abc import AsyncIterator
+import codecs
+import zlib
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, TypeVar
 
 import orjson
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
 from pydantic import BaseModel, ValidationError
 
-from service.errors import BadRequest, Invalid, Problem, TooLarge
+from service.errors import BadRequest, Invalid, NotFound, Problem, TooLarge
 from service.values import Json
 from service.web.keys import SETTINGS
 
@@ -17,6 +18,11 @@ M = TypeVar("M", bound=BaseModel)
 _BATCH_LINES: Final = 1_000
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _CHUNK: Final = 256 * 1024
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
+
+MAX_DEPTH: Final = 100
+"""Levels of arrays and objects in a request; what walks over it may then do so recursively."""
 
 
 def namespace_of(request: web.Request) -> str:
@@ -24,19 +30,23 @@ def namespace_of(request: web.Request) -> str:
     namespace = request.headers.get("X-Namespace") or request.query.get("namespace")
     if not namespace:
         raise BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query")
+    if not namespace.isascii():
+        # No name is like this, and a header may hold bytes that are no text at all.
+        raise NotFound("Namespace", namespace.encode("ascii", "backslashreplace").decode())
     return namespace
 
 
 async def body_of(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(
-            "the request body is too large; use the import route for volumes",
-            {"limit": request.app[SETTINGS].body_limit},
-        ) from None
-    except (ContentEncodingError, web.RequestPayloadError) as error:
-        raise BadRequest(f"the body's Content-Encoding does not hold: {error}") from None
+    limit = request.app[SETTINGS].body_limit
+    body = bytearray()
+    async for chunk in _chunks(request):
+        body += chunk
+        if len(body) > limit:
+            raise TooLarge(
+                f"the request body is larger than {limit:,} bytes; use the import route for volumes",
+                {"limit": limit},
+            )
+    return bytes(body)
 
 
 async def json_of(request: web.Request) -> Json:
@@ -44,9 +54,26 @@ async def json_of(request: web.Request) -> Json:
     if not body:
         raise Invalid.at(("body",), "a JSON body is needed", "missing")
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Invalid.at(("body",), f"this is no JSON: {error}", "json_invalid") from None
+    if _deeper_than(MAX_DEPTH, value):
+        raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
+    return value
+
+
+def _deeper_than(limit: int, value: Json) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit + 1):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 async def model_of(request: web.Request, model: type[M]) -> M:
@@ -73,27 +100,89 @@ async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple
     """Batches of numbered lines of a body of any size; empty lines are passed over, too long ones are None."""
     batch: list[tuple[int, bytes | None]] = []
     size, number, rest, skipping = 0, 0, b"", False
+
+    def take(line: bytes) -> None:
+        nonlocal size
+        if skipping or len(line) > limit:
+            batch.append((number, None))
+            return
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if line := line.strip():
+            batch.append((number, line))
+            size += len(line)
+
     try:
-        async for chunk in request.content.iter_chunked(_CHUNK):
+        async for chunk in _chunks(request, sniff=True):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 number += 1
-                if skipping:
-                    batch.append((number, None))
-                    skipping = False
-                elif line := line.strip():
-                    batch.append((number, line))
-                    size += len(line)
+                take(line)
+                skipping = False
                 if len(batch) >= _BATCH_LINES or size >= _BATCH_BYTES:
                     yield batch
                     batch, size = [], 0
             if skipping or len(rest) > limit:
                 rest, skipping = b"", True
-    except (ContentEncodingError, web.RequestPayloadError) as error:
-        raise BadRequest(f"the body ended after line {number}: {error}; the lines before may be stored") from None
-    if skipping:
-        batch.append((number + 1, None))
-    elif rest := rest.strip():
-        batch.append((number + 1, rest))
+    except BadRequest as error:
+        raise BadRequest(f"{error.message} (after line {number}; the lines before may be stored)") from None
+    number += 1
+    take(rest)
     if batch:
         yield batch
+
+
+async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator[bytes]:
+    """The body without its Content-Encoding, in pieces; raises `BadRequest` for one that is broken or cut off.
+
+    `sniff`: a gzip file is known by its first bytes, too, as clients rarely name the encoding of a file.
+    """
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise BadRequest(f"Content-Encoding {encoding!r} is not known here; send gzip, or no encoding")
+    gzip = _Gzip() if encoding.endswith("gzip") else None
+    begun = False
+    try:
+        async for chunk in request.content.iter_chunked(_CHUNK):
+            if sniff and not begun and chunk.startswith(_GZIP_MAGIC):
+                gzip = gzip or _Gzip()
+            begun = True
+            if gzip is None:
+                yield chunk
+                continue
+            for piece in gzip.unpacked(chunk):
+                yield piece
+    except zlib.error as error:
+        raise BadRequest(f"the body is no valid gzip: {error}") from None
+    except web.RequestPayloadError as error:
+        raise BadRequest(f"the body did not arrive whole: {error}") from None
+    if gzip is not None and not gzip.ended:
+        raise BadRequest("the gzip body ends before its end: it was cut off")
+
+
+class _Gzip:
+    """Unpacks gzip in pieces of bounded size, also of several members one after the other.
+
+    aiohttp would do so itself, but takes a body that was cut off for a whole one.
+    """
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP_FORMAT)
+
+    @property
+    def ended(self) -> bool:
+        return self._member.eof
+
+    def unpacked(self, data: bytes) -> Iterator[bytes]:
+        full = False
+        while data or full:
+            if self._member.eof:
+                data = data.lstrip(b"\0")  # padding, as tape archives have it
+                if not data:
+                    return
+                self._member = zlib.decompressobj(_GZIP_FORMAT)
+            piece = self._member.decompress(data, _CHUNK)
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            full = len(piece) == _CHUNK
+            if piece:
+                yield piece

@@ -102,6 +102,7 @@ class _Reader:
             )
         if "$options" in value and "$regex" not in value:
             raise Invalid.at((*at, "$options"), "$options belongs to $regex", "value_error")
+        self._count(at, len(value) - 1)
         options = value.get("$options", "")
         conditions = tuple(
             self._operator(path, key, operand, options, (*at, key), depth)
@@ -131,6 +132,7 @@ class _Reader:
                 return Not(self._on_path(path, operand, at, depth + 1))
             case "$all":
                 items = _list(operand, key, at)
+                self._count(at, len(items))
                 return And(tuple(self._equals(path, (item,)) for item in items)) if items else Or(())
             case "$size":
                 if not isinstance(operand, int) or isinstance(operand, bool) or operand < 0:
@@ -260,9 +262,12 @@ class _Reader:
             raise Invalid.at(at, str(error), "path") from None
 
     def _deeper(self, at: Location, depth: int) -> None:
-        self.count += 1
         if depth > MAX_DEPTH:
             raise Invalid.at(at[:8], f"filters are nested at most {MAX_DEPTH} deep", "too_deep")
+        self._count(at, 1)
+
+    def _count(self, at: Location, more: int) -> None:
+        self.count += more
         if self.count > MAX_CONDITIONS:
             raise Invalid.at(at[:8], f"filters have at most {MAX_CONDITIONS} conditions", "too_many")
 
