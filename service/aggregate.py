@@ -17,7 +17,7 @@ from service.planning.plan import Extract, Plan, Truncate
 from service.planning.rows import Result, Row, finish
 from service.planning.scan import Scan
 from service.planning.strategy import Composite, Objects, choose
-from service.values import Json
+from service.values import MISSING, Json
 
 T = TypeVar("T")
 
@@ -62,6 +62,14 @@ class Limits(Protocol):
     object_budget: int
 
 
+class TooManyValues(Exception):
+    """The values of these metrics are more than the budget."""
+
+    def __init__(self, positions: tuple[int, ...]) -> None:
+        super().__init__(positions)
+        self.positions = positions
+
+
 async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -> dict[str, Json]:
     """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one."""
     started = time.perf_counter()
@@ -74,12 +82,15 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
 async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
     """Runs the plan's strategy; where an answer cannot be proved exact, that metric is folded from its values."""
     fold: frozenset[int] = frozenset()
+    estimate: frozenset[int] = frozenset()
     while True:
-        strategy = choose(plan, source.fields, source.query, fold=fold)
+        strategy = choose(plan, source.fields, source.query, fold=fold, estimate=estimate)
         try:
             if isinstance(strategy, Objects):
                 return await _objects(plan, strategy, source, limits)
             return await _composite(plan, strategy, source, limits)
+        except TooManyValues as too_many:
+            estimate |= frozenset(too_many.positions)
         except Inexact:
             everything = frozenset(range(len(plan.metrics)))
             if fold == everything:
@@ -90,22 +101,23 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
 async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Limits) -> Result:
     if not strategy.folds:
         # A search is consistent in itself: one page needs no point in time.
-        size = _page_size(limits)
+        size = min(strategy.page, limits.group_budget + 1)
         page = await source.search(strategy.main.body(None, size))
         if page.after_key is None or (len(page.buckets) < size and not strategy.selected):
             rows = await _rows(strategy.main, page, len(plan.metrics))
             return await _finished(plan, strategy, rows, page)
     async with source.view() as view:
-        rows, first = await _all_rows(strategy.main, view, plan, limits)
+        rows, first = await _all_rows(strategy, view, plan, limits)
         for grouping, positions in strategy.folds.values():
             await _fold(grouping, positions, view, plan, rows, limits)
         return await _finished(plan, strategy, rows, first)
 
 
-async def _all_rows(grouping: Grouping, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
+async def _all_rows(strategy: Composite, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
+    grouping = strategy.main
     rows: list[Row] = []
     first: Page | None = None
-    async for page in _pages(grouping, view, _page_size(limits)):
+    async for page in _pages(grouping, view, min(strategy.page, limits.group_budget + 1)):
         first = first or page
         rows += await _rows(grouping, page, len(plan.metrics))
         if len(rows) > limits.group_budget:
@@ -113,11 +125,6 @@ async def _all_rows(grouping: Grouping, view: View, plan: Plan, limits: Limits) 
             _over("groups", limits.group_budget, first.matched, widths)
     assert first is not None  # noqa: S101 - _pages gives at least one
     return rows, first
-
-
-def _page_size(limits: Limits) -> int:
-    """One more than the budget shows that it is exceeded."""
-    return min(PAGE, limits.group_budget + 1)
 
 
 async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Page]:
@@ -145,16 +152,18 @@ async def _fold(
         count = 0
         for row, documents in grouping.rows(page.buckets, 0):
             count += 1
-            value = row.cells[width]
+            value = MISSING if row.cells[width] is None else row.cells[width]
             row.cells = row.cells[:width]
             # A group that `having` dropped has no row.
             for accumulator in groups.get(row.group, ()):
                 accumulator.add(value, documents)
         return count
 
-    async for page in _pages(grouping, view, _page_size(limits)):
+    async for page in _pages(grouping, view, min(PAGE, limits.group_budget + 1)):
         seen += await _work(len(page.buckets), take, page)
         if seen > limits.group_budget:
+            if all(plan.metrics[position].kind.estimates for position in positions):
+                raise TooManyValues(positions)
             _over("combinations of group and value", limits.group_budget, None)
     for row in rows:
         for position, accumulator in zip(positions, groups[row.group], strict=True):

@@ -35,6 +35,9 @@ SAFE_INTEGER: Final = 2**53
 SHAPE: Final = "@shape"
 """The index field with one token for each odd thing in an object: a null, an array, an array's length, an object."""
 
+ARRIVAL: Final = ("@arrival", "@position", "object_id")
+"""Index fields that together are the order of arrival: time of the request, place in it, and a last resort."""
+
 CONTAINERS: Final = frozenset({"metadata", "blobs"})
 """Root fields that are objects in the index; below them and elsewhere names are flat."""
 
@@ -128,7 +131,7 @@ OWN_FIELDS: Final[Mapping[str, Field]] = {
         path=(name,),
         name=name,
         natural=natural,
-        marks=frozenset({"date"} if natural == "date" else {"text"}),
+        marks=frozenset({"date"} if natural == "date" else {"text", "null"} if name == "key_prefix" else {"text"}),
         instant=natural == "date",
         always=True,
     )
@@ -160,8 +163,13 @@ class Fields:
             return OWN_FIELDS[path[0]]
         name = plain_name(path)
         natural, marks, bits = self._met.get(name, (None, (), 0))
-        return Field(path, name, natural, frozenset(marks), bits, name in self._instants)
+        known = frozenset(marks)
+        if self._below_array(path):
+            known |= {"array"}
+        return Field(path, name, natural, known, bits, name in self._instants)
 
-    def crosses_array(self, path: Path) -> bool:
-        """An array was met on the way to the path or at its end."""
-        return any("array" in self.get(path[:length]).marks for length in range(1, len(path) + 1))
+    def _below_array(self, path: Path) -> bool:
+        """An array was met on the way: what lies at the path is then an array too, though its elements may lack it."""
+        return any(
+            "array" in self._met.get(plain_name(path[:length]), (None, (), 0))[1] for length in range(1, len(path))
+        )

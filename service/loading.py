@@ -138,9 +138,17 @@ class Loader:
             )
             with Progress(*columns, console=self._console) as progress:
                 task = progress.add_task(f"Loading {bucket}", total=total, rate="")
+                failures: list[LoadError] = []
+
+                def some() -> list[bytes]:
+                    try:
+                        return list(itertools.islice(lines, _LINES))
+                    except LoadError as error:
+                        failures.append(error)
+                        raise
 
                 async def body() -> AsyncIterator[bytes]:
-                    while batch := await asyncio.to_thread(lambda: list(itertools.islice(lines, _LINES))):
+                    while batch := await asyncio.to_thread(some):
                         yield b"\n".join(line.rstrip(b"\r\n") for line in batch) + b"\n"
                         progress.advance(task, len(batch))
                         speed = progress.tasks[task].speed
@@ -148,8 +156,12 @@ class Loader:
 
                 timeout = aiohttp.ClientTimeout(total=None)
                 url = f"/v1/buckets/{bucket}/objects/import"
-                async with session.post(url, data=body(), timeout=timeout) as response:
-                    answer = await response.json()
+                try:
+                    async with session.post(url, data=body(), timeout=timeout) as response:
+                        answer = await response.json()
+                except aiohttp.ClientError as error:
+                    # The file, not the connection, may be what failed.
+                    raise failures[0] if failures else LoadError(f"the connection broke: {error}") from None
             if response.status != 200:
                 raise LoadError(answer["error"]["message"])
             return dict(answer)

@@ -8,8 +8,9 @@ from service.fields import SAFE_INTEGER, Field
 from service.paths import Path
 from service.values import Json, Missing, parse_date
 
-Accuracy = Literal["exact", "double"]
-"""exact: the one right value. double: summed in IEEE doubles, so that the last digits may differ."""
+Accuracy = Literal["exact", "double", "estimate"]
+"""exact: the one right value. double: summed in IEEE doubles, so that the last digits may differ.
+estimate: by a sketch, because the values are more than the budget."""
 
 Raw = Sequence[Mapping[str, Any]]
 """The answers to `Native.bodies`, in their order."""
@@ -36,6 +37,8 @@ class Native:
     accuracy: Accuracy = "exact"
     selector: Selector | None = None
     """None where the number that OpenSearch compares might not be the exact one."""
+    page: int = 65_535
+    """Groups that OpenSearch can be asked for at once."""
 
 
 class Accumulator(Protocol):
@@ -65,11 +68,21 @@ class Aggregation:
     """A text result is a date."""
     ordered: ClassVar[bool] = False
     """The result depends on the order of arrival, so that it needs the objects themselves."""
+    estimates: ClassVar[bool] = False
+    """There is an `estimate`, which answers are labelled with."""
+    tells_null: ClassVar[bool] = False
+    """A null value counts, a missing one does not, so the two must be told apart."""
+    parameters: ClassVar[tuple[str, ...]] = ()
+    """Further keys of the operation that it needs."""
     takes: ClassVar[frozenset[str]] = frozenset()
     """The marks of the values that it counts; others are ignored and warned of. Empty: all of them."""
 
     def native(self, field: Field) -> Native | None:
         """What OpenSearch is asked for, None where only the values give an exact result."""
+        return None
+
+    def estimate(self, field: Field) -> Native | None:
+        """What OpenSearch is asked for when the values are too many to be folded."""
         return None
 
     def read(self, field: Field, raw: Raw, documents: int) -> Json:

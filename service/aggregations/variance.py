@@ -1,5 +1,6 @@
 """variance"""
 
+import math
 from fractions import Fraction
 
 from service.aggregations.base import NUMBERS, Accumulator, Aggregation
@@ -23,6 +24,9 @@ class Variance(Aggregation):
 class Spread:
     """The exact sums of the numbers and of their squares."""
 
+    freedom = 0
+    """What is taken off the number of values: 1 for a sample."""
+
     def __init__(self) -> None:
         self.count = 0
         self.sum = Fraction(0)
@@ -35,12 +39,22 @@ class Spread:
             self.sum += exact * count
             self.squares += exact * exact * count
 
-    def variance(self, freedom: int = 0) -> Fraction | None:
+    def variance(self) -> Fraction | None:
         """Exact; None where there are no more values than `freedom`."""
-        if self.count <= freedom:
+        if self.count <= self.freedom:
             return None
-        return (self.squares - self.sum * self.sum / self.count) / (self.count - freedom)
+        return (self.squares - self.sum * self.sum / self.count) / (self.count - self.freedom)
 
     def result(self) -> float | None:
         variance = self.variance()
         return None if variance is None else float(variance)
+
+
+def root(variance: Fraction | None) -> float | None:
+    """Rounded once, whatever the size of the variance."""
+    if variance is None:
+        return None
+    scale = 2 ** max(0, 128 - variance.numerator.bit_length() // 2 * 2)
+    return float(
+        Fraction(math.isqrt(variance.numerator * variance.denominator * scale * scale), variance.denominator * scale)
+    )

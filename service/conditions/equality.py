@@ -44,7 +44,7 @@ class Equals:
         return any_of(clauses)
 
     def _null(self, field: Field, fields: Fields) -> Clause:
-        if fields.crosses_array(self.path):
+        if "array" in field.marks:
             return Clause(MATCH_ALL, exact=False)
         return none_of(present(field, null=False))
 

@@ -10,7 +10,7 @@ from service.values import MISSING, Json
 
 def present(field: Field, *, null: bool) -> Clause:
     """Something lies at the path: a scalar, an array (be it empty), an object, and `null` if asked for."""
-    if field.always and (null or field.name != "key_prefix"):
+    if field.always and (null or "null" not in field.marks):
         return Clause(MATCH_ALL)
     queries: list[Query] = [{"exists": {"field": name}} for name in field.leaves.values()]
     shapes: list[str] = [shape for shape in ("array", "object") if shape in field.marks]

@@ -41,7 +41,7 @@ class Compare:
         if isinstance(self.value, bool):
             return self._booleans(field, self.value)
         if isinstance(self.value, str):
-            return self._strings(field, self.value, fields.crosses_array(self.path))
+            return self._strings(field, self.value, "array" in field.marks)
         return any_of(
             [
                 Clause({"range": {name: bound}})
@@ -118,7 +118,8 @@ def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, in
             return {"gte": LONG_MIN} if lower else None
         return {"gte" if lower else "lte": limit}
     try:
-        double = float(value)
+        # -0.0 + 0.0 is 0.0: a bound of -0.0 would leave 0 out.
+        double = float(value) + 0.0
     except OverflowError:
         double = math.inf if value > 0 else -math.inf
     if math.isinf(double):

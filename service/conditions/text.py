@@ -135,12 +135,12 @@ class Contains:
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
         keyword = field.leaves.get("keyword")
-        plain = field.single and not fields.crosses_array(self.path) and not self.folded
+        plain = field.single and not self.folded
         if isinstance(self.operand, str) and plain and field.natural != "date":
             if keyword is None:
                 return Clause(MATCH_NONE)
             return Clause({"wildcard": {keyword: {"value": f"*{wildcard_literal(self.operand)}*"}}})
-        if not isinstance(self.operand, str) and not fields.crosses_array(self.path):
+        if not isinstance(self.operand, str) and "array" not in field.marks:
             return Clause(MATCH_NONE)
         return Clause({"match_all": {}}, exact=False)
 

@@ -8,7 +8,7 @@ from service.conditions.existence import present
 from service.fields import Field, Fields
 from service.paths import Path
 from service.planning.columns import Column, column
-from service.planning.composite import Computed, Grouping, ignored, selector
+from service.planning.composite import PAGE, Computed, Grouping, ignored, selector
 from service.planning.plan import Extract, Key, Plan, Truncate
 
 
@@ -17,6 +17,7 @@ class Composite:
     """OpenSearch groups; metrics that need the values come from further passes, one for each path."""
 
     main: Grouping
+    page: int = PAGE
     folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = field(default_factory=dict)
     """Path → keys and value as one grouping, and the metrics that are folded from it."""
     selected: bool = False
@@ -37,8 +38,19 @@ class Objects:
     name: str = "objects"
 
 
-def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = frozenset()) -> Composite | Objects:
-    """The strategy; `fold` names metrics whose native result could not be proved exact."""
+def choose(
+    plan: Plan,
+    fields: Fields,
+    bucket: Query,
+    *,
+    fold: frozenset[int] = frozenset(),
+    estimate: frozenset[int] = frozenset(),
+) -> Composite | Objects:
+    """The strategy.
+
+    `fold` names metrics whose native result could not be proved exact, `estimate` those whose values are more
+    than the budget.
+    """
     clause = plan.condition.compile(fields)
     query: Query = all_of([Clause(bucket), clause]).query
     reading = Objects(
@@ -47,7 +59,7 @@ def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = 
         any(metric.kind.ordered for metric in plan.metrics),
     )
     columns = _columns(plan.keys, fields)
-    if plan.unwind or not clause.exact or columns is None or reading.ordered:
+    if plan.unwind or not clause.exact or columns is None:
         return reading
 
     computed: list[Computed] = []
@@ -55,11 +67,13 @@ def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = 
     for position, metric in enumerate(plan.metrics):
         of = fields.get(metric.kind.path) if metric.kind.needs_field else Field((), "")
         native = None if position in fold or "array" in of.marks else metric.kind.native(of)
+        if native is None and position in estimate and "array" not in of.marks:
+            native = metric.kind.estimate(of)
         if native is not None:
             computed.append(Computed(position, metric, of, native))
             continue
         value = column(Key("value", metric.kind.path), of)
-        if value is None:
+        if value is None or metric.kind.ordered or (metric.kind.tells_null and "null" in of.marks):
             return reading
         before = folds.get(of.path, (None, ()))[1]
         folds[of.path] = (Grouping(query, (*columns, value)), (*before, position))
@@ -73,7 +87,8 @@ def choose(plan: Plan, fields: Fields, bucket: Query, *, fold: frozenset[int] = 
     }
     if selectors:
         beside |= _dated(plan.keys, fields)
-    return Composite(Grouping(query, columns, computed, selectors, beside), folds, bool(selectors))
+    page = min([PAGE, *(each.native.page for each in computed)])
+    return Composite(Grouping(query, columns, computed, selectors, beside), page, folds, bool(selectors))
 
 
 def _columns(keys: Sequence[Key], fields: Fields) -> list[Column] | None:

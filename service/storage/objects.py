@@ -10,7 +10,7 @@ import orjson
 
 from service.encoding import Met, dump_met, load_met, unite
 from service.errors import Unavailable
-from service.fields import Fields, Leaf
+from service.fields import ARRIVAL, Fields, Leaf
 from service.paths import Path
 from service.planning.composite import Page
 from service.scope import Scope
@@ -299,7 +299,7 @@ class PointInTime:
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
         """Pages of objects as users see them; smaller ones where objects are large."""
         size = 200
-        sort = ["@arrival", "@position", "object_id"] if ordered else ["_shard_doc"]
+        sort = ARRIVAL if ordered else ("_shard_doc",)
         body: dict[str, Any] = {
             "query": query,
             "track_total_hits": False,

@@ -50,7 +50,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
             "request",
             method=request.method,
             route=route,
-            namespace=request.headers.get("X-Namespace"),
+            namespace=request.headers.get("X-Namespace") or request.query.get("namespace"),
             status=status,
             ms=round((time.perf_counter() - started) * 1000, 1),
             took=cost.took,

@@ -116,7 +116,11 @@ class _Lowering:
                 self._problem((*at, "field"), f"{kind.name} needs {' or '.join(kind.operands)}", "missing")
                 return None
             path = self._path(getattr(operation, named), (*at, named))
-        return Metric(operation.alias, kind(path))
+        parameters = {name: getattr(operation, name) for name in kind.parameters}
+        for name, value in parameters.items():
+            if value is None:
+                self._problem((*at, name), f"{kind.name} needs {name}", "missing")
+        return Metric(operation.alias, kind(path, **parameters))
 
     def _unique(self, keys: list[Key]) -> None:
         """A name stands for one key or one metric (contract, GroupByField)."""

@@ -1,0 +1,66 @@
+"""percentile"""
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+
+from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Native, Raw
+from service.fields import Field
+from service.values import Json, Missing, is_number, number
+
+
+@dataclass(frozen=True)
+class Percentile(Aggregation):
+    """The value below which `percent` of the numbers lie, interpolated linearly; null without any number."""
+
+    percent: int | float = 50
+
+    name = "percentile"
+    takes = NUMBERS
+    estimates = True
+    parameters = ("percent",)
+
+    def estimate(self, field: Field) -> Native:
+        """OpenSearch's t-digest."""
+        return Native(
+            [{"percentiles": {"field": leaf, "percents": [float(self.percent)]}} for leaf in field.numbers[:1]],
+            accuracy="estimate",
+        )
+
+    def read(self, field: Field, raw: Raw, documents: int) -> float | None:
+        for answer in raw:
+            (value,) = answer["values"].values()
+            return None if value is None else float(value)
+        return None
+
+    def accumulator(self) -> Accumulator:
+        return Ranked(Fraction(self.percent) / 100)
+
+
+class Ranked:
+    """Every number and how often it occurs."""
+
+    def __init__(self, share: Fraction) -> None:
+        self.share = share
+        self.counts: Counter[int | float] = Counter()
+
+    def add(self, value: Json | Missing, count: int = 1) -> None:
+        if is_number(value):
+            self.counts[value] += count
+
+    def result(self) -> int | float | None:
+        total = self.counts.total()
+        if not total:
+            return None
+        rank = self.share * (total - 1)
+        lower = int(rank)
+        below, above = self._at(lower), self._at(min(lower + 1, total - 1))
+        exact = Fraction(below) + (Fraction(above) - Fraction(below)) * (rank - lower)
+        return number(float(exact)) if exact.denominator != 1 else int(exact)
+
+    def _at(self, position: int) -> int | float:
+        for value in sorted(self.counts):
+            position -= self.counts[value]
+            if position < 0:
+                return value
+        raise IndexError(position)
