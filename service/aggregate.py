@@ -17,6 +17,7 @@ from service.planning.plan import Extract, Plan, Truncate
 from service.planning.rows import Result, Row, finish
 from service.planning.scan import Scan
 from service.planning.strategy import Composite, Objects, choose
+from service.planning.tuples import Tuples
 from service.values import MISSING, Json
 
 T = TypeVar("T")
@@ -88,6 +89,8 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
         try:
             if isinstance(strategy, Objects):
                 return await _objects(plan, strategy, source, limits)
+            if isinstance(strategy, Tuples):
+                return await _tuples(plan, strategy, source, limits)
             return await _composite(plan, strategy, source, limits)
         except TooManyValues as too_many:
             estimate |= frozenset(too_many.positions)
@@ -196,13 +199,31 @@ async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits
             await asyncio.to_thread(scan.take, page)
             if len(scan.groups) > limits.group_budget:
                 _over("groups", limits.group_budget, None)
+    return await _scanned(plan, scan, strategy.name)
+
+
+async def _tuples(plan: Plan, strategy: Tuples, source: Source, limits: Limits) -> Result:
+    scan = Scan(plan)
+    seen = 0
+    async with source.view() as view:
+        async for page in _pages(strategy.grouping, view, min(PAGE, limits.group_budget + 1)):
+            seen += len(page.buckets)
+            if seen > limits.group_budget:
+                _over("combinations of values", limits.group_budget, None)
+            await _work(len(page.buckets), strategy.take, scan, page.buckets)
+            if len(scan.groups) > limits.group_budget:
+                _over("groups", limits.group_budget, None)
+    return await _scanned(plan, scan, strategy.name)
+
+
+async def _scanned(plan: Plan, scan: Scan, strategy: str) -> Result:
     if scan.groups:
         _dates(plan, scan.dated)
     rows = await asyncio.to_thread(lambda: list(scan.rows()))
     before = len(rows)
     kept, matched = await _work(before, finish, rows, plan)
     accuracy = {metric.name: "exact" for metric in plan.metrics}
-    return Result(kept, matched, before, strategy.name, accuracy, _warnings(plan, scan.ignored))
+    return Result(kept, matched, before, strategy, accuracy, _warnings(plan, scan.ignored))
 
 
 async def _rows(grouping: Grouping, page: Page, width: int) -> list[Row]:

@@ -5,7 +5,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from service.fields import CONTAINERS, OWN_FIELDS, SAFE_INTEGER, Leaf, Mark, encode_step, leaf_name, shape_token
+import msgspec
+
+from service.fields import (
+    CONTAINERS,
+    LENGTHY,
+    OWN_FIELDS,
+    SAFE_INTEGER,
+    Leaf,
+    Mark,
+    encode_step,
+    leaf_name,
+    shape_token,
+)
 from service.tokens import LONG_MAX, LONG_MIN, is_lengthy, number_leaf, string_term
 from service.values import Json, parse_date
 
@@ -43,8 +55,9 @@ class Encoder:
     `leaves` tell what catalogue and index must know before the documents are written.
     """
 
-    def __init__(self, natural: dict[str, str]) -> None:
+    def __init__(self, natural: dict[str, str], known: Mapping[str, Met]) -> None:
         self.natural = natural
+        self._known = known
         self.met: dict[str, Met] = {}
         self.leaves: dict[str, Leaf] = {}
         self._undo: list[Callable[[], object]] = []
@@ -90,9 +103,12 @@ class Encoder:
     ) -> None:
         met = self.met.get(name) or self._meet(name)
         marks = met.marks
-        if inside_array and "array" not in marks:
-            self._mark(met, "array")
         kind = type(value)
+        if inside_array:
+            if "array" not in marks:
+                self._mark(met, "array")
+        elif value is not None:
+            self._whole(name, met, value, flat)
         if kind is str:
             if is_lengthy(value):
                 mark: Mark = "lengthy"
@@ -134,6 +150,24 @@ class Encoder:
                 if type(item) is not list:
                     self._value(name, item, separator, True, flat, shapes, depth + 1)
 
+    def _whole(self, name: str, met: Met, value: Json, flat: dict[str, Any]) -> None:
+        """Arrays are also written whole, as JSON, and so is what lies where an array lay before.
+
+        Where something else came first it is of no use: not every value would be there.
+        """
+        marks = met.marks
+        if "alone" in marks:
+            return
+        known = self._known.get(name)
+        if type(value) is not list and "array" not in marks and not (known and "array" in known.marks):
+            self._mark(met, "alone")
+        elif not (known and known.marks & {"alone", "bulky"}):
+            text = msgspec.json.encode(_without_data(value) if name == "blobs" else value)
+            if len(text) > LENGTHY:
+                self._mark(met, "bulky")
+            else:
+                self._leaf(name, met, "json", text.decode(), flat)
+
     def _number(self, name: str, met: Met, value: int | float, flat: dict[str, Any]) -> None:
         integral = isinstance(value, int) or value.is_integer()
         if integral:
@@ -164,7 +198,7 @@ class Encoder:
 
     def _physical(self, name: str, met: Met, leaf: Leaf) -> str:
         """The index field for a type at a path; the first type that is no date takes the plain name."""
-        if met.natural is None and leaf != "date":
+        if met.natural is None and leaf not in ("date", "json"):
             if name not in self.natural:
                 self.natural[name] = leaf
                 self._undo.append(partial(self.natural.pop, name))
@@ -187,6 +221,12 @@ class Encoder:
     def _mark(self, met: Met, mark: Mark) -> None:
         met.marks.add(mark)
         self._undo.append(partial(met.marks.discard, mark))
+
+
+def _without_data(blobs: Json) -> Json:
+    if not isinstance(blobs, list):
+        return blobs
+    return [{key: each for key, each in blob.items() if key != "data"} for blob in blobs]
 
 
 def unite(known: Mapping[str, Met], met: Mapping[str, Met]) -> dict[str, Met] | None:

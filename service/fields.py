@@ -14,16 +14,19 @@ from typing import Final, Literal, get_args
 
 from service.paths import Path
 
-Leaf = Literal["keyword", "double", "long", "boolean", "date"]
+Leaf = Literal["keyword", "double", "long", "boolean", "date", "json"]
 LEAVES: Final[tuple[Leaf, ...]] = get_args(Leaf)
 """The types of index fields that values are written to."""
 
-Mark = Literal["text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy"]
+Mark = Literal[
+    "text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy", "alone", "bulky"
+]  # fmt: skip
 """What was met at a path.
 
 text, date: strings that are no date, that are one · double, long: numbers, by the leaf that holds them ·
 fraction: one of them was not integral · array: an array lies at the path or on the way to it ·
-lengthy: a string over `LENGTHY` bytes, of which the index holds a token.
+lengthy: a string over `LENGTHY` bytes, of which the index holds a token · alone: a value that the `json` leaf lacks,
+because no array had been met there yet · bulky: an array whose JSON is over `LENGTHY` bytes.
 """
 
 LENGTHY: Final = 8_000
@@ -121,6 +124,13 @@ class Field:
         return self.leaf("date") if "date" in self.marks else None
 
     @property
+    def json(self) -> str | None:
+        """The index field with each whole value here as JSON, if arrays were met and it holds all of them."""
+        if "array" not in self.marks or self.marks & {"alone", "bulky"}:
+            return None
+        return self.leaf("json")
+
+    @property
     def single(self) -> bool:
         """Every object has at most one scalar here, so that index fields are the values themselves."""
         return not self.marks & {"array", "object", "lengthy"}
@@ -167,6 +177,14 @@ class Fields:
         if self._below_array(path):
             known |= {"array"}
         return Field(path, name, natural, known, bits, name in self._instants)
+
+    def root(self, path: Path) -> Field:
+        """The path itself, or the first array on the way to it."""
+        for length in range(1, len(path)):
+            field = self.get(path[:length])
+            if "array" in field.marks:
+                return field
+        return self.get(path)
 
     def _below_array(self, path: Path) -> bool:
         """An array was met on the way: what lies at the path is then an array too, though its elements may lack it."""

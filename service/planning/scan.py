@@ -27,20 +27,23 @@ class Scan:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.groups: dict[Hashable, _Group] = {}
-        self.objects = 0
         self.dated = [not isinstance(key.transform, Truncate | Extract) for key in plan.keys]
         """For each key: no date is needed, or one was met."""
         self.ignored: Counter[tuple[int, str]] = Counter()
         """(metric, `arrays` or `others`) → objects or elements whose value there was ignored."""
 
     def take(self, objects: Iterable[Json]) -> None:
+        """Objects that may fulfil the condition."""
         for item in objects:
             if self.plan.condition.test(item):
-                self.objects += 1
-                for element in unwound(item, self.plan.unwind):
-                    self._element(element)
+                self.add(item, 1)
 
-    def _element(self, element: Json) -> None:
+    def add(self, item: Json, count: int) -> None:
+        """An object that fulfils the condition and stands for so many."""
+        for element in unwound(item, self.plan.unwind):
+            self._element(element, count)
+
+    def _element(self, element: Json, count: int) -> None:
         cells: list[Json] = []
         for position, key in enumerate(self.plan.keys):
             cell = transformed(resolve(element, key.path), key)
@@ -55,12 +58,12 @@ class Scan:
         for position, (metric, accumulator) in enumerate(zip(self.plan.metrics, group.accumulators, strict=True)):
             kind = metric.kind
             if not kind.needs_field:
-                accumulator.add(None)
+                accumulator.add(None, count)
                 continue
             value = resolve(element, kind.path)
-            accumulator.add(value)
+            accumulator.add(value, count)
             if kind.takes and (ignored := _ignored(value, kind.takes)):
-                self.ignored[position, ignored] += 1
+                self.ignored[position, ignored] += count
 
     def rows(self) -> Iterator[Row]:
         for group in self.groups.values():
@@ -68,8 +71,9 @@ class Scan:
 
 
 def paths_of(plan: Plan) -> set[Path]:
-    """The paths that grouping needs (not the condition's)."""
-    return {key.path for key in plan.keys} | {metric.kind.path for metric in plan.metrics if metric.kind.needs_field}
+    """The paths that keys and metrics need."""
+    keys = {key.path for key in plan.keys}
+    return keys | {metric.kind.path for metric in plan.metrics if metric.kind.needs_field}
 
 
 def transformed(value: Json | Missing, key: Key) -> Json:

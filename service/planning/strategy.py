@@ -10,6 +10,7 @@ from service.paths import Path
 from service.planning.columns import Column, column
 from service.planning.composite import PAGE, Computed, Grouping, ignored, selector
 from service.planning.plan import Extract, Key, Plan, Truncate
+from service.planning.tuples import Tuples, tuples
 
 
 @dataclass(frozen=True)
@@ -45,21 +46,23 @@ def choose(
     *,
     fold: frozenset[int] = frozenset(),
     estimate: frozenset[int] = frozenset(),
-) -> Composite | Objects:
+) -> Composite | Tuples | Objects:
     """The strategy.
 
     `fold` names metrics whose native result could not be proved exact, `estimate` those whose values are more
     than the budget.
     """
     clause = plan.condition.compile(fields)
+    unwound = fields.get(plan.unwind) if plan.unwind else None
+    if unwound:
+        # What lacks the array, or has null there, has no row.
+        clause = all_of([clause, present(unwound, null=False)])
     query: Query = all_of([Clause(bucket), clause]).query
-    reading = Objects(
-        # What lacks the array has no row; to know which objects have it is cheap.
-        all_of([Clause(query), present(fields.get(plan.unwind), null=False)]).query if plan.unwind else query,
-        any(metric.kind.ordered for metric in plan.metrics),
-    )
+    ordered = any(metric.kind.ordered for metric in plan.metrics)
+    reading: Tuples | Objects | None = tuples(plan, fields, query) if clause.exact else None
+    reading = reading or Objects(query, ordered)
     columns = _columns(plan.keys, fields)
-    if plan.unwind or not clause.exact or columns is None:
+    if (unwound and "array" in unwound.marks) or not clause.exact or columns is None:
         return reading
 
     computed: list[Computed] = []

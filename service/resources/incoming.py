@@ -238,7 +238,7 @@ class Encoded:
     """Documents of a batch of objects, and what they bring to index and catalogue."""
 
     def __init__(self, natural: dict[str, str], known: Mapping[str, Met], budget: int) -> None:
-        self._encoder = Encoder(natural)
+        self._encoder = Encoder(natural, known)
         self._known = known
         self._budget = budget
         self._brought = 0

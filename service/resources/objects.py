@@ -64,6 +64,8 @@ class Write:
     replayed: bool = False
     retried: bool = False
     """A lost race is decided again (update, upsert) instead of being told."""
+    races: int = 0
+    """Races that it has lost."""
 
     @property
     def answer(self) -> Parts:
@@ -206,17 +208,14 @@ class Objects:
                 write.error = error
             write.raw = None
         left = [write for write in writes if write.error is None]
-        for _ in range(_ROUNDS):
-            if not left:
-                break
+        while left:
             now, later = _first_of_each(left)
             if policy != "insert":
                 await self._decide(home, now, policy, arrival, created)
             await self._store_all(home, [write for write in now if write.error is None])
             await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
-            left = later + [write for write in now if write.error is None and not write.action]
-        for write in left:
-            write.error = Unavailable("the object is being changed by too many at once", retry_after=1)
+            # A write that lost a race goes before later ones of the same object.
+            left = [write for write in now if _lost(write)] + later
         if refresh and any(write.error is None for write in writes):
             await self._store.refresh(home.scope)
 
@@ -399,6 +398,16 @@ def _told(error: TallyError | None) -> dict[str, Json]:
     assert error is not None  # noqa: S101 - asked only of writes that failed
     text = error.text() if isinstance(error, Invalid) else error.message
     return {"error": text, "error_type": error.type}
+
+
+def _lost(write: Write) -> bool:
+    """Another request changed the object first, and this one may decide again; gives up in the end."""
+    if write.error is not None or write.action:
+        return False
+    write.races += 1
+    if write.races >= _ROUNDS:
+        write.error = Unavailable("the object is being changed by too many at once", retry_after=1)
+    return write.error is None
 
 
 def _first_of_each(writes: list[Write]) -> tuple[list[Write], list[Write]]:

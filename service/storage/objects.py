@@ -25,6 +25,7 @@ _PAGE_BYTES: Final = 4_000_000
 _RETRIES: Final = 8
 
 _PARAMETERS: Final[Mapping[Leaf, Json]] = {
+    "json": {"type": "keyword", "index": False},
     "keyword": {"type": "keyword"},
     "double": {"type": "double"},
     "long": {"type": "long"},
@@ -307,20 +308,29 @@ class PointInTime:
             "sort": [{name: "asc"} for name in sort],
             "pit": self._pit(),
         }
-        while True:
-            body["size"] = size
-            text = await self.gateway.search(None, body)
-            answer = orjson.loads(text)
-            if answer["timed_out"] or answer["_shards"]["failed"]:
-                raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
-            hits = answer["hits"]["hits"]
-            if not hits:
-                return
-            yield [read_object(hit["_source"]) for hit in hits]
-            if len(hits) < size:
-                return
-            body["search_after"] = hits[-1]["sort"]
-            size = max(10, min(_PAGE, size * _PAGE_BYTES // max(len(text), 1)))
+        asked: asyncio.Task[str] | None = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
+        try:
+            while asked is not None:
+                text = await asked
+                hits = await asyncio.to_thread(_hits, text)
+                asked = None
+                if len(hits) == size:
+                    # The next page is fetched while this one is worked on.
+                    size = max(10, min(_PAGE, size * _PAGE_BYTES // len(text)))
+                    body["search_after"] = hits[-1][0]
+                    asked = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
+                yield [item for _, item in hits]
+        finally:
+            if asked is not None:
+                asked.cancel()
 
     def _pit(self) -> Json:
         return {"id": self.pit, "keep_alive": "2m"}
+
+
+def _hits(text: str) -> list[tuple[Json, Json]]:
+    """Sort values and object of each hit."""
+    answer = orjson.loads(text)
+    if answer["timed_out"] or answer["_shards"]["failed"]:
+        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+    return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]
