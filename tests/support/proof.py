@@ -27,6 +27,14 @@ class Report:
     exercised: Counter[str] = field(default_factory=Counter)
     mismatches: list[str] = field(default_factory=list)
 
+    def add(self, other: "Report") -> None:
+        self.cases += other.cases
+        self.refused += other.refused
+        self.rows += other.rows
+        self.strategies += other.strategies
+        self.exercised += other.exercised
+        self.mismatches += other.mismatches
+
     def table(self) -> str:
         lines = [
             f"{self.cases} cases, {self.rows} rows, {self.refused} refused by both, {len(self.mismatches)} mismatches"
@@ -75,7 +83,7 @@ async def compare(client: Client, bucket: str, objects: Sequence[Json], spec: Js
     return f"[{info['strategy']}] {difference}" if difference else None
 
 
-async def prove(client: Client, flavour: Flavour, seed: int, datasets: int, specs: int) -> Report:
+async def prove(client: Client, flavour: Flavour, seed: str, datasets: int, specs: int) -> Report:
     """Many specs on each of many data sets; a seed always makes the same cases."""
     report = Report()
     for number in range(datasets):
