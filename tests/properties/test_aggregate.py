@@ -52,7 +52,7 @@ async def layout(request: pytest.FixtureRequest, settings: Settings) -> AsyncIte
 
 @pytest.mark.parametrize("flavour", ["core", "full"])
 async def test_agrees_with_the_oracle(layout: Client, flavour: Flavour) -> None:
-    report = await prove(layout, flavour, f"{SEED}-{layout.namespace[-1]}", DATASETS, SPECS)
+    report = await prove(layout, flavour, f"{SEED}-{str(layout.namespace)[-1]}", DATASETS, SPECS)
     total.add(report)
     assert not report.mismatches, f"{len(report.mismatches)} mismatches\n" + "\n".join(report.mismatches[:5])
 

@@ -1,0 +1,27 @@
+"""The examples of docs/exactness.md, run."""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support.client import Client
+from tests.support.oracle import aggregate, same
+
+BLOCKS = re.findall(r"```json (objects|request|results)\n(.*?)```", (ROOT / "docs/exactness.md").read_text(), re.S)
+EXAMPLES = [tuple(json.loads(text) for _, text in BLOCKS[place : place + 3]) for place in range(0, len(BLOCKS), 3)]
+
+
+def test_there_are_examples() -> None:
+    assert [kind for kind, _ in BLOCKS] == ["objects", "request", "results"] * len(EXAMPLES)
+    assert len(EXAMPLES) >= 9
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: json.dumps(example[1])[:50])
+async def test_example(client: Client, bucket: str, example: tuple[list[object], dict[str, object], object]) -> None:
+    objects, request, results = example
+    stored = (await client.batch(bucket, objects))["succeeded"]
+    answer = await client.aggregate(bucket, request)
+    assert answer["results"] == results
+    assert same(aggregate(stored, request).rows, answer["results"], request) is None
