@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from service.aggregations.base import exact_as_double
 from service.fields import Field
 from service.planning.dates import zone
-from service.planning.plan import Extract, Key, Truncate
+from service.planning.plan import Extract, Key, Ranges, Truncate
 from service.values import Json, number, render_date
 
 Read = Callable[[Sequence[Any]], Json]
@@ -30,6 +31,13 @@ _WALL_CLOCK = (
     "if (doc[params.f].size() == 0) return null; "
     f"return {_LOCAL}.toLocalDateTime().toInstant(ZoneOffset.UTC).toEpochMilli() + params.shift"
 )
+_RANGE: Final = (
+    "if (doc[params.f].size() == 0) return params.d ? -1 : null; "
+    "double v = doc[params.f].value; int n = params.b.size(); int i = 0; "
+    "while (i < n && params.b[i] < v) { i++; } "
+    "if (i == 0 && n > 1 && params.b[0] == v) { i = 1; } "
+    "return params.d && (i == 0 || i == n) ? -1 : i"
+)
 _DAY: Final = 86_400_000
 _EPOCH = datetime(1970, 1, 1)
 
@@ -47,14 +55,17 @@ class Column:
 
 def column(key: Key, field: Field) -> Column | None:
     """None: the index fields do not hold this key's values, so the objects must be read."""
+    if key.transform is None:
+        return _plain(key.name, field) if field.single else None
+    if "array" in field.marks:
+        return None
     match key.transform:
-        case None:
-            return _plain(key.name, field) if field.single else None
         case Truncate():
-            return None if "array" in field.marks else _truncated(key.name, field, key.transform)
+            return _truncated(key.name, field, key.transform)
         case Extract():
-            return None if "array" in field.marks else _part(key.name, field, key.transform)
-    return None
+            return _part(key.name, field, key.transform)
+        case Ranges():
+            return _range(key.name, field, key.transform)
 
 
 def _plain(name: str, field: Field) -> Column:
@@ -117,6 +128,21 @@ def _part(name: str, field: Field, extract: Extract) -> Column:
     source = f"doc[params.f].size() == 0 ? null : {_PARTS[extract.part].format(t=local)}"
     terms = {"script": {"source": source, "params": params}, "value_type": "long", "missing_bucket": True}
     return Column({name: {"terms": terms}}, _first)
+
+
+def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
+    """The position of the range, as `scan.in_range` gives it; -1 stands for the default bucket."""
+    if len(field.numbers) > 1 or not exact_as_double(field):
+        return None
+    if not field.numbers:
+        return Column({}, lambda values: ranges.default)
+    params = {
+        "f": field.numbers[0],
+        "b": [float(bound) for bound in ranges.boundaries],
+        "d": ranges.default is not None,
+    }
+    terms = {"script": {"source": _RANGE, "params": params}, "value_type": "long", "missing_bucket": True}
+    return Column({name: {"terms": terms}}, lambda values: ranges.default if values[0] == -1 else values[0])
 
 
 def _instant(wall: int, zone_name: str) -> int:
