@@ -177,7 +177,7 @@ async def _finished(plan: Plan, strategy: Composite, rows: list[Row], first: Pag
     if first.matched:
         _dates(plan, [_has_date(rows, position, first.beside) for position in range(len(plan.keys))])
     before = None if strategy.selected else len(rows)
-    kept, matched = await _work(len(rows), finish, rows, plan)
+    kept, matched = await _work(len(rows), finish, rows, plan, strategy.main.ascending)
     accuracy = {metric.name: strategy.accuracy.get(position, "exact") for position, metric in enumerate(plan.metrics)}
     ignored = {
         (position, what): first.beside[f"{what}{position}"]

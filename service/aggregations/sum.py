@@ -43,7 +43,7 @@ class Sum(Aggregation):
     def read(self, field: Field, raw: Raw, documents: int) -> int | float:
         if "fraction" not in field.marks and not sums_exactly(field, documents):
             raise Inexact
-        return number(sum(summed(answer["value"]) for answer in raw))
+        return number(summed(raw[0]["value"]) if len(raw) == 1 else sum(summed(answer["value"]) for answer in raw))
 
     def accumulator(self) -> Accumulator:
         return Total()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final
 
 from service.aggregations.base import exact_as_double
@@ -48,9 +49,17 @@ class Column:
 
     sources: Mapping[str, Json]
     read: Read
+    verbatim: bool = False
+    """The one source's key is the value."""
+    ascending: bool = True
+    """Buckets come in the order of the values."""
 
-    def cell(self, key: Mapping[str, Any]) -> Json:
-        return self.read([key[name] for name in self.sources])
+    def reader(self) -> Callable[[Mapping[str, Any]], Json]:
+        """From a bucket's key to the value; called for every group, so the usual case is short."""
+        names, read = tuple(self.sources), self.read
+        if self.verbatim:
+            return itemgetter(names[0])
+        return lambda key: read([key[name] for name in names])
 
 
 def column(key: Key, field: Field) -> Column | None:
@@ -88,7 +97,8 @@ def _plain(name: str, field: Field) -> Column:
                 return reader(value)
         return None
 
-    return Column(sources, read)
+    verbatim = len(leaves) == 1 and not leaves.keys() & {"double", "date"}
+    return Column(sources, read, verbatim, ascending=len(leaves) < 2)
 
 
 def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
@@ -102,7 +112,7 @@ def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
             histogram["time_zone"] = truncate.zone
         if back:
             histogram["offset"] = f"{back}d"
-        return Column({name: {"date_histogram": histogram}}, _first)
+        return Column({name: {"date_histogram": histogram}}, _first, verbatim=True)
     # A calendar interval with a zone starts a Sunday week wrongly on days when the clock changes, so the
     # wall clock itself is truncated and taken back to an instant here.
     shift = -back * _DAY
@@ -127,7 +137,7 @@ def _part(name: str, field: Field, extract: Extract) -> Column:
         local = _LOCAL
     source = f"doc[params.f].size() == 0 ? null : {_PARTS[extract.part].format(t=local)}"
     terms = {"script": {"source": source, "params": params}, "value_type": "long", "missing_bucket": True}
-    return Column({name: {"terms": terms}}, _first)
+    return Column({name: {"terms": terms}}, _first, verbatim=True)
 
 
 def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
@@ -142,7 +152,11 @@ def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
         "d": ranges.default is not None,
     }
     terms = {"script": {"source": _RANGE, "params": params}, "value_type": "long", "missing_bucket": True}
-    return Column({name: {"terms": terms}}, lambda values: ranges.default if values[0] == -1 else values[0])
+    return Column({name: {"terms": terms}}, _position(ranges.default), ascending=ranges.default is None)
+
+
+def _position(default: str | None) -> Read:
+    return lambda values: default if values[0] == -1 else values[0]
 
 
 def _instant(wall: int, zone_name: str) -> int:

@@ -121,6 +121,11 @@ class Grouping:
         }
         return {"size": 0, "query": self.query, "aggs": aggs}
 
+    @property
+    def ascending(self) -> bool:
+        """The groups come in the order of their keys, so that no sort is needed."""
+        return all(column.ascending for column in self.columns)
+
     def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
         """Rows with `width` metrics and their documents; raises `Inexact`."""
         decode = msgspec.json.Decoder().decode
@@ -133,7 +138,7 @@ class Grouping:
             )
             for computed in self.computed
         ]
-        cells = [column.cell for column in self.columns]
+        cells = [column.reader() for column in self.columns]
         for raw in buckets:
             bucket = decode(raw)
             key, documents = bucket["key"], bucket["doc_count"]

@@ -9,7 +9,7 @@ from service.planning.plan import Having, Plan
 from service.values import Json, identity, is_number, order, parse_date
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """One group: the cells of its keys (dates that were truncated as epoch milliseconds) and its metrics."""
 
@@ -60,13 +60,14 @@ def fulfils(value: Json, having: Having, dates: bool = False) -> bool:
     return comparable and _COMPARE[having.comparison](value, having.value)
 
 
-def finish(rows: list[Row], plan: Plan) -> tuple[list[Row], int]:
-    """The rows that stay, in order, and how many there were before the limit."""
+def finish(rows: list[Row], plan: Plan, ascending: bool = False) -> tuple[list[Row], int]:
+    """The rows that stay, in order, and how many there were before the limit; `ascending`: by keys they are already."""
     for having in plan.having:
         rows = [
             row for row in rows if fulfils(row.metrics[having.metric], having, plan.metrics[having.metric].kind.dates)
         ]
-    rows.sort(key=lambda row: tuple(map(order, row.cells)))
+    if not ascending:
+        rows.sort(key=lambda row: tuple(map(order, row.cells)))
     if plan.order is not None:
         # The sort is stable in both directions, so ties stay ascending by group keys.
         index = plan.order.index

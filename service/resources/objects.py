@@ -301,6 +301,9 @@ class Objects:
                     write.error = AlreadyExists("an object with this key exists already", {"object_id": write.id})
                 else:
                     write.action = {}
+            elif item["status"] == 404:
+                # The namespace was deleted meanwhile, and its index with it.
+                write.error = NotFound("Namespace", home.scope.namespace_name)
             elif item["status"] == 429:
                 write.error = TooManyRequests("OpenSearch is overloaded; send this one again", retry_after=5)
             elif item["status"] >= 300:

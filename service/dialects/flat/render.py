@@ -1,6 +1,6 @@
 """From a result to the documented answer: rows of `group` and `metrics`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from service.planning import dates
 from service.planning.plan import Key, Plan, Ranges, Truncate
@@ -12,7 +12,9 @@ Cell = Callable[[Json], Json]
 
 def render(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
     """`results`, `total_groups` (the groups returned), `query_info` (contract, Response)."""
-    keys = [(key.name, _cell(key)) for key in plan.keys]
+    keys = [key.name for key in plan.keys]
+    cells = [_cell(key) for key in plan.keys]
+    plain = not any(cells)
     names = [metric.name for metric in plan.metrics]
     info: dict[str, Json] = {
         "execution_time_ms": milliseconds,
@@ -25,7 +27,7 @@ def render(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
     return {
         "results": [
             {
-                "group": {name: cell(value) for (name, cell), value in zip(keys, row.cells, strict=True)},
+                "group": dict(zip(keys, row.cells if plain else _rendered(row.cells, cells), strict=True)),
                 "metrics": dict(zip(names, row.metrics, strict=True)),
             }
             for row in result.rows
@@ -35,13 +37,18 @@ def render(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
     }
 
 
-def _cell(key: Key) -> Cell:
+def _rendered(values: Sequence[Json], cells: Sequence[Cell | None]) -> list[Json]:
+    return [cell(value) if cell else value for cell, value in zip(cells, values, strict=True)]
+
+
+def _cell(key: Key) -> Cell | None:
+    """How a key's cells are written, None for as they are."""
     match key.transform:
         case Truncate(zone=zone):
             return lambda value: None if value is None else dates.render(value, zone)
         case Ranges(boundaries):
             return lambda value: label(boundaries, value) if isinstance(value, int) else value
-    return lambda value: value
+    return None
 
 
 def label(bounds: tuple[int | float, ...], position: int) -> str:
