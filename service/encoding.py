@@ -24,6 +24,9 @@ from service.values import Json, parse_date
 MAX_DEPTH: Final = 100
 """Levels of objects and arrays in one object."""
 
+MAX_NAME: Final = 8_000
+"""Characters of a path: as a term of `@shape` it must stay below Lucene's 32,766 bytes."""
+
 UNINDEXED: Final = frozenset({"blobs.data"})
 """Kept and returned, not searched: the content of inline blobs."""
 
@@ -147,7 +150,9 @@ class Encoder:
             shapes.add(shape_token(name, f"array:{len(value)}"))
             for item in value:
                 # An array in an array is one value, which only the whole object tells.
-                if type(item) is not list:
+                if type(item) is list:
+                    self._check_depth(name, item, depth + 1)
+                else:
                     self._value(name, item, separator, True, flat, shapes, depth + 1)
 
     def _whole(self, name: str, met: Met, value: Json, flat: dict[str, Any]) -> None:
@@ -212,7 +217,17 @@ class Encoder:
             self._undo.append(partial(self.leaves.pop, physical))
         return physical
 
+    def _check_depth(self, name: str, value: Json, depth: int) -> None:
+        """Of an array in an array, which is walked by nobody else here, but by grouping and filters."""
+        if depth >= MAX_DEPTH:
+            raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
+        for item in value.values() if type(value) is dict else value:
+            if type(item) is list or type(item) is dict:
+                self._check_depth(name, item, depth + 1)
+
     def _meet(self, name: str) -> Met:
+        if len(name) > MAX_NAME:
+            raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_NAME:,} are possible")
         met = self.met[name] = Met(self.natural.get(name))
         self.new_names.append(name)
         self._undo.append(partial(self.met.pop, name))

@@ -10,6 +10,7 @@ import pytest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.serving import served
 from service.settings import Settings
+from service.telemetry import set_up
 from tests.support.client import Client
 
 KEY = "sk_test_0123456789"
@@ -52,6 +53,7 @@ def settings(opensearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.fixture(scope="session")
 async def address(settings: Settings) -> AsyncIterator[str]:
     """A running service."""
+    set_up(settings.log_format, settings.log_level)
     async with served(settings, KEY) as address:
         yield address
 

@@ -33,6 +33,16 @@ class Condition(Protocol):
         ...
 
 
+def clauses_in(query: Query) -> int:
+    """How many queries a query is made of."""
+    inner = query.get("bool")
+    if inner is None:
+        return 1
+    return 1 + sum(
+        clauses_in(each) for each in (*inner.get("filter", ()), *inner.get("should", ()), *inner.get("must_not", ()))
+    )
+
+
 def all_of(clauses: list[Clause]) -> Clause:
     queries = [clause.query for clause in clauses if clause.query != MATCH_ALL]
     exact = all(clause.exact for clause in clauses)

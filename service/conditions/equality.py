@@ -4,12 +4,15 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, any_of, none_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, any_of, none_of
 from service.conditions.existence import present
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
 from service.tokens import number_leaf, string_term
 from service.values import MISSING, Json, exact_float, fold, identity, index_date, is_number, parse_date
+
+MAX_TERMS = 65_536
+"""Of one terms query (`index.max_terms_count`)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class Equals:
             elif (term := _term(field, value, self.instant)) is not None:
                 terms.setdefault(term[0], []).append(term[1])
         for name, operands in terms.items():
-            query: Query = {"term": {name: operands[0]}} if len(operands) == 1 else {"terms": {name: operands}}
-            clauses.append(Clause(query))
+            if len(operands) == 1:
+                clauses.append(Clause({"term": {name: operands[0]}}))
+                continue
+            for start in range(0, len(operands), MAX_TERMS):
+                clauses.append(Clause({"terms": {name: operands[start : start + MAX_TERMS]}}))
         return any_of(clauses)
 
     def _null(self, field: Field, fields: Fields) -> Clause:

@@ -11,6 +11,9 @@ from service.fields import Field, Fields
 from service.paths import Path, ends
 from service.values import MISSING, Json, fold, identity
 
+MAX_WILDCARD = 100
+"""Characters; the automaton of `*text*` takes up to their square in steps, of which Lucene allows 10,000."""
+
 
 @dataclass(frozen=True)
 class OnStrings:
@@ -67,6 +70,8 @@ class EndsWith(OnStrings):
     """The string ends with the operand."""
 
     def query(self, field: Field, keyword: str) -> Query | None:
+        if len(self.operand) > MAX_WILDCARD:
+            return None
         return {"wildcard": {keyword: {"value": "*" + wildcard_literal(self.operand)}}}
 
     def meets(self) -> Callable[[str], bool]:
@@ -139,6 +144,8 @@ class Contains:
         if isinstance(self.operand, str) and plain and field.natural != "date":
             if keyword is None:
                 return Clause(MATCH_NONE)
+            if len(self.operand) > MAX_WILDCARD:
+                return Clause({"exists": {"field": keyword}}, exact=False)
             return Clause({"wildcard": {keyword: {"value": f"*{wildcard_literal(self.operand)}*"}}})
         if not isinstance(self.operand, str) and "array" not in field.marks:
             return Clause(MATCH_NONE)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from service.conditions.base import Clause, Query, all_of
+from service.conditions.base import MATCH_ALL, Clause, Query, all_of, clauses_in
 from service.conditions.existence import present
 from service.fields import Field, Fields
 from service.paths import Path
@@ -11,6 +12,9 @@ from service.planning.columns import Column, column
 from service.planning.composite import PAGE, Computed, Grouping, ignored, selector
 from service.planning.plan import Extract, Key, Plan, Truncate
 from service.planning.tuples import Tuples, tuples
+
+MAX_CLAUSES: Final = 900
+"""Of one query; Lucene takes 1,024 (`indices.query.bool.max_clause_count`)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def choose(
     than the budget.
     """
     clause = plan.condition.compile(fields)
+    if clauses_in(clause.query) > MAX_CLAUSES:
+        clause = Clause(MATCH_ALL, exact=False)
     unwound = fields.get(plan.unwind) if plan.unwind else None
     if unwound:
         # What lacks the array, or has null there, has no row.

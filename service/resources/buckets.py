@@ -176,6 +176,7 @@ class Buckets:
         await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
         await self.store.delete_bucket(bucket.scope, bucket.id)
+        await self._catalog.delete(bucket_key(bucket.id))
         return {
             "bucket_id": bucket.id,
             "bucket_name": bucket.name,

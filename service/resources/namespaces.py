@@ -132,7 +132,7 @@ class Namespaces:
         await self.catalog.delete(_claim(scope.namespace_name))
         self._ids.pop(scope.namespace_name, None)
         await self._store.drop(scope)
-        await self.catalog.delete(_key(scope.namespace_id))
+        await self.catalog.forget(scope.namespace_id)
         return {
             "namespace_id": scope.namespace_id,
             "namespace_name": scope.namespace_name,
@@ -171,14 +171,13 @@ class Namespaces:
         return id
 
     async def _answer(self, scope: Scope, body: Mapping[str, Json]) -> Json:
-        buckets = await self.catalog.list("bucket", scope.namespace_id)
         return {
             "namespace_id": scope.namespace_id,
             "namespace_name": scope.namespace_name,
             "description": body.get("description"),
             "feature_extractors": body.get("feature_extractors") or [],
             "payload_indexes": body.get("payload_indexes") or [],
-            "bucket_count": sum(1 for entry in buckets if entry.body["status"] == "ACTIVE"),
+            "bucket_count": await self.catalog.count("bucket", scope.namespace_id),
             "namespace_ready": True,
             "created_at": render_date(body["created_at"]),
             "updated_at": render_date(body["updated_at"]),

@@ -95,6 +95,20 @@ class Catalog:
         answer = orjson.loads(await self._gateway.search(names.CATALOG, body))
         return [_entry(hit) for hit in answer["hits"]["hits"]]
 
+    async def count(self, kind: str, namespace_id: str) -> int:
+        """How many entries of a kind a namespace has."""
+        await self._refresh(names.CATALOG)
+        filters = [{"term": {"kind": kind}}, {"term": {"namespace_id": namespace_id}}]
+        body = {"query": {"bool": {"filter": filters}}}
+        return int((await self._gateway.json("POST", f"/{names.CATALOG}/_count", body))["count"])
+
+    async def forget(self, namespace_id: str) -> None:
+        """Removes every entry of a namespace, its own last."""
+        await self._refresh(names.CATALOG)
+        body = {"query": {"term": {"namespace_id": namespace_id}}}
+        path = f"/{names.CATALOG}/_delete_by_query"
+        await self._gateway.request("POST", path, body, params={"conflicts": "proceed"})
+
     async def _put(
         self,
         id: str,

@@ -1,15 +1,16 @@
 """The objects of a namespace in its index: fields made known, documents written and read, points in time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import orjson
 
 from service.encoding import Met, dump_met, load_met, unite
-from service.errors import Unavailable
+from service.errors import NotFound, Unavailable
 from service.fields import ARRIVAL, Fields, Leaf
 from service.paths import Path
 from service.planning.composite import Page
@@ -30,7 +31,7 @@ _PARAMETERS: Final[Mapping[Leaf, Json]] = {
     "double": {"type": "double"},
     "long": {"type": "long"},
     "boolean": {"type": "boolean"},
-    "date": {"type": "date", "format": "strict_date_optional_time||epoch_millis"},
+    "date": {"type": "date", "format": "epoch_millis||strict_date_optional_time"},
 }
 
 
@@ -56,6 +57,25 @@ class _Known:
 
     met: dict[str, Met] = field(default_factory=dict)
     version: tuple[int, int] | None = None
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _in_namespace(
+    method: Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]],
+) -> Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]]:
+    """A namespace that is deleted meanwhile is not found, whatever was to be done in it."""
+
+    @wraps(method)
+    async def checked(self: "ObjectStore", scope: Scope, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(self, scope, *args, **kwargs)
+        except Absent:
+            raise NotFound("Namespace", scope.namespace_name) from None
+
+    return checked
 
 
 class ObjectStore:
@@ -109,6 +129,7 @@ class ObjectStore:
 
     # Fields
 
+    @_in_namespace
     async def natural(self, scope: Scope) -> dict[str, str]:
         """The types of the namespace's plain names, to encode with (a copy)."""
         if scope.namespace_id not in self._names:
@@ -133,6 +154,7 @@ class ObjectStore:
             known = await self._read_known(bucket_id)
         return Fields({name: (met.natural, met.marks, met.bits) for name, met in known.met.items()}, instants)
 
+    @_in_namespace
     async def learn(self, scope: Scope, bucket_id: str, met: Mapping[str, Met], leaves: Mapping[str, Leaf]) -> None:
         """Makes the index and the catalogue know what is about to be written.
 
@@ -212,6 +234,7 @@ class ObjectStore:
 
     # Documents
 
+    @_in_namespace
     async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Json]:
         """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
         alias = names.objects_alias(scope.namespace_id)
@@ -233,15 +256,22 @@ class ObjectStore:
             await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
         return results
 
+    @_in_namespace
     async def refresh(self, scope: Scope) -> None:
         await self._refresher.refresh(names.objects_alias(scope.namespace_id))
 
+    @_in_namespace
     async def read(self, scope: Scope, ids: Sequence[str]) -> list[Json]:
         """Documents by id, with `found`, `_source`, `_seq_no`, `_primary_term`."""
         return await self.gateway.get_many(names.objects_alias(scope.namespace_id), ids)
 
+    @_in_namespace
+    async def ask(self, scope: Scope, body: Mapping[str, Any]) -> str:
+        """An unread answer."""
+        return await self.gateway.search(names.objects_alias(scope.namespace_id), body)
+
     async def search(self, scope: Scope, body: Mapping[str, Any]) -> Json:
-        return orjson.loads(await self.gateway.search(names.objects_alias(scope.namespace_id), body))
+        return orjson.loads(await self.ask(scope, body))
 
     async def delete_bucket(self, scope: Scope, bucket_id: str) -> None:
         """Removes a bucket's objects in the background, in OpenSearch, whatever happens to this process."""
@@ -274,13 +304,15 @@ class BucketSource:
         return {"term": {"bucket_id": self.bucket_id}}
 
     async def search(self, body: Mapping[str, Any]) -> Page:
-        alias = names.objects_alias(self.scope.namespace_id)
-        return Page.parse(await self.store.gateway.search(alias, body))
+        return Page.parse(await self.store.ask(self.scope, body))
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator["PointInTime"]:
-        async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
-            yield PointInTime(self.store.gateway, pit)
+        try:
+            async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
+                yield PointInTime(self.store.gateway, pit)
+        except Absent:
+            raise NotFound("Namespace", self.scope.namespace_name) from None
 
 
 @dataclass(frozen=True)

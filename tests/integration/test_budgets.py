@@ -35,7 +35,8 @@ async def test_more_groups_than_the_budget(client: Client, settings: Settings, b
 async def test_more_objects_than_the_budget(client: Client, settings: Settings, bucket_of_50: str) -> None:
     tight = settings.model_copy(update={"object_budget": 49})
     async with served(tight, KEY) as address, Client(address, KEY, client.namespace) as narrow:
-        spec = {"group_by": [{"field": "metadata.tags"}], "aggregations": [COUNT]}
+        pushed = {"function": "push", "field": "metadata.tags", "alias": "tags"}
+        spec = {"group_by": [{"field": "metadata.k"}], "aggregations": [pushed]}
         status, answer = await narrow.call("POST", f"/v1/buckets/{bucket_of_50}/objects/aggregate", spec)
         assert (status, answer["error"]["details"]["limit"]) == (400, 49)
         answer = await narrow.aggregate(bucket_of_50, {**spec, "filters": {"metadata.few": {"$ne": 0}}})

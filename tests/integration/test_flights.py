@@ -59,9 +59,9 @@ async def test_mean_delay_of_44_465_groups(client: Client, full: str, rows: list
     mean = {"function": "avg", "field": "metadata.dep_delay", "alias": "delay"}
     answer = await client.aggregate(full, spec("tailnum", "dest", metrics=[mean]))
     assert answer["total_groups"] == len(delays) == 44_465
-    assert {
-        (row["group"]["tailnum"], row["group"]["dest"]): row["metrics"]["delay"] for row in answer["results"]
-    } == {group: statistics.mean(map(float, each)) if each else None for group, each in delays.items()}
+    assert {(row["group"]["tailnum"], row["group"]["dest"]): row["metrics"]["delay"] for row in answer["results"]} == {
+        group: statistics.mean(map(float, each)) if each else None for group, each in delays.items()
+    }
 
 
 async def test_having_keeps_the_null_group(client: Client, full: str) -> None:
@@ -74,9 +74,7 @@ async def test_having_keeps_the_null_group(client: Client, full: str) -> None:
 
 async def test_months_in_utc(client: Client, full: str) -> None:
     key = {"field": "metadata.time_hour", "alias": "month", "date_trunc": "month"}
-    answer = await client.aggregate(
-        full, {"group_by": [key], "aggregations": [{"function": "count", "alias": "n"}]}
-    )
+    answer = await client.aggregate(full, {"group_by": [key], "aggregations": [{"function": "count", "alias": "n"}]})
     assert [row["group"]["month"] for row in answer["results"]] == [
         *(f"2013-{month:02}-01T00:00:00Z" for month in range(1, 13)),
         "2014-01-01T00:00:00Z",
