@@ -1,0 +1,91 @@
+"""The README's curl commands answer what the README says."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.support.processes import Service, free_port, listens
+
+PORT = 8080
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str) -> list[tuple[str, str | None]]:
+    """Each bash block that begins with curl, and the json block that comes next, if one does."""
+    blocks = [*_FENCED.findall(text), ("", "")]
+    return [
+        (code, following if next_language == "json" else None)
+        for (language, code), (next_language, following) in pairwise(blocks)
+        if language == "bash" and code.startswith("curl ")
+    ]
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """A folder like the repository's root while `make run` runs in it, and the port that answers."""
+    folder = tmp_path_factory.mktemp("readme")
+    port = free_port() if listens(PORT) else PORT
+    settings = {"PORT": port, "OPENSEARCH_HEAP": "512m"}
+    with Service("run", folder=folder / ".data", settings=settings) as service:
+        service.says("Ctrl-C stops", 150)
+        yield folder, port
+
+
+def answered(command: str, folder: tuple[Path, int]) -> tuple[str, Any]:
+    """Status and JSON; the command as it stands, but for the port where 8080 is somebody else's."""
+    where, port = folder
+    command = command.replace(f"localhost:{PORT}", f"localhost:{port}").replace(
+        f"127.0.0.1:{PORT}", f"127.0.0.1:{port}"
+    )
+    (where / ".curlrc").write_text('write-out = "\\n%{http_code}"\n')
+    environment = {"PATH": os.environ["PATH"], "CURL_HOME": str(where), "HOME": str(where)}
+    done = subprocess.run(
+        ["bash", "-e", "-c", command], cwd=where, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    body, _, status = done.stdout.rpartition("\n")
+    return status, json.loads(body)
+
+
+def without_time(answer: Any) -> Any:
+    info = {name: value for name, value in answer.get("query_info", {}).items() if name != "execution_time_ms"}
+    return {**answer, "query_info": info}
+
+
+def test_there_are_commands_with_answers() -> None:
+    """Without them the next test would pass on nothing."""
+    assert any("$(cat .data/api-key)" in command and shown for command, shown in commands(readme()))
+
+
+def test_the_commands_answer_as_shown(folder: tuple[Path, int]) -> None:
+    """What is shown may be the first rows only; what it shows is the truth, to the letter and in that order."""
+    for command, shown in commands(readme()):
+        status, answer = answered(command, folder)
+        assert status == "200", (command, answer)
+        if shown is None:
+            continue
+        said, told = json.loads(shown), without_time(answer)
+        assert said["total_groups"] == told["total_groups"], command
+        assert said["results"], command
+        assert json.dumps(said["results"]) == json.dumps(told["results"][: len(said["results"])]), command
+        for name, value in without_time(said)["query_info"].items():
+            assert told["query_info"][name] == value, (command, name)
+
+
+def test_a_command_goes_with_the_answer_right_after_it() -> None:
+    curl, answer = "```bash\ncurl -s \\\n  x\n```\n", "```json\n{}\n```\n"
+    assert commands(f"```bash\nmake run\n```\n{curl}\nanswers\n\n{answer}") == [("curl -s \\\n  x\n", "{}\n")]
+    assert commands(f"{curl}```bash\nmake\n```\n{answer}") == [("curl -s \\\n  x\n", None)]
+    assert commands(curl) == [("curl -s \\\n  x\n", None)]
