@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import orjson
+from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from service.encoding import Met, dump_met, load_met, unite
-from service.errors import NotFound, Unavailable
+from service.errors import NotFound, TooManyRequests, Unavailable
 from service.fields import ARRIVAL, Fields, Leaf
 from service.paths import Path
 from service.planning.composite import Page
@@ -25,7 +26,7 @@ _PAGE: Final = 1_000
 _PAGE_BYTES: Final = 4_000_000
 _RETRIES: Final = 8
 
-_PARAMETERS: Final[Mapping[Leaf, Json]] = {
+PARAMETERS: Final[Mapping[Leaf, Json]] = {
     "json": {"type": "keyword", "index": False},
     "keyword": {"type": "keyword"},
     "double": {"type": "double"},
@@ -206,7 +207,7 @@ class ObjectStore:
         for name, leaf in new.items():
             container, dot, rest = name.partition(".")
             target = properties.setdefault(container, {"properties": {}})["properties"] if dot else properties
-            target[rest if dot else name] = _PARAMETERS[leaf]
+            target[rest if dot else name] = PARAMETERS[leaf]
         index = names.objects_alias(scope.namespace_id)
         try:
             await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": properties})
@@ -238,22 +239,22 @@ class ObjectStore:
     async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Json]:
         """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
         alias = names.objects_alias(scope.namespace_id)
-        results: list[Json] = [None] * len(actions)
-        left = list(range(len(actions)))
-        for attempt in range(_RETRIES):
-            lines: list[bytes] = []
-            for place in left:
-                action, document = actions[place]
-                ((verb, details),) = action.items()
-                lines.append(orjson.dumps({verb: {"_index": alias, "require_alias": True, **details}}))
-                if document is not None:
-                    lines.append(document if isinstance(document, bytes) else orjson.dumps(document))
-            for place, item in zip(left, await self.gateway.bulk(lines), strict=True):
-                results[place] = item
-            left = [place for place in left if results[place]["status"] == 429]
-            if not left:
-                break
-            await asyncio.sleep(min(0.1 * 2**attempt, 5.0))
+        pairs = [_lines(alias, action, document) for action, document in actions]
+        results: list[Json] = [{"status": 429}] * len(actions)
+        patience = AsyncRetrying(
+            retry=retry_if_exception_type(TooManyRequests),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=stop_after_attempt(_RETRIES),
+        )
+        with suppress(RetryError):
+            async for attempt in patience:
+                with attempt:
+                    left = [place for place, item in enumerate(results) if item["status"] == 429]
+                    items = await self.gateway.bulk([line for place in left for line in pairs[place]])
+                    for place, item in zip(left, items, strict=True):
+                        results[place] = item
+                    if any(item["status"] == 429 for item in items):
+                        raise TooManyRequests("OpenSearch is overloaded")
         return results
 
     @_in_namespace
@@ -366,3 +367,10 @@ def _hits(text: str) -> list[tuple[Json, Json]]:
     if answer["timed_out"] or answer["_shards"]["failed"]:
         raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
     return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]
+
+
+def _lines(alias: str, action: Mapping[str, Any], document: Json) -> list[bytes]:
+    """One write as the lines of a bulk request."""
+    ((verb, details),) = action.items()
+    lines = [orjson.dumps({verb: {"_index": alias, "require_alias": True, **details}})]
+    return lines if document is None else [*lines, orjson.dumps(document)]
