@@ -1,0 +1,59 @@
+"""`python -m bench`: what a write and an aggregate cost, beside the bare OpenSearch requests of the same run."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from bench import aggregates, index_cost, writes
+from bench.system import started
+
+cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
+Heap = Annotated[str, typer.Option(help="Memory of the OpenSearch that is started.")]
+Megabytes = Annotated[int, typer.Option(min=1, help="Size of the generated import.")]
+
+
+@cli.callback()
+def everything(
+    context: typer.Context,
+    heap: Heap = "1g",
+    megabytes: Megabytes = 64,
+    scale: Annotated[float, typer.Option(help="Rounds of each comparison, times this.")] = 1.0,
+) -> None:
+    """All of it, on an OpenSearch and a service started for this run."""
+    if context.invoked_subcommand is None:
+        asyncio.run(_everything(heap, megabytes, scale))
+
+
+async def _everything(heap: str, megabytes: int, scale: float) -> None:
+    async with started(heap) as system:
+        await writes.all_flights(system)
+        await writes.single(system, round(300 * scale))
+        await aggregates.compare(system, scale)
+        await writes.generated(system, megabytes)
+
+
+@cli.command("import")
+def import_(heap: Heap = "1g", megabytes: Megabytes = 1024) -> None:
+    """An import alone, with the service's memory watched."""
+    asyncio.run(_import(heap, megabytes))
+
+
+async def _import(heap: str, megabytes: int) -> None:
+    async with started(heap) as system:
+        await writes.generated(system, megabytes)
+
+
+@cli.command("index")
+def index(heap: Heap = "1g") -> None:
+    """What each part of a document costs in index size and load time."""
+    asyncio.run(_index(heap))
+
+
+async def _index(heap: str) -> None:
+    async with started(heap) as system:
+        await index_cost.compare(system)
+
+
+if __name__ == "__main__":
+    cli()
