@@ -5,10 +5,10 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check prove bench fmt lock clean
+.PHONY: help run test check prove mutations bench fmt lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 $(UV): requirements/uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Tally needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -26,7 +26,7 @@ $(UV): requirements/uv.lock
 	@touch $@
 
 run: .venv/run.stamp ## start OpenSearch, the service and the sample data; Ctrl-C stops all of it
-	@exec $(BIN)/python -m service run
+	@exec $(BIN)/python -m service run --with-parent
 
 check: .venv/dev.stamp ## format, lint, types, import contracts and the tests that need no node
 	@$(BIN)/ruff format --check --quiet || { echo "run: make fmt"; exit 1; }
@@ -41,6 +41,9 @@ test: check ## everything: `check`, then integration, property and e2e tests on 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-250} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 \
 		$(BIN)/python -m pytest tests/properties -s
+
+mutations: .venv/dev.stamp ## deliberate faults, one at a time in a copy of the code; the tests must catch each
+	@$(BIN)/python -m tests.mutations
 
 bench: .venv/dev.stamp ## what a write and an aggregate cost, beside the bare OpenSearch requests
 	@$(BIN)/python -m bench

@@ -92,12 +92,22 @@ def serve(
 
 
 @cli.command()
-def run() -> None:
+def run(
+    with_parent: Annotated[
+        bool, typer.Option(hidden=True, help="Stop when the process that started this ends.")
+    ] = False,
+) -> None:
     """OpenSearch, the service and the sample data; Ctrl-C stops all of it."""
     from service.running import run
 
     # The foreground shows what matters to a person; a log line for each request is asked for by the setting.
-    _go(run(_settings(log_level=None if "TALLY_LOG_LEVEL" in os.environ else "warning"), console))
+    _go(
+        run(
+            _settings(log_level=None if "TALLY_LOG_LEVEL" in os.environ else "warning"),
+            console,
+            with_parent=with_parent,
+        )
+    )
 
 
 @cli.command()

@@ -50,9 +50,9 @@ def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
     return EmbeddedNode(home, base, heap=settings.opensearch_heap)
 
 
-async def run(settings: Settings, console: Console) -> None:
+async def run(settings: Settings, console: Console, *, with_parent: bool = False) -> None:
     """Until Ctrl-C; what was started here is stopped here, also while it is still starting."""
-    stop = asyncio.create_task(stopped())
+    stop = asyncio.create_task(_stopped(with_parent))
     work = asyncio.create_task(_run(settings, console))
     try:
         await asyncio.wait([work, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -63,6 +63,15 @@ async def run(settings: Settings, console: Console) -> None:
             await work
     finally:
         stop.cancel()
+
+
+async def _stopped(with_parent: bool) -> None:
+    """Asked to stop, or (under make) left alone: a killed make takes its service along."""
+    asked = asyncio.create_task(stopped())
+    parent = os.getppid()
+    while not asked.done() and (not with_parent or os.getppid() == parent):
+        await asyncio.wait([asked], timeout=0.5)
+    asked.cancel()
 
 
 async def _run(settings: Settings, console: Console) -> None:

@@ -21,7 +21,7 @@ MISSING: Final = Missing()
 
 _DATE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
-    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?"
     r"(Z|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
@@ -57,7 +57,7 @@ def parse_date(text: str) -> int | None:
     millis = (moment - _EPOCH) // _MILLISECOND + int(((fraction or "") + "000")[:3])
     if zone and zone != "Z":
         hours, minutes = int(zone[1:3]), int(zone[-2:]) if len(zone) > 3 else 0
-        if hours > 23 or minutes > 59:
+        if hours > 18 or minutes > 59:
             return None
         millis -= (1 if zone[0] == "+" else -1) * (hours * 60 + minutes) * 60_000
         if not _FIRST <= millis <= _LAST:
@@ -92,8 +92,8 @@ def number(value: int | float) -> int | float:
 
 
 def fold(text: str) -> str:
-    """The form in which two strings are equal whatever their case: NFC, then Unicode case folding."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    """The form in which two strings are equal whatever their case: NFC, then Unicode case folding (contract)."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def identity(value: Json) -> Hashable:

@@ -24,7 +24,7 @@ import aiohttp
 import pytest
 
 from tests.support.client import Client
-from tests.support.processes import Service, free_port, until, using
+from tests.support.processes import ROOT, Service, free_port, until, using
 
 Row = dict[str, str]
 
@@ -258,3 +258,21 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, name: str, value: str, word
         assert line.startswith(f"TALLY_{name}: ")
         assert words in line
         assert service.out == []
+
+
+def test_a_killed_make_takes_all_along(tmp_path: Path) -> None:
+    """`make run` itself is killed: its service and the node notice, and end."""
+    settings = {
+        "TALLY_PORT": free_port(),
+        "TALLY_DATA_DIR": tmp_path,
+        "TALLY_SAMPLE": 0,
+        "TALLY_OPENSEARCH_HEAP": "512m",
+    }
+    environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+    make = subprocess.Popen(
+        ["make", "run"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until(lambda: any("org.opensearch.bootstrap" in _command(pid) for pid in _pids(tmp_path)), 60, "OpenSearch starts")
+    make.kill()
+    make.wait()
+    until(lambda: not using(tmp_path), 30, "everything ends")

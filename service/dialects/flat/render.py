@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import orjson
+
 from service.planning import dates
 from service.planning.plan import Key, Plan, Ranges, Truncate
 from service.planning.rows import Result
@@ -54,7 +56,15 @@ def _cell(key: Key) -> Cell | None:
 def label(bounds: tuple[int | float, ...], position: int) -> str:
     """`<0`, `0-10`, `10-20`, `>20`: numbers in their shortest JSON spelling."""
     if position == 0:
-        return f"<{number(bounds[0])}"
+        return f"<{_spelled(bounds[0])}"
     if position == len(bounds):
-        return f">{number(bounds[-1])}"
-    return f"{number(bounds[position - 1])}-{number(bounds[position])}"
+        return f">{_spelled(bounds[-1])}"
+    return f"{_spelled(bounds[position - 1])}-{_spelled(bounds[position])}"
+
+
+def _spelled(value: int | float) -> str:
+    return (
+        orjson.dumps(number(value), option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+        if abs(value) < 2**63
+        else repr(value)
+    )

@@ -59,10 +59,7 @@ def narrowed(spec: Json, peer: Peer, left_out: Counter[str]) -> tuple[Json, bool
     small: dict[str, Json] = {}
     for name, check in (("unwind", peer.unwind), ("filters", peer.filters)):
         if spec.get(name):
-            if not kept(check, [spec[name]]):
-                # Without it the request would be another one, and its other pieces need it.
-                return None
-            small[name] = spec[name]
+            small[name] = next(iter(kept(check, [spec[name]])), None)
     small["group_by"] = kept(peer.key, spec["group_by"])
     small["aggregations"] = kept(peer.metric, spec["aggregations"])
     if not small["group_by"] or not small["aggregations"]:

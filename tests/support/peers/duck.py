@@ -49,13 +49,7 @@ ELEMENTS: Final[Mapping[str, Sequence[str]]] = {
 }
 """Paths that are unwound, and the scalars (of `tags`: the array) in each element."""
 
-VALUE: Final = "STRUCT(rank TINYINT, num DECIMAL(38, 3), txt VARCHAR)"
-DATE: Final = (
-    r"CASE WHEN regexp_matches({v}.txt, '^\d{{4}}-\d\d-\d\d') THEN "
-    r"date_trunc('millisecond', TRY_CAST({v}.txt AS TIMESTAMPTZ)) END"
-)
-"""DuckDB's own parser; it would also take `24-01-01` for a date."""
-
+VALUE: Final = {"rank": "TINYINT", "num": "DECIMAL(38,3)", "txt": "VARCHAR"}
 WEEKDAYS: Final = ("monday", "sunday", "saturday", "friday", "thursday", "wednesday", "tuesday")
 """By the days that a week starts before Monday."""
 
@@ -88,14 +82,21 @@ def _cell(value: Json) -> Json:
     """A scalar as a STRUCT: rank 0 is null, NULL is missing."""
     match value:
         case None:
-            return {"rank": 0, "num": Decimal(0), "txt": ""}
+            return {"rank": 0, "num": "0", "txt": ""}
         case bool():
-            return {"rank": 5, "num": Decimal(int(value)), "txt": ""}
+            return {"rank": 5, "num": str(int(value)), "txt": ""}
         case int() | float():
-            return {"rank": 1, "num": Decimal(value), "txt": ""}
+            return {"rank": 1, "num": str(Decimal(value)), "txt": ""}
         case str():
-            return {"rank": 2, "num": Decimal(0), "txt": value}
+            return {"rank": 2, "num": "0", "txt": value}
     return None
+
+
+def _cells(value: Json) -> list[Json]:
+    """What unwind makes of a value: a scalar counts as one element; missing, null and [] give nothing."""
+    if value is _NOTHING or value is None:
+        return []
+    return [_cell(item) for item in (value if isinstance(value, list) else [value])]
 
 
 def _element(path: str, value: Json) -> Json:
@@ -103,20 +104,38 @@ def _element(path: str, value: Json) -> Json:
     fields = ELEMENTS[path]
     if not fields:
         return _cell(value)
-    return {
-        _column(name): [_cell(item) for item in found or []] if name == "tags" else _cell(found)
-        for name in fields
-        for found in [_at(value, name)]
-        if name != "tags" or isinstance(found, list) or (found := None) is None
-    }
+    found = {name: _at(value, name) for name in fields}
+    return {_column(name): _cells(item) if name == "tags" else _cell(item) for name, item in found.items()}
 
 
 def _column(path: str) -> str:
     return path.replace(".", "_")
 
 
+def _quoted(path: str) -> str:
+    return f'"{_column(path)}"'
+
+
+def _date(value: str) -> str:
+    """The instant of a text by DuckDB's own parser, which would also take `24-01-01` for a date."""
+    return (
+        rf"(CASE WHEN regexp_matches({value}.txt, '^\d{{4}}-\d\d-\d\d') THEN "
+        f"date_trunc('millisecond', TRY_CAST({value}.txt AS TIMESTAMPTZ)) END)"
+    )
+
+
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+STRUCTURE: Final[dict[str, Json]] = {
+    **{_column(path): VALUE for path in COLUMNS},
+    **{
+        f"all_{_column(path)}": [{_column(name): [VALUE] if name == "tags" else VALUE for name in fields} or VALUE]
+        for path, fields in ELEMENTS.items()
+    },
+}
+"""The table's columns."""
 
 
 def _constant(value: Json) -> str:
@@ -133,26 +152,23 @@ class Duck:
         self.connection = connection
         self.objects = objects
         self.unwound: str | None = None
-        columns = [f'"{_column(path)}" {VALUE}' for path in COLUMNS]
-        for path, fields in ELEMENTS.items():
-            inner = ", ".join(f'"{_column(name)}" {VALUE}{"[]" if name == "tags" else ""}' for name in fields)
-            columns.append(f'"all_{_column(path)}" {f"STRUCT({inner})" if fields else VALUE}[]')
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE OR REPLACE TABLE objects (arrival INTEGER, {', '.join(columns)})")
-        rows = [[number, *self._row(thing)] for number, thing in enumerate(objects)]
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            connection.executemany(f"INSERT INTO objects VALUES ({marks})", rows)
+        things = json.dumps([{"arrival": number, **dict(self._row(thing))} for number, thing in enumerate(objects)])
+        dates = ", ".join(f'{_date(_quoted(path))} AS "date_{_column(path)}"' for path in DATES)
+        structure = json.dumps([{"arrival": "INTEGER", **STRUCTURE}])
+        connection.execute(
+            f"CREATE OR REPLACE TABLE objects AS SELECT *, {dates} FROM "
+            f"(SELECT unnest(from_json(?::JSON, {_text(structure)}), max_depth := 2))",
+            [things],
+        )
 
-    def _row(self, thing: Json) -> Iterator[Json]:
+    def _row(self, thing: Json) -> Iterator[tuple[str, Json]]:
         for path in COLUMNS:
-            yield _cell(_at(thing, path))
+            yield _column(path), _cell(_at(thing, path))
         for path in ELEMENTS:
             found = _at(thing, path)
-            if found is _NOTHING or found is None:
-                yield []
-            else:
-                yield [_element(path, item) for item in (found if isinstance(found, list) else [found])]
+            elements = [] if found is _NOTHING or found is None else found if isinstance(found, list) else [found]
+            yield f"all_{_column(path)}", [_element(path, item) for item in elements]
 
     # What is compared
 
@@ -221,7 +237,9 @@ class Duck:
         readers = [_label if "boundaries" in entry else _json for entry in entries]
         return [
             {
-                "group": {alias: read(row[place]) for place, (alias, read) in enumerate(zip(aliases, readers, strict=True))},
+                "group": {
+                    alias: read(row[place]) for place, (alias, read) in enumerate(zip(aliases, readers, strict=True))
+                },
                 "metrics": {
                     entry["alias"]: _json(row[len(keys) + place]) for place, entry in enumerate(spec["aggregations"])
                 },
@@ -266,7 +284,7 @@ class Duck:
     def _dated(self, entry: Json) -> str:
         if entry["field"] not in DATES:
             raise LeftOut("DuckDB: arrays and objects as values")
-        date = f"({DATE.format(v=self._value(entry['field']))})"
+        date = f'"date_{_column(entry["field"])}"'
         if not self.connection.execute(f"SELECT count({date}) FROM objects").fetchall()[0][0]:
             raise LeftOut("both: a key without any date")
         zone = _text(entry.get("time_zone") or "UTC")
@@ -320,7 +338,8 @@ class Duck:
         match function:
             case "min" | "max":
                 # A number is below any date, as in BSON.
-                date = f"({DATE.format(v=value)})"
+                path = entry["field"]
+                date = f'"date_{_column(path)}"' if path in DATES else _date(value)
                 found = f"CASE WHEN {value}.rank = 1 OR {date} IS NOT NULL THEN "
                 whole = f"{{'rank': {value}.rank, 'num': ({number}), 'ms': epoch_ms({date})}}"
                 return f"{function}({found}{whole} END)"
@@ -411,8 +430,7 @@ class Duck:
         same = f"{value} = {_constant(operand)}"
         if isinstance(operand, str) and path in ("shot_at", "created_at"):
             # A date field by its schema: two spellings of one instant are equal.
-            constant = f"({DATE.format(v=_constant(operand))})"
-            return f"(coalesce({same}, false) OR ({DATE.format(v=value)}) = {constant})"
+            return f'(coalesce({same}, false) OR "date_{_column(path)}" = {_date(_constant(operand))})'
         return same
 
 
@@ -426,7 +444,7 @@ def _range_test(value: str, text: str, comparison: str, operand: Json) -> str:
         case int() | float():
             return f"{value}.rank = 1 AND {value}.num {comparison} {Decimal(operand)}::DECIMAL(38, 3)"
         case str():
-            mine, theirs = f"({DATE.format(v=value)})", f"({DATE.format(v=_constant(operand))})"
+            mine, theirs = _date(value), _date(_constant(operand))
             return (
                 f"CASE WHEN {mine} IS NOT NULL AND {theirs} IS NOT NULL THEN {mine} {comparison} {theirs} "
                 f"ELSE {text} {comparison} {_text(operand)} END"

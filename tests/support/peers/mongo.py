@@ -188,7 +188,9 @@ class Mongo:
             names = spec["unwind"].split(".")
             pipeline += [{"$unwind": "$" + ".".join(names[:end])} for end in range(1, len(names) + 1)]
         group = {f"m{place}": self._accumulator(entry) for place, entry in enumerate(operations)}
-        pipeline.append({"$group": {"_id": {f"k{place}": self._key(entry) for place, entry in enumerate(keys)}, **group}})
+        pipeline.append(
+            {"$group": {"_id": {f"k{place}": self._key(entry) for place, entry in enumerate(keys)}, **group}}
+        )
         counted = {
             f"m{place}": {"$size": {"$filter": {"input": f"$m{place}", "cond": {"$gt": ["$$this.v", None]}}}}
             for place, entry in enumerate(operations)
@@ -213,9 +215,7 @@ class Mongo:
         return [
             {
                 "group": {alias: _plain(row["_id"][f"k{place}"]) for place, alias in enumerate(aliases)},
-                "metrics": {
-                    entry["alias"]: _metric(entry, row[f"m{place}"]) for place, entry in enumerate(operations)
-                },
+                "metrics": {entry["alias"]: _metric(entry, row[f"m{place}"]) for place, entry in enumerate(operations)},
             }
             for row in self.collection.aggregate(pipeline)
         ]
@@ -303,18 +303,22 @@ class Mongo:
         if not isinstance(test, dict) or not any(key.startswith("$") for key in test):
             test = {"$eq": test}
         values = [value for thing in self.objects for value in leaves(thing, names) if value is not MISSING]
-        through = any(isinstance(look_up(thing, names[:end]), list) for thing in self.objects for end in range(1, len(names)))
+        through = any(
+            isinstance(look_up(thing, names[:end]), list) for thing in self.objects for end in range(1, len(names))
+        )
         return [
             self._operator(path, key, operand, test, values, through)
             for key, operand in test.items()
             if key != "$options"
         ]
 
-    def _operator(self, path: str, key: str, operand: Json, beside: Json, values: Sequence[Json], through: bool) -> Json:
+    def _operator(
+        self, path: str, key: str, operand: Json, beside: Json, values: Sequence[Json], through: bool
+    ) -> Json:
         arrays = any(isinstance(value, list) for value in values)
-        operands = operand if isinstance(operand, list) else [operand]
+        operands = operand if key in ("$in", "$nin", "$all") else [operand]
         if any(isinstance(each, list | dict) for each in operands) and key not in ("$not", "$elemMatch"):
-            raise LeftOut("mongomock: whole arrays and objects as operands")
+            raise LeftOut("mongomock: null, missing and arrays in filters")
         if key not in ("$exists", "$size", "$not", "$elemMatch") and _mixes([*values, *operands]):
             raise LeftOut("mongomock: 1 is true")
         if path in DATES and key in ("$eq", "$ne", "$in", "$nin", "$all", "$gt", "$gte", "$lt", "$lte"):
@@ -322,7 +326,7 @@ class Mongo:
         strings = [each for each in _scalars(list(values)) if isinstance(each, str)]
         if key[1:] in RANGES:
             if operand is None:
-                raise LeftOut("mongomock: null as a bound")
+                raise LeftOut("mongomock: null, missing and arrays in filters")
             if as_date(operand) and any(map(as_date, strings)):
                 raise LeftOut("MongoDB: dates in strings compare as strings")
         match key:
@@ -345,7 +349,7 @@ class Mongo:
                 return {path: {"$size": operand}}
             case "$all":
                 if None in operands or through or not operands:
-                    raise LeftOut("mongomock: $all with null or through arrays")
+                    raise LeftOut("mongomock: null, missing and arrays in filters")
                 # mongomock's $all sees arrays of arrays flattened; MongoDB says it is $and of $eq.
                 return {"$and": [{path: {"$eq": each}} for each in operands]}
             case "$elemMatch":
@@ -353,12 +357,12 @@ class Mongo:
             case "$not":
                 return {"$nor": [{"$and": self._field(path, operand)}]}
             case "$exists" if through:
-                raise LeftOut("mongomock: negations and $exists through arrays")
+                raise LeftOut("mongomock: null, missing and arrays in filters")
             case "$ne" | "$nin":
                 # MongoDB: $ne and $nin are the negations of $eq and $in.
                 return {"$nor": [{path: {"$eq" if key == "$ne" else "$in": operand}}]}
         if None in operands and (through or arrays):
-            raise LeftOut("mongomock: null in arrays")
+            raise LeftOut("mongomock: null, missing and arrays in filters")
         return {path: {key: operand}}
 
     def _dates(self, path: str, key: str, operands: Sequence[Json]) -> Json:
@@ -367,7 +371,7 @@ class Mongo:
         tests: list[Json] = []
         for operand in operands:
             if key[1:] in RANGES and operand is None:
-                raise LeftOut("mongomock: null as a bound")
+                raise LeftOut("mongomock: null, missing and arrays in filters")
             if (moment := as_date(operand)) is None or (key[1:] not in RANGES and path == "metadata.when"):
                 tests.append({path: {key if key[1:] in RANGES else "$eq": operand}})
             elif key[1:] in RANGES:
