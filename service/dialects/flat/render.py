@@ -63,8 +63,5 @@ def label(bounds: tuple[int | float, ...], position: int) -> str:
 
 
 def _spelled(value: int | float) -> str:
-    return (
-        orjson.dumps(number(value), option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
-        if abs(value) < 2**63
-        else repr(value)
-    )
+    value = number(value)
+    return str(value) if isinstance(value, int) else orjson.dumps(value).decode()
