@@ -10,7 +10,7 @@ from service.aggregations.base import Accumulator, Inexact
 from service.dialects.flat.lower import lower
 from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import BadRequest, Invalid, OverBudget, Problem
+from service.errors import BadRequest, Invalid, OverBudget, Problem, TallyError, Unavailable
 from service.fields import Fields
 from service.planning.composite import PAGE, Grouping, Page
 from service.planning.plan import Extract, Plan, Truncate
@@ -21,6 +21,9 @@ from service.planning.tuples import Tuples
 from service.values import MISSING, Json
 
 T = TypeVar("T")
+
+_PLANS = 5
+"""Times that an answer is tried while writers bring new fields."""
 
 _INLINE = 500
 """Groups that are worked on in the event loop; more go to a thread (about 5 ms)."""
@@ -51,6 +54,10 @@ class Source(Protocol):
         """What finds the bucket's objects."""
         ...
 
+    async def newer(self) -> "Source | None":
+        """The bucket with its fields as they are now, None if they are still the same."""
+        ...
+
     async def search(self, body: Mapping[str, Any]) -> Page: ...
 
     def view(self) -> AbstractAsyncContextManager[View]: ...
@@ -72,12 +79,28 @@ class TooManyValues(Exception):
 
 
 async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -> dict[str, Json]:
-    """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one."""
+    """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one.
+
+    What is known of the fields may grow while the answer is made, by a writer elsewhere whose object is seen
+    already; then the plan might not hold for that object, and is made anew.
+    """
     started = time.perf_counter()
-    plan = lower(request, lambda path: source.fields.get(path).instant)
-    result = await answer(plan, source, limits)
-    milliseconds = round((time.perf_counter() - started) * 1000)
-    return await _work(len(result.rows), render, result, plan, milliseconds)
+    for _ in range(_PLANS):
+        failure: TallyError | None = None
+        try:
+            plan = lower(request, source.fields)
+            result = await answer(plan, source, limits)
+        except (Invalid, OverBudget) as error:
+            failure = error
+        newer = await source.newer()
+        if newer is not None:
+            source = newer
+        elif failure is not None:
+            raise failure
+        else:
+            milliseconds = round((time.perf_counter() - started) * 1000)
+            return await _work(len(result.rows), render, result, plan, milliseconds)
+    raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
 
 async def answer(plan: Plan, source: Source, limits: Limits) -> Result:

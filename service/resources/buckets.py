@@ -10,13 +10,13 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from service import paths
 from service.errors import AlreadyExists, NotFound, Unavailable
-from service.fields import Fields
 from service.resources.namespaces import Namespaces, namespace_key, no_id, now_millis
 from service.resources.schema import date_paths, read_schema
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
-from service.storage.objects import BucketSource, ObjectStore, fields_id
+from service.storage.objects import ObjectStore, fields_id
+from service.storage.views import BucketSource
 from service.values import Json, render_date
 
 Policy = Literal["insert", "update", "upsert"]
@@ -199,10 +199,8 @@ class Buckets:
     async def source(self, namespace: str, identifier: str) -> BucketSource:
         """What an aggregate asks."""
         bucket = await self.find(namespace, identifier)
-        return BucketSource(self.store, bucket.scope, bucket.id, await self.fields(bucket))
-
-    async def fields(self, bucket: Bucket) -> Fields:
-        return await self.store.fields(bucket.id, bucket.fields_version, date_paths(bucket.schema))
+        instants = date_paths(bucket.schema)
+        return await BucketSource.at(self.store, bucket.scope, bucket.id, bucket.fields_version, instants)
 
     async def _claim(self, scope: Scope, name: str, id: str) -> None:
         try:

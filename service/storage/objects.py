@@ -1,8 +1,8 @@
 """The objects of a namespace in its index: fields made known, documents written and read, points in time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -12,18 +12,15 @@ from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_af
 
 from service.encoding import Met, dump_met, load_met, unite
 from service.errors import NotFound, TooManyRequests, Unavailable
-from service.fields import ARRIVAL, Fields, Leaf
+from service.fields import Fields, Leaf
 from service.paths import Path
-from service.planning.composite import Page
 from service.scope import Scope
 from service.storage import names
 from service.storage.catalog import Catalog, Entry
-from service.storage.document import SYSTEM, read_object
+from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
 from service.values import Json
 
-_PAGE: Final = 1_000
-_PAGE_BYTES: Final = 4_000_000
 _RETRIES: Final = 8
 
 PARAMETERS: Final[Mapping[Leaf, Json]] = {
@@ -154,6 +151,11 @@ class ObjectStore:
         if known is None or known.version != version:
             known = await self._read_known(bucket_id)
         return Fields({name: (met.natural, met.marks, met.bits) for name, met in known.met.items()}, instants)
+
+    async def newer(self, bucket_id: str, version: tuple[int, int] | None) -> tuple[int, int] | None:
+        """The version of a bucket's fields if it is not this one any more."""
+        (now,) = await self._catalog.versions(fields_id(bucket_id))
+        return now if now != version else None
 
     @_in_namespace
     async def learn(self, scope: Scope, bucket_id: str, met: Mapping[str, Met], leaves: Mapping[str, Leaf]) -> None:
@@ -289,84 +291,6 @@ class ObjectStore:
 
 def fields_id(bucket_id: str) -> str:
     return f"fields:{bucket_id}"
-
-
-@dataclass(frozen=True)
-class BucketSource:
-    """A bucket as `service.aggregate` wants it."""
-
-    store: ObjectStore
-    scope: Scope
-    bucket_id: str
-    fields: Fields
-
-    @property
-    def query(self) -> Json:
-        return {"term": {"bucket_id": self.bucket_id}}
-
-    async def search(self, body: Mapping[str, Any]) -> Page:
-        return Page.parse(await self.store.ask(self.scope, body))
-
-    @asynccontextmanager
-    async def view(self) -> AsyncIterator["PointInTime"]:
-        try:
-            async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
-                yield PointInTime(self.store.gateway, pit)
-        except Absent:
-            raise NotFound("Namespace", self.scope.namespace_name) from None
-
-
-@dataclass(frozen=True)
-class PointInTime:
-    """One state of an index."""
-
-    gateway: Gateway
-    pit: str
-
-    async def search(self, body: Mapping[str, Any]) -> Page:
-        return Page.parse(await self.gateway.search(None, {**body, "pit": self._pit()}))
-
-    async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
-        answer = orjson.loads(await self.gateway.search(None, {**body, "pit": self._pit()}))
-        return {name: each["value"] for name, each in answer["aggregations"].items()}
-
-    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
-        """Pages of objects as users see them; smaller ones where objects are large."""
-        size = 200
-        sort = ARRIVAL if ordered else ("_shard_doc",)
-        body: dict[str, Any] = {
-            "query": query,
-            "track_total_hits": False,
-            "_source": ["@raw", *SYSTEM],
-            "sort": [{name: "asc"} for name in sort],
-            "pit": self._pit(),
-        }
-        asked: asyncio.Task[str] | None = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
-        try:
-            while asked is not None:
-                text = await asked
-                hits = await asyncio.to_thread(_hits, text)
-                asked = None
-                if len(hits) == size:
-                    # The next page is fetched while this one is worked on.
-                    size = max(10, min(_PAGE, size * _PAGE_BYTES // len(text)))
-                    body["search_after"] = hits[-1][0]
-                    asked = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
-                yield [item for _, item in hits]
-        finally:
-            if asked is not None:
-                asked.cancel()
-
-    def _pit(self) -> Json:
-        return {"id": self.pit, "keep_alive": "2m"}
-
-
-def _hits(text: str) -> list[tuple[Json, Json]]:
-    """Sort values and object of each hit."""
-    answer = orjson.loads(text)
-    if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
-    return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]
 
 
 def _lines(alias: str, action: Mapping[str, Any], document: Json) -> list[bytes]:

@@ -23,7 +23,8 @@ from service.storage import names
 from service.storage.bootstrap import bootstrap
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
-from service.storage.objects import BucketSource, ObjectStore
+from service.storage.objects import ObjectStore
+from service.storage.views import BucketSource
 from tests.golden.case import CASES, Case, settled
 from tests.support.client import Client
 
@@ -45,6 +46,9 @@ class Recorder:
     @property
     def query(self) -> Json:
         return {"term": {"bucket_id": "bkt_golden"}}
+
+    async def newer(self) -> None:
+        return None
 
     async def search(self, body: Mapping[str, Any]) -> Page:
         real = json.loads(json.dumps(body).replace("bkt_golden", self.source.bucket_id))

@@ -85,6 +85,9 @@ class Replay:
     def query(self) -> Json:
         return {"term": {"bucket_id": "bkt_golden"}}
 
+    async def newer(self) -> None:
+        return None
+
     async def search(self, body: Mapping[str, Any]) -> Page:
         asked, answered = self.case.searches[self.position]
         self.position += 1

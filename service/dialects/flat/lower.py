@@ -15,6 +15,7 @@ from service.dialects.flat.spec import (
     Weekday,
 )
 from service.errors import Invalid, Location, Problem
+from service.fields import Fields
 from service.paths import Path
 from service.planning.dates import zone
 from service.planning.plan import Extract, Having, Key, Metric, Order, Plan, Ranges, Transform, Truncate
@@ -22,9 +23,9 @@ from service.planning.plan import Extract, Having, Key, Metric, Order, Plan, Ran
 _DAYS: Final = {day: number for number, day in enumerate(get_args(Weekday))}
 
 
-def lower(request: AggregateRequest, instant: Instant) -> Plan:
-    """The plan; `instant` tells the paths that are date fields. Raises `Invalid` with every problem found."""
-    return _Lowering(request).plan(instant)
+def lower(request: AggregateRequest, fields: Fields) -> Plan:
+    """The plan; raises `Invalid` with every problem found."""
+    return _Lowering(request).plan(lambda path: fields.get(path).instant)
 
 
 @dataclass

@@ -1,0 +1,122 @@
+"""A bucket as an aggregate asks it: its fields, its searches, and one state of its objects."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from service.errors import NotFound, Unavailable
+from service.fields import ARRIVAL, Fields
+from service.paths import Path
+from service.planning.composite import Page
+from service.scope import Scope
+from service.storage import names
+from service.storage.document import SYSTEM, read_object
+from service.storage.gateway import Absent, Gateway
+from service.storage.objects import ObjectStore
+from service.values import Json
+
+_PAGE: Final = 1_000
+_PAGE_BYTES: Final = 4_000_000
+
+
+@dataclass(frozen=True)
+class BucketSource:
+    """A bucket as `service.aggregate` wants it."""
+
+    store: ObjectStore
+    scope: Scope
+    bucket_id: str
+    version: tuple[int, int] | None
+    instants: Sequence[Path]
+    fields: Fields
+
+    @classmethod
+    async def at(
+        cls,
+        store: ObjectStore,
+        scope: Scope,
+        bucket_id: str,
+        version: tuple[int, int] | None,
+        instants: Sequence[Path],
+    ) -> "BucketSource":
+        """The bucket as it is known at a version of its fields."""
+        fields = await store.fields(bucket_id, version, instants)
+        return cls(store, scope, bucket_id, version, instants, fields)
+
+    async def newer(self) -> "BucketSource | None":
+        version = await self.store.newer(self.bucket_id, self.version)
+        if version is None:
+            return None
+        return await self.at(self.store, self.scope, self.bucket_id, version, self.instants)
+
+    @property
+    def query(self) -> Json:
+        return {"term": {"bucket_id": self.bucket_id}}
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        return Page.parse(await self.store.ask(self.scope, body))
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator["PointInTime"]:
+        try:
+            async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
+                yield PointInTime(self.store.gateway, pit)
+        except Absent:
+            raise NotFound("Namespace", self.scope.namespace_name) from None
+
+
+@dataclass(frozen=True)
+class PointInTime:
+    """One state of an index."""
+
+    gateway: Gateway
+    pit: str
+
+    async def search(self, body: Mapping[str, Any]) -> Page:
+        return Page.parse(await self.gateway.search(None, {**body, "pit": self._pit()}))
+
+    async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
+        answer = orjson.loads(await self.gateway.search(None, {**body, "pit": self._pit()}))
+        return {name: each["value"] for name, each in answer["aggregations"].items()}
+
+    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        """Pages of objects as users see them; smaller ones where objects are large."""
+        size = 200
+        sort = ARRIVAL if ordered else ("_shard_doc",)
+        body: dict[str, Any] = {
+            "query": query,
+            "track_total_hits": False,
+            "_source": ["@raw", *SYSTEM],
+            "sort": [{name: "asc"} for name in sort],
+            "pit": self._pit(),
+        }
+        asked: asyncio.Task[str] | None = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
+        try:
+            while asked is not None:
+                text = await asked
+                hits = await asyncio.to_thread(_hits, text)
+                asked = None
+                if len(hits) == size:
+                    # The next page is fetched while this one is worked on.
+                    size = max(10, min(_PAGE, size * _PAGE_BYTES // len(text)))
+                    body["search_after"] = hits[-1][0]
+                    asked = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
+                yield [item for _, item in hits]
+        finally:
+            if asked is not None:
+                asked.cancel()
+
+    def _pit(self) -> Json:
+        return {"id": self.pit, "keep_alive": "2m"}
+
+
+def _hits(text: str) -> list[tuple[Json, Json]]:
+    """Sort values and object of each hit."""
+    answer = orjson.loads(text)
+    if answer["timed_out"] or answer["_shards"]["failed"]:
+        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+    return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]
