@@ -42,6 +42,7 @@ def _docker() -> bool:
 
 @pytest.fixture(scope="session")
 def settings(opensearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    set_up("json", "error")
     return Settings(
         opensearch_url=opensearch_url,
         port=0,
@@ -54,7 +55,6 @@ def settings(opensearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> S
 @pytest.fixture(scope="session")
 async def address(settings: Settings) -> AsyncIterator[str]:
     """A running service."""
-    set_up(settings.log_format, settings.log_level)
     async with served(settings, KEY) as address:
         yield address
 

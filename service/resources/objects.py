@@ -3,39 +3,19 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
 from pydantic import BaseModel
 
-from service.encoding import Met
-from service.errors import (
-    AlreadyExists,
-    Internal,
-    Invalid,
-    NotFound,
-    TallyError,
-    TooManyRequests,
-    Unavailable,
-)
-from service.fields import Leaf
+from service.errors import Invalid, NotFound, TallyError, Unavailable
 from service.resources.buckets import Bucket, Buckets, Policy
-from service.resources.incoming import (
-    Encoded,
-    Incoming,
-    merged,
-    object_id,
-    place_of,
-    read_incoming,
-    unique_values,
-    validate,
-    with_blobs,
-)
+from service.resources.incoming import read_incoming
 from service.resources.namespaces import now_millis
+from service.resources.writing import ROUNDS, Write, Writer
 from service.storage.document import Parts, Stored
-from service.storage.objects import FullIndex, ObjectStore, Renamed
+from service.storage.objects import ObjectStore
 from service.values import Json
 
 Line = tuple[int, bytes | None]
@@ -43,35 +23,6 @@ Line = tuple[int, bytes | None]
 
 _ERRORS: Final = 20
 """Errors that the answer to an import tells one by one."""
-
-_ROUNDS: Final = 10
-_SLICE: Final = 25
-"""Objects that are encoded before others get their turn (about 2 ms)."""
-
-
-@dataclass
-class Write:
-    """One object on its way into a bucket, and how it ended."""
-
-    position: int
-    raw: bytes | msgspec.Raw | None = None
-    incoming: Incoming | None = None
-    id: str = ""
-    stored: Stored | None = None
-    value: Mapping[str, Json] = field(default_factory=dict)
-    action: dict[str, Any] = field(default_factory=dict)
-    error: TallyError | None = None
-    replayed: bool = False
-    retried: bool = False
-    """A lost race is decided again (update, upsert) instead of being told."""
-    races: int = 0
-    """Races that it has lost."""
-
-    @property
-    def answer(self) -> Parts:
-        assert self.stored is not None  # noqa: S101 - asked only of writes without an error
-        answer = self.stored.answer()
-        return {**answer, "replayed": msgspec.Raw(b"true")} if self.replayed else answer
 
 
 class ImportSummary(BaseModel):
@@ -92,13 +43,12 @@ class Objects:
     def __init__(self, buckets: Buckets, store: ObjectStore, field_budget: int) -> None:
         self._buckets = buckets
         self._store = store
-        self._budget = field_budget
-        self._last_arrival = 0
+        self._writer = Writer(store, field_budget)
 
     async def create(self, namespace: str, bucket: str, raw: bytes, policy: Policy | None) -> Parts:
         home = await self._buckets.find(namespace, bucket)
         write = Write(0, raw)
-        await self._run(home, [write], policy)
+        await self._writer.run(home, [write], policy)
         if write.error:
             raise write.error
         return write.answer
@@ -109,7 +59,7 @@ class Objects:
         """Each object for itself: what fails carries its error, the others are stored."""
         home = await self._buckets.find(namespace, bucket)
         writes = [Write(position, raw) for position, raw in enumerate(raws)]
-        await self._run(home, writes, policy)
+        await self._writer.run(home, writes, policy)
         return writes
 
     async def load(
@@ -122,14 +72,14 @@ class Objects:
         home = await self._buckets.find(namespace, bucket)
         summary = ImportSummary()
         started = time.perf_counter()
-        arrival, created = self._arrival(), now_millis()
+        arrival, created = self._writer.arrival(), now_millis()
         # With a unique key the order of lines matters, so one batch ends before the next begins.
         ahead = 0 if home.unique_key else 1
         running: deque[asyncio.Task[list[Write]]] = deque()
 
         async def store(batch: list[Line]) -> list[Write]:
             writes = [Write(number, raw, error=None if raw is not None else _too_long()) for number, raw in batch]
-            await self._run(home, writes, policy, arrival, created, refresh=False)
+            await self._writer.run(home, writes, policy, arrival, created, refresh=False)
             return writes
 
         try:
@@ -155,11 +105,11 @@ class Objects:
         """PUT and PATCH: metadata is merged, other fields are replaced, what is not given stays."""
         home = await self._buckets.find(namespace, bucket)
         incoming = read_incoming(raw)
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             found = await self._read(home, id)
             write = Write(0, incoming=incoming, id=id, retried=True)
-            self._change(home, write, found)
-            await self._store_all(home, [write])
+            self._writer.change(home, write, found)
+            await self._writer.store(home, [write])
             if write.error:
                 raise write.error
             if write.action:
@@ -175,206 +125,11 @@ class Objects:
             raise NotFound("Object", id)
         await self._store.refresh(home.scope)
 
-    # Writing
-
-    async def _run(
-        self,
-        home: Bucket,
-        writes: list[Write],
-        policy: Policy | None,
-        arrival: int | None = None,
-        created: int | None = None,
-        *,
-        refresh: bool = True,
-    ) -> None:
-        """Takes each write to its end: stored, or with an error; visible when it returns, if asked for."""
-        key = home.unique_key
-        policy = policy or (key.default_policy if key else "insert")
-        if policy != "insert" and key is None:
-            raise Invalid.at(("query", "policy"), f"policy {policy!r} needs a bucket with a unique_key")
-        arrival, created = arrival or self._arrival(), created or now_millis()
-        for index, write in enumerate(writes):
-            if index % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
-            if write.error is not None:
-                continue
-            try:
-                write.incoming = read_incoming(write.raw or b"")
-                write.id = object_id(home.id, write.incoming, key)
-                write.retried = policy != "insert"
-                if policy == "insert":
-                    self._new(home, write, arrival, created)
-            except TallyError as error:
-                write.error = error
-            write.raw = None
-        left = [write for write in writes if write.error is None]
-        while left:
-            now, later = _first_of_each(left)
-            if policy != "insert":
-                await self._decide(home, now, policy, arrival, created)
-            await self._store_all(home, [write for write in now if write.error is None])
-            await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
-            # A write that lost a race goes before later ones of the same object.
-            left = [write for write in now if _lost(write)] + later
-        if refresh and any(write.error is None for write in writes):
-            await self._store.refresh(home.scope)
-
-    def _new(self, home: Bucket, write: Write, arrival: int, created: int) -> None:
-        """An object that nobody has yet; a random id needs no check, so a retry does no harm."""
-        assert write.incoming is not None  # noqa: S101
-        validate(write.incoming, home.schema)
-        incoming, size = with_blobs(write.incoming)
-        write.stored = Stored(
-            write.id,
-            home.id,
-            incoming.status or "DRAFT",
-            created,
-            created,
-            arrival,
-            write.position,
-            size,
-            incoming.parts,
-            incoming.idempotency_key,
-        )
-        write.value = incoming.value
-        known = home.unique_key is not None or incoming.idempotency_key is not None
-        write.action = {"create" if known else "index": {"_id": write.id}}
-
-    def _change(self, home: Bucket, write: Write, found: Json) -> None:
-        """An object that is there, with the incoming fields over it; written only if it is still the same."""
-        assert write.incoming is not None  # noqa: S101
-        before = Stored.load(found["_source"])
-        incoming = merged(before, write.incoming)
-        validate(incoming, home.schema)
-        key = home.unique_key
-        if key and object_id(home.id, incoming, key) != write.id:
-            raise AlreadyExists(
-                "the fields of the bucket's unique_key cannot change; delete the object and create another",
-                {"unique_key": key.fields},
-            )
-        incoming, size = with_blobs(incoming)
-        write.stored = Stored(
-            write.id,
-            home.id,
-            incoming.status or before.status,
-            before.created_at,
-            max(now_millis(), before.updated_at),
-            before.arrival,
-            before.position,
-            size,
-            incoming.parts,
-            before.idempotency_key,
-        )
-        write.value = incoming.value
-        write.action = {
-            "index": {
-                "_id": write.id,
-                "if_seq_no": found["_seq_no"],
-                "if_primary_term": found["_primary_term"],
-            }
-        }
-
-    async def _decide(self, home: Bucket, writes: list[Write], policy: Policy, arrival: int, created: int) -> None:
-        if not writes:
-            return
-        for write, found in zip(writes, await self._store.read(home.scope, [each.id for each in writes]), strict=True):
-            try:
-                if found.get("found"):
-                    self._change(home, write, found)
-                elif policy == "update":
-                    raise NotFound("Object", str(unique_values(write.incoming, home.unique_key)))  # type: ignore[arg-type]
-                else:
-                    self._new(home, write, arrival, created)
-            except TallyError as error:
-                write.error = error
-
-    async def _store_all(self, home: Bucket, writes: list[Write]) -> None:
-        """Writes what can be indexed. A lost race clears the action, so that the caller decides again."""
-        documents = await self._encoded(home, writes)
-        pairs = [(write, document) for write, document in documents if write.error is None]
-        if not pairs:
-            return
-        items = await self._store.write(home.scope, [(write.action, document) for write, document in pairs])
-        for (write, _), item in zip(pairs, items, strict=True):
-            if item["status"] == 409:
-                if not write.retried:
-                    write.error = AlreadyExists("an object with this key exists already", {"object_id": write.id})
-                else:
-                    write.action = {}
-            elif item["status"] == 404:
-                # The namespace was deleted meanwhile, and its index with it.
-                write.error = NotFound("Namespace", home.scope.namespace_name)
-            elif item["status"] == 429:
-                write.error = TooManyRequests("OpenSearch is overloaded; send this one again", retry_after=5)
-            elif item["status"] >= 300:
-                write.error = Internal("the object could not be stored")
-
-    async def _encoded(self, home: Bucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
-        for _ in range(_ROUNDS):
-            natural = await self._store.natural(home.scope)
-            known = await self._store.known(home.id)
-            batch = Encoded(natural, known, self._budget)
-            documents: list[tuple[Write, dict[str, Any]]] = []
-            for index, write in enumerate(writes):
-                if index % _SLICE == _SLICE - 1:
-                    await asyncio.sleep(0)
-                if write.error is None and write.stored is not None:
-                    try:
-                        documents.append((write, batch.document(write.stored, write.value)))
-                    except Invalid as error:
-                        write.error = error
-            try:
-                await self._store.learn(home.scope, home.id, batch.met, batch.leaves)
-            except Renamed:
-                continue
-            except FullIndex:
-                await self._refuse_new_fields(home, documents, known)
-                continue
-            return documents
-        raise Unavailable("too many writers bring new fields at once", retry_after=1)
-
-    async def _refuse_new_fields(
-        self, home: Bucket, documents: list[tuple[Write, dict[str, Any]]], known: Mapping[str, Met]
-    ) -> None:
-        """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
-        for write, _ in documents:
-            alone = Encoded(await self._store.natural(home.scope), known, self._budget)
-            assert write.stored is not None  # noqa: S101
-            alone.document(write.stored, write.value)
-            missing: dict[str, Leaf] = {
-                name: leaf for name, leaf in alone.leaves.items() if not await self._store.maps(home.scope, name)
-            }
-            if missing:
-                write.error = Invalid.at(
-                    place_of(next(iter(missing))),
-                    "the namespace's index has as many fields as it can take; use another namespace",
-                    "field_budget",
-                )
-
-    async def _replays(self, home: Bucket, writes: list[Write]) -> None:
-        """Tells apart what was there before from what this very request stored, and honours idempotency keys."""
-        if not writes:
-            return
-        for write, found in zip(writes, await self._store.read(home.scope, [each.id for each in writes]), strict=True):
-            if not found.get("found") or write.incoming is None or write.stored is None:
-                continue
-            stored, mine = Stored.load(found["_source"]), write.stored
-            if (stored.arrival, stored.position) == (mine.arrival, mine.position):
-                # The first try was stored though its answer was lost.
-                write.error = None
-            elif stored.idempotency_key is not None and stored.idempotency_key == mine.idempotency_key:
-                write.stored, write.error, write.replayed = stored, None, True
-
     async def _read(self, home: Bucket, id: str) -> Json:
         (found,) = await self._store.read(home.scope, [id])
         if not found.get("found") or found["_source"]["bucket_id"] != home.id:
             raise NotFound("Object", id)
         return found
-
-    def _arrival(self) -> int:
-        """Microseconds that only grow, so that two requests of one process keep their order."""
-        self._last_arrival = max(time.time_ns() // 1_000, self._last_arrival + 1)
-        return self._last_arrival
 
 
 def _count(summary: ImportSummary, writes: list[Write]) -> None:
@@ -401,24 +156,3 @@ def _told(error: TallyError | None) -> dict[str, Json]:
     assert error is not None  # noqa: S101 - asked only of writes that failed
     text = error.text() if isinstance(error, Invalid) else error.message
     return {"error": text, "error_type": error.type}
-
-
-def _lost(write: Write) -> bool:
-    """Another request changed the object first, and this one may decide again; gives up in the end."""
-    if write.error is not None or write.action:
-        return False
-    write.races += 1
-    if write.races >= _ROUNDS:
-        write.error = Unavailable("the object is being changed by too many at once", retry_after=1)
-    return write.error is None
-
-
-def _first_of_each(writes: list[Write]) -> tuple[list[Write], list[Write]]:
-    """The first write of each id, and the rest: they must see each other."""
-    seen: set[str] = set()
-    first: list[Write] = []
-    rest: list[Write] = []
-    for write in writes:
-        (rest if write.id in seen else first).append(write)
-        seen.add(write.id)
-    return first, rest
