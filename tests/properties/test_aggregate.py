@@ -29,6 +29,9 @@ SEED = int(os.environ.get("TALLY_PROVE_SEED", "1"))
 SHRUNK = int(os.environ.get("TALLY_PROVE_EXAMPLES", "60"))
 LEAST = int(os.environ.get("TALLY_PROVE_LEAST", "0"))
 
+COUNTED = ("function:", "operator:", "unit:", "part:", "key:", "unwind:", "unwind path:")
+"""What must run `LEAST` times; the table tells finer divisions, too."""
+
 LAYOUTS = ("one shard", "four shards", "concurrent segments")
 total = Report()
 
@@ -60,7 +63,7 @@ async def test_agrees_with_the_oracle(layout: Client, flavour: Flavour) -> None:
 def test_enough_of_everything_ran() -> None:
     print(f"\n{total.table()}")
     assert total.cases == 2 * len(LAYOUTS) * DATASETS * SPECS
-    rare = {name: count for name, count in total.exercised.items() if count < LEAST}
+    rare = {name: count for name, count in total.exercised.items() if name.startswith(COUNTED) and count < LEAST}
     assert not rare
 
 
