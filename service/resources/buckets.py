@@ -128,7 +128,9 @@ class Buckets:
         if namespace_id is None:
             namespace_id = (await self._namespaces.find(namespace))[0].namespace_id
         id = await self._id(namespace_id, identifier, cached=cached)
-        home, entry, fields = await self._catalog.get(namespace_key(namespace_id), bucket_key(id), fields_id(id))
+        (home, entry), version = await self._catalog.get_with_version(
+            namespace_key(namespace_id), bucket_key(id), of=fields_id(id)
+        )
         if home is None or home.body["status"] != "ACTIVE" or namespace not in (home.namespace_id, home.name):
             if not cached:
                 raise NotFound("Namespace", namespace)
@@ -141,7 +143,6 @@ class Buckets:
         ):
             self._ids.pop((namespace_id, identifier), None)
             return None
-        version = (fields.seq_no, fields.primary_term) if fields else None
         return Bucket(Scope(namespace_id, home.name), id, entry.name, entry.body, entry, version)
 
     async def get(self, namespace: str, identifier: str) -> Json:

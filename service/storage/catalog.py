@@ -16,6 +16,10 @@ _ORPHANED: Final = 30.0
 """Seconds after which a name whose owner was never stored is free again."""
 
 
+Version = tuple[int, int]
+"""Sequence number and primary term of a document."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One document of the catalogue and the version that a careful write names."""
@@ -44,9 +48,13 @@ class Catalog:
         documents = await self._gateway.get_many(names.CATALOG, ids)
         return [_entry(document) if document.get("found") else None for document in documents]
 
-    async def versions(self, *ids: str) -> list[tuple[int, int] | None]:
-        documents = await self._gateway.get_many(names.CATALOG, ids, _source="false")
-        return [(each["_seq_no"], each["_primary_term"]) if each.get("found") else None for each in documents]
+    async def versions(self, *ids: str) -> list[Version | None]:
+        return [_version(each) for each in await self._gateway.get_many(names.CATALOG, (), ids)]
+
+    async def get_with_version(self, *ids: str, of: str) -> tuple[list[Entry | None], Version | None]:
+        """Entries, and the version of one more that is not read, by one look."""
+        *documents, last = await self._gateway.get_many(names.CATALOG, ids, (of,))
+        return [_entry(document) if document.get("found") else None for document in documents], _version(last)
 
     async def create(self, id: str, kind: str, namespace_id: str, name: str, body: Mapping[str, Json]) -> None:
         """Raises `Conflict` if there is one already."""
@@ -120,6 +128,10 @@ class Catalog:
     ) -> None:
         document = {"kind": kind, "namespace_id": namespace_id, "name": name, "body": body}
         await self._gateway.request("PUT", f"/{names.CATALOG}/_doc/{_quoted(id)}", document, params=params)
+
+
+def _version(document: Json) -> Version | None:
+    return (document["_seq_no"], document["_primary_term"]) if document.get("found") else None
 
 
 def _entry(document: Json) -> Entry:

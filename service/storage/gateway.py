@@ -140,9 +140,13 @@ class Gateway:
         answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON)
         return [next(iter(item.values())) for item in answer["items"]]
 
-    async def get_many(self, index: str, ids: Sequence[str], **params: str) -> list[Json]:
-        """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one."""
-        answer = await self.json("POST", f"/{quote(index)}/_mget", {"ids": list(ids)}, params=params)
+    async def get_many(self, index: str, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
+        """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one.
+
+        After them come the ids of which only the version is wanted.
+        """
+        docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": False} for id in versions]
+        answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})
         documents: list[Json] = answer["docs"]
         if any("error" in document for document in documents):
             raise Absent
