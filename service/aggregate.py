@@ -116,6 +116,8 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
                 return await _tuples(plan, strategy, source, limits)
             return await _composite(plan, strategy, source, limits)
         except TooManyValues as too_many:
+            if estimate.issuperset(too_many.positions):
+                _over("combinations of group and value", limits.group_budget, None)
             estimate |= frozenset(too_many.positions)
         except Inexact:
             everything = frozenset(range(len(plan.metrics)))

@@ -14,7 +14,7 @@ class Median(Aggregation):
     takes = NUMBERS
     estimates = True
 
-    def estimate(self, field: Field) -> Native:
+    def estimate(self, field: Field) -> Native | None:
         """OpenSearch's t-digest."""
         return Percentile(self.path).estimate(field)
 

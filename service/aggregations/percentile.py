@@ -1,6 +1,7 @@
 """percentile"""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,10 +21,12 @@ class Percentile(Aggregation):
     estimates = True
     parameters = ("percent",)
 
-    def estimate(self, field: Field) -> Native:
-        """OpenSearch's t-digest."""
+    def estimate(self, field: Field) -> Native | None:
+        """OpenSearch's t-digest; None where the numbers lie in two index fields, as two digests do not add up."""
+        if len(field.numbers) > 1:
+            return None
         return Native(
-            [{"percentiles": {"field": leaf, "percents": [float(self.percent)]}} for leaf in field.numbers[:1]],
+            [{"percentiles": {"field": leaf, "percents": [float(self.percent)]}} for leaf in field.numbers],
             accuracy="estimate",
         )
 
@@ -54,12 +57,13 @@ class Ranked:
             return None
         rank = self.share * (total - 1)
         lower = int(rank)
-        below, above = self._at(lower), self._at(min(lower + 1, total - 1))
+        ascending = sorted(self.counts)
+        below, above = self._at(ascending, lower), self._at(ascending, min(lower + 1, total - 1))
         exact = Fraction(below) + (Fraction(above) - Fraction(below)) * (rank - lower)
         return number(float(exact)) if exact.denominator != 1 else int(exact)
 
-    def _at(self, position: int) -> int | float:
-        for value in sorted(self.counts):
+    def _at(self, ascending: Sequence[int | float], position: int) -> int | float:
+        for value in ascending:
             position -= self.counts[value]
             if position < 0:
                 return value

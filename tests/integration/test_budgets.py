@@ -41,3 +41,23 @@ async def test_more_objects_than_the_budget(client: Client, settings: Settings, 
         assert (status, answer["error"]["details"]["limit"]) == (400, 49)
         answer = await narrow.aggregate(bucket_of_50, {**spec, "filters": {"metadata.few": {"$ne": 0}}})
         assert answer["total_groups"] == 40
+
+
+async def test_a_median_of_more_values_than_the_budget_is_labelled(
+    client: Client, settings: Settings, bucket: str
+) -> None:
+    """Contract, AggregationOperation: exact within the budget, else t-digest, labelled."""
+    await client.batch(bucket, [{"metadata": {"n": n, "mixed": 2**60 + n if n % 2 else n}} for n in range(50)])
+    tight = settings.model_copy(update={"group_budget": 20})
+    async with served(tight, KEY) as address, Client(address, KEY, client.namespace) as narrow:
+        median = {"function": "median", "field": "metadata.n", "alias": "m"}
+        spec = {"group_by": [{"field": "status"}], "aggregations": [median, COUNT]}
+        answer = await narrow.aggregate(bucket, spec)
+        assert answer["query_info"]["accuracy"] == {"m": "estimate", "n": "exact"}
+        assert answer["results"][0]["metrics"]["m"] == pytest.approx(24.5, abs=1)
+        exact = await client.aggregate(bucket, spec)
+        assert exact["query_info"]["accuracy"] == {"m": "exact", "n": "exact"}
+        assert exact["results"][0]["metrics"]["m"] == 24.5
+        spec["aggregations"] = [{**median, "field": "metadata.mixed"}]
+        status, refused = await narrow.call("POST", f"/v1/buckets/{bucket}/objects/aggregate", spec)
+        assert (status, refused["error"]["details"]["limit"]) == (400, 20)
