@@ -4,9 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from service.aggregations.base import Accumulator, Inexact
+from service.conditions.base import Condition
+from service.conditions.logic import And
 from service.dialects.flat.lower import lower
 from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
@@ -51,8 +54,11 @@ class Source(Protocol):
 
     @property
     def query(self) -> Json:
-        """What finds the bucket's objects."""
+        """What finds the objects, or more: `condition` says which are meant."""
         ...
+
+    @property
+    def condition(self) -> Condition: ...
 
     async def newer(self) -> "Source | None":
         """The bucket with its fields as they are now, None if they are still the same."""
@@ -89,6 +95,7 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
         failure: TallyError | None = None
         try:
             plan = lower(request, source.fields)
+            plan = replace(plan, condition=And((source.condition, plan.condition)))
             result = await answer(plan, source, limits)
         except (Invalid, OverBudget) as error:
             failure = error

@@ -1,20 +1,45 @@
 """The composition root: settings in, an application out."""
 
+import asyncio
 import gc
+import hashlib
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from service.listing import Cursors
 from service.resources.buckets import Buckets
+from service.resources.caretaker import Caretaker
+from service.resources.collections import Collections
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
+from service.resources.tasks import Tasks
 from service.settings import Settings
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
 from service.storage.objects import ObjectStore
-from service.web import buckets, health, namespaces, objects
-from service.web.keys import BUCKETS, NAMESPACES, OBJECTS, READY, SETTINGS, SOURCE, STATE, State
+from service.web import buckets as bucket_routes
+from service.web import collections as collection_routes
+from service.web import health
+from service.web import namespaces as namespace_routes
+from service.web import objects as object_routes
+from service.web import tasks as task_routes
+from service.web.keys import (
+    BUCKETS,
+    CARETAKER,
+    COLLECTION_SOURCE,
+    COLLECTIONS,
+    NAMESPACES,
+    OBJECTS,
+    READY,
+    SECRET,
+    SETTINGS,
+    SOURCE,
+    STATE,
+    TASKS,
+    State,
+)
 from service.web.middlewares import authorized, counted, logged, told
 
 
@@ -38,9 +63,10 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
         middlewares=[logged, counted, told, authorized(api_key)],
     )
     app[SETTINGS] = settings
+    app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
-    for room in (health, namespaces, buckets, objects):
+    for room in (health, namespace_routes, bucket_routes, object_routes, collection_routes, task_routes):
         app.add_routes(room.routes)
     return app
 
@@ -52,21 +78,31 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         refresher = Refresher(gateway)
         catalog = Catalog(gateway, refresher.refresh)
         store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
-        app[NAMESPACES] = Namespaces(catalog, store)
-        app[BUCKETS] = Buckets(app[NAMESPACES], catalog, store)
-        app[OBJECTS] = Objects(app[BUCKETS], store, settings.field_budget)
-        app[SOURCE] = app[BUCKETS].source
+        tasks = Tasks(catalog)
+        cursors = Cursors(app[SECRET], settings.cursor_seconds)
+        namespaces = app[NAMESPACES] = Namespaces(catalog, store, tasks, cursors, settings.object_budget)
+        buckets = app[BUCKETS] = Buckets(namespaces, catalog, store, tasks)
+        collections = app[COLLECTIONS] = Collections(namespaces, buckets, catalog, store)
+        buckets.on_schema = collections.sync
+        app[OBJECTS] = Objects(buckets, store, tasks, cursors, settings)
+        app[TASKS] = tasks
+        app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks)
+        app[SOURCE] = buckets.source
+        app[COLLECTION_SOURCE] = collections.source
 
         async def is_ready() -> bool:
             return await ready(gateway)
 
         app[READY] = is_ready
         await bootstrap(gateway)
+        await app[CARETAKER].upgrade()
         await app[NAMESPACES].ensure("default")
         # The collector is half of the cost of large answers; what lives for ever need not be looked at.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+        caring = asyncio.create_task(app[CARETAKER].run(settings.caretaking_seconds))
         yield
+        caring.cancel()
     finally:
         await gateway.close()

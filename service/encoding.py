@@ -1,9 +1,10 @@
 """From an object to what the index holds of it: leaves under their names, shape tokens, what was met."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
+from unicodedata import is_normalized
 
 import msgspec
 
@@ -19,7 +20,7 @@ from service.fields import (
     shape_token,
 )
 from service.tokens import LONG_MAX, LONG_MIN, is_lengthy, number_leaf, string_term
-from service.values import Json, parse_date
+from service.values import Json, fold, parse_date
 
 MAX_DEPTH: Final = 100
 """Levels of objects and arrays in one object."""
@@ -58,8 +59,9 @@ class Encoder:
     `leaves` tell what catalogue and index must know before the documents are written.
     """
 
-    def __init__(self, natural: dict[str, str], known: Mapping[str, Met]) -> None:
+    def __init__(self, natural: dict[str, str], known: Mapping[str, Met], skipped: Container[str] = OWN_FIELDS) -> None:
         self.natural = natural
+        self._skipped = skipped
         self._known = known
         self.met: dict[str, Met] = {}
         self.leaves: dict[str, Leaf] = {}
@@ -67,15 +69,22 @@ class Encoder:
         self.new_names: list[str] = []
         """Paths that the last object brought."""
 
-    def encode(self, item: Mapping[str, Json]) -> tuple[dict[str, Any], set[str]]:
-        """The index fields and shape tokens of an object's user part; raises `Unindexable`."""
+    def encode(self, item: Mapping[str, Json], own: Mapping[str, Json]) -> tuple[dict[str, Any], set[str]]:
+        """The index fields and shape tokens of an object's user part; raises `Unindexable`.
+
+        Of the service's `own` texts only the folded forms are added.
+        """
         self._undo.clear()
         self.new_names = []
         flat: dict[str, Any] = {}
         shapes: set[str] = set()
+        for name, text in own.items():
+            if isinstance(text, str) and (folded := fold(text)) != text:
+                flat[leaf_name(name, None, "fold")] = string_term(folded)
+                self._written(leaf_name(name, None, "fold"), "fold")
         try:
             for key, value in item.items():
-                if key not in OWN_FIELDS:
+                if key not in self._skipped:
                     self._value(encode_step(key), value, "." if key in CONTAINERS else "/", False, flat, shapes, 1)
         except Unindexable:
             self.undo()
@@ -123,6 +132,12 @@ class Encoder:
             if mark not in marks:
                 self._mark(met, mark)
             self._leaf(name, met, "keyword", string_term(value), flat)
+            if mark != "date" and (folded := fold(value)) != value:
+                if "cased" not in marks:
+                    self._mark(met, "cased")
+                if "denormal" not in marks and not is_normalized("NFC", value):
+                    self._mark(met, "denormal")
+                self._leaf(name, met, "fold", string_term(folded), flat)
         elif kind is int or kind is float:
             self._number(name, met, value, flat)
         elif kind is bool:
@@ -146,6 +161,8 @@ class Encoder:
         else:
             if "array" not in marks:
                 self._mark(met, "array")
+            if inside_array and "nested" not in marks:
+                self._mark(met, "nested")
             shapes.add(shape_token(name, "array"))
             shapes.add(shape_token(name, f"array:{len(value)}"))
             for item in value:
@@ -203,7 +220,7 @@ class Encoder:
 
     def _physical(self, name: str, met: Met, leaf: Leaf) -> str:
         """The index field for a type at a path; the first type that is no date takes the plain name."""
-        if met.natural is None and leaf not in ("date", "json"):
+        if met.natural is None and leaf not in ("date", "json", "fold"):
             if name not in self.natural:
                 self.natural[name] = leaf
                 self._undo.append(partial(self.natural.pop, name))
@@ -212,10 +229,13 @@ class Encoder:
         physical = leaf_name(name, met.natural, leaf)
         met.names[leaf] = physical
         self._undo.append(partial(met.names.pop, leaf))
+        self._written(physical, leaf)
+        return physical
+
+    def _written(self, physical: str, leaf: Leaf) -> None:
         if physical not in self.leaves:
             self.leaves[physical] = leaf
             self._undo.append(partial(self.leaves.pop, physical))
-        return physical
 
     def _check_depth(self, name: str, value: Json, depth: int) -> None:
         """Of an array in an array, which is walked by nobody else here, but by grouping and filters."""

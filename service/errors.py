@@ -8,7 +8,8 @@ TallyError
 │   ├── Forbidden          403
 │   ├── NotFound           404  resource and id
 │   ├── MethodNotAllowed   405
-│   └── AlreadyExists      409
+│   ├── AlreadyExists      409
+│   └── Gone               410
 ├── a limit is reached
 │   ├── TooLarge           413
 │   ├── OverBudget         400  the budget, what was met, how to narrow
@@ -114,6 +115,13 @@ class MethodNotAllowed(TallyError):
 class AlreadyExists(TallyError):
     status = 409
     type = "AlreadyExistsError"
+
+
+class Gone(TallyError):
+    """It was there, and the message says how to go on."""
+
+    status = 410
+    type = "GoneError"
 
 
 class TooLarge(TallyError):

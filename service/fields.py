@@ -7,26 +7,31 @@ the index sees keywords as keywords and numbers as numbers. What was met only ev
 from it holds for every object that was acknowledged before.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, get_args
+from urllib.parse import unquote
 
 from service.paths import Path
 
-Leaf = Literal["keyword", "double", "long", "boolean", "date", "json"]
+Leaf = Literal["keyword", "double", "long", "boolean", "date", "json", "fold"]
 LEAVES: Final[tuple[Leaf, ...]] = get_args(Leaf)
 """The types of index fields that values are written to."""
 
 Mark = Literal[
-    "text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy", "alone", "bulky"
+    "text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy", "alone", "bulky",
+    "cased", "denormal", "nested",
 ]  # fmt: skip
 """What was met at a path.
 
 text, date: strings that are no date, that are one · double, long: numbers, by the leaf that holds them ·
 fraction: one of them was not integral · array: an array lies at the path or on the way to it ·
 lengthy: a string over `LENGTHY` bytes, of which the index holds a token · alone: a value that the `json` leaf lacks,
-because no array had been met there yet · bulky: an array whose JSON is over `LENGTHY` bytes.
+because no array had been met there yet · bulky: an array whose JSON is over `LENGTHY` bytes ·
+cased: a string that is no date differs from its folded form, which the `fold` leaf holds ·
+denormal: such a string is not in Unicode's NFC · nested: an array lies at the path and another one on the way to it.
 """
 
 LENGTHY: Final = 8_000
@@ -35,10 +40,17 @@ LENGTHY: Final = 8_000
 SAFE_INTEGER: Final = 2**53
 """Up to here doubles hold every integer."""
 
+LAYOUT: Final = 2
+"""The way in which documents are written now; 1 had no `fold` leaves and no number of blobs."""
+
+BLOB_COUNT: Final = "@blob_count"
+"""The index field with the number of an object's blobs."""
+
 SHAPE: Final = "@shape"
 """The index field with one token for each odd thing in an object: a null, an array, an array's length, an object."""
 
-ARRIVAL: Final = ("@arrival", "@position", "object_id")
+POSITION: Final = "@position"
+ARRIVAL: Final = ("@arrival", POSITION, "object_id")
 """Index fields that together are the order of arrival: time of the request, place in it, and a last resort."""
 
 CONTAINERS: Final = frozenset({"metadata", "blobs"})
@@ -70,6 +82,11 @@ def plain_name(path: Path) -> str:
     return "/".join((head, *rest))
 
 
+def path_of(name: str) -> Path:
+    """The path of an index field: the opposite of `plain_name`, whatever the suffix."""
+    return tuple("" if step == "%" else unquote(step) for step in re.split("[./]", name.partition("@")[0]))
+
+
 def leaf_name(name: str, natural: str | None, leaf: Leaf) -> str:
     """The index field for values of one type at a plain name whose own type is `natural`."""
     return name if natural == leaf else f"{name}@{leaf}"
@@ -94,6 +111,10 @@ class Field:
     """Equality compares instants: the schema says date or datetime, or it is one of our own times."""
     always: bool = False
     """Every object has the field, if only as null."""
+    through: bool = False
+    """An array was met on the way to the path."""
+    folds: bool = True
+    """Folded strings are in the index."""
 
     def leaf(self, leaf: Leaf) -> str:
         return leaf_name(self.name, self.natural, leaf)
@@ -136,23 +157,24 @@ class Field:
         return not self.marks & {"array", "object", "lengthy"}
 
 
+_OWN: Final[tuple[tuple[str, str, set[Mark]], ...]] = (
+    ("object_id", "keyword", {"text"}),
+    ("bucket_id", "keyword", {"text"}),
+    ("key_prefix", "keyword", {"text", "null", "cased", "denormal"}),
+    ("status", "keyword", {"text", "cased"}),
+    ("created_at", "date", {"date"}),
+    ("updated_at", "date", {"date"}),
+)
 OWN_FIELDS: Final[Mapping[str, Field]] = {
     name: Field(
         path=(name,),
         name=name,
         natural=natural,
-        marks=frozenset({"date"} if natural == "date" else {"text", "null"} if name == "key_prefix" else {"text"}),
+        marks=frozenset(marks),
         instant=natural == "date",
         always=True,
     )
-    for name, natural in {
-        "object_id": "keyword",
-        "bucket_id": "keyword",
-        "key_prefix": "keyword",
-        "status": "keyword",
-        "created_at": "date",
-        "updated_at": "date",
-    }.items()
+    for name, natural, marks in _OWN
 }
 """Fields that every object has from the service."""
 
@@ -164,19 +186,27 @@ class Fields:
         self,
         met: Mapping[str, tuple[str | None, Iterable[Mark], int]],
         instants: Iterable[Path] = (),
+        layout: int = LAYOUT,
     ) -> None:
         self._met = met
+        self.layout = layout
         self._instants = {plain_name(path) for path in instants}
 
     def get(self, path: Path) -> Field:
+        folds = self.layout >= LAYOUT
         if len(path) == 1 and path[0] in OWN_FIELDS:
-            return OWN_FIELDS[path[0]]
+            return OWN_FIELDS[path[0]] if folds else replace(OWN_FIELDS[path[0]], folds=False)
         name = plain_name(path)
         natural, marks, bits = self._met.get(name, (None, (), 0))
         known = frozenset(marks)
-        if self._below_array(path):
+        through = self._below_array(path)
+        if through:
             known |= {"array"}
-        return Field(path, name, natural, known, bits, name in self._instants)
+        return Field(path, name, natural, known, bits, name in self._instants, through=through, folds=folds)
+
+    def below(self, root: str) -> list[Field]:
+        """What was met below a root field that is an object in the index."""
+        return [self.get(path_of(name)) for name in self._met if name.startswith(f"{root}.")]
 
     def root(self, path: Path) -> Field:
         """The path itself, or the first array on the way to it."""

@@ -1,10 +1,49 @@
 """All settings: environment variables with the prefix `TALLY_`, read once."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DURATION: Final = r"^P[1-9][0-9]{0,4}D$"
+
+
+class StreamTemplate(BaseModel):
+    """What a stream made from a template is and may hold; durations are ISO-8601 in days: `P7D`."""
+
+    type: Literal["Immutable", "Mutable"]
+    max_records: int = Field(ge=1)
+    max_gigabytes: int = Field(ge=1)
+    retained_after_soft_delete: str = Field(pattern=DURATION)
+    data_deleted_after: str | None = Field(None, pattern=DURATION)
+    max_filtering_interval: str | None = Field(None, pattern=DURATION)
+
+
+TEMPLATES: Final = {
+    "ImmutableTestStream": StreamTemplate(
+        type="Immutable",
+        max_records=50_000_000,
+        max_gigabytes=50,
+        retained_after_soft_delete="P1D",
+        data_deleted_after="P7D",
+        max_filtering_interval="P7D",
+    ),
+    "BasicArchive": StreamTemplate(
+        type="Immutable",
+        max_records=50_000_000,
+        max_gigabytes=50,
+        retained_after_soft_delete="P42D",
+        max_filtering_interval="P365D",
+    ),
+    "BasicLiveData": StreamTemplate(
+        type="Mutable", max_records=5_000_000, max_gigabytes=15, retained_after_soft_delete="P42D"
+    ),
+    "MutableTestStream": StreamTemplate(
+        type="Mutable", max_records=10_000_000, max_gigabytes=20, retained_after_soft_delete="P1D"
+    ),
+}
+"""The documented templates (contract, records, 4)."""
 
 
 class Settings(BaseSettings):
@@ -59,6 +98,21 @@ class Settings(BaseSettings):
 
     object_budget: int = Field(1_000_000, ge=1)
     """Objects that one answer may read one by one where OpenSearch cannot compute it exactly."""
+
+    cursor_seconds: float = Field(300.0, ge=1)
+    """Seconds after its last use for which a list can be gone on with by its cursor."""
+
+    caretaking_seconds: float = Field(30.0, gt=0)
+    """Seconds between two looks for what is to be removed: deleted buckets of stopped processes, expired objects."""
+
+    stream_templates: dict[str, StreamTemplate] = {}
+    """Templates of streams beside the documented ones, or instead of them, as JSON: {"Small": {"type": "Mutable", …}}."""
+
+    bucket_limit: int = Field(65_535, ge=1)
+    """Buckets in one answer to an aggregate over records."""
+
+    fold_budget: int = Field(200_000, ge=1)
+    """Records that one answer may hold in memory where OpenSearch cannot compute it exactly."""
 
     field_budget: int = Field(1_000, ge=1)
     """Different field paths that the objects of one bucket may have."""

@@ -93,7 +93,18 @@ def number(value: int | float) -> int | float:
 
 def fold(text: str) -> str:
     """The form in which two strings are equal whatever their case: NFC, then Unicode case folding (contract)."""
-    return unicodedata.normalize("NFC", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def fold_all(value: Json) -> Json:
+    """The value with every string in it folded, names of fields apart."""
+    if isinstance(value, str):
+        return fold(value)
+    if isinstance(value, list):
+        return [fold_all(item) for item in value]
+    if isinstance(value, dict):
+        return {name: fold_all(item) for name, item in value.items()}
+    return value
 
 
 def identity(value: Json) -> Hashable:

@@ -9,7 +9,7 @@ from service.conditions.existence import present
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
 from service.tokens import number_leaf, string_term
-from service.values import MISSING, Json, exact_float, fold, identity, index_date, is_number, parse_date
+from service.values import MISSING, Json, exact_float, fold, fold_all, identity, index_date, is_number, parse_date
 
 MAX_TERMS = 65_536
 """Of one terms query (`index.max_terms_count`)."""
@@ -28,17 +28,17 @@ class Equals:
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
-        if self.folded and any(isinstance(value, str | list | dict) for value in self.values):
-            return Clause(MATCH_ALL, exact=False)
         clauses: list[Clause] = []
         terms: dict[str, list[Json]] = {}
         for value in self.values:
             if value is None:
-                clauses.append(self._null(field, fields))
+                clauses.append(self._null(field))
             elif isinstance(value, dict):
                 clauses.append(self._whole(field, "object"))
             elif isinstance(value, list):
                 clauses.append(self._whole(field, "array"))
+            elif self.folded and isinstance(value, str) and not (self.instant and parse_date(value) is not None):
+                clauses.append(self._folded(field, fold(value)))
             elif (term := _term(field, value, self.instant)) is not None:
                 terms.setdefault(term[0], []).append(term[1])
         for name, operands in terms.items():
@@ -49,10 +49,28 @@ class Equals:
                 clauses.append(Clause({"terms": {name: operands[start : start + MAX_TERMS]}}))
         return any_of(clauses)
 
-    def _null(self, field: Field, fields: Fields) -> Clause:
-        if "array" in field.marks:
+    def _null(self, field: Field) -> Clause:
+        if field.through:
             return Clause(MATCH_ALL, exact=False)
-        return none_of(present(field, null=False))
+        nothing = none_of(present(field, null=False))
+        if "array" not in field.marks or "null" not in field.marks:
+            return nothing
+        return any_of([nothing, Clause({"term": {SHAPE: shape_token(field.name, "null")}})])
+
+    def _folded(self, field: Field, folded: str) -> Clause:
+        """Strings, whatever their case; a folded form that is no string's own is looked for among the folded only."""
+        keyword = field.leaves.get("keyword")
+        if keyword is None:
+            return Clause(MATCH_ALL, exact=False) if field.natural == "date" else Clause(MATCH_NONE)
+        if not field.folds:
+            return Clause({"exists": {"field": keyword}}, exact=False)
+        terms = [string_term(folded)] if fold(folded) == folded else []
+        if "date" in field.marks and parse_date(folded.upper()) is not None:
+            terms.append(folded.upper())
+        clauses = [Clause({"term": {keyword: term}}) for term in terms]
+        if "cased" in field.marks:
+            clauses.append(Clause({"term": {field.leaf("fold"): string_term(folded)}}))
+        return any_of(clauses)
 
     def _whole(self, field: Field, shape: str) -> Clause:
         if shape not in field.marks and "array" not in field.marks:
@@ -77,7 +95,7 @@ class Equals:
     def _key(self, value: Json) -> Hashable:
         if self.instant and isinstance(value, str) and (millis := parse_date(value)) is not None:
             return ("d", millis)
-        return identity(fold(value) if self.folded and isinstance(value, str) else value)
+        return identity(fold_all(value) if self.folded else value)
 
 
 def _term(field: Field, value: Json, instant: bool) -> tuple[str, Json] | None:

@@ -57,13 +57,15 @@ class Compare:
 
     def _strings(self, field: Field, value: str, array: bool) -> Clause:
         clauses: list[Clause] = []
-        if self.folded or (field.natural == "date" and parse_date(value) is None):
-            return Clause(MATCH_ALL, exact=False)
         millis = parse_date(value)
+        if field.natural == "date" and millis is None:
+            return Clause(MATCH_ALL, exact=False)
         if millis is not None and field.dates:
             clauses.append(Clause({"range": {field.dates: {self.comparator: index_date(millis)}}}))
         keyword = field.leaves.get("keyword")
-        if keyword and (millis is None or field.marks & {"text", "lengthy"}):
+        if keyword and self.folded and (millis is None or field.marks & {"text", "lengthy"}):
+            clauses.append(self._folded(field, keyword, fold(value)))
+        elif keyword and (millis is None or field.marks & {"text", "lengthy"}):
             query: Query = {"range": {keyword: {self.comparator: value}}}
             exact = "lengthy" not in field.marks
             if not exact:
@@ -75,6 +77,17 @@ class Compare:
                     query = {"bool": {"filter": [query], "must_not": [{"exists": {"field": field.dates}}]}}
             clauses.append(Clause(query, exact))
         return any_of(clauses)
+
+    def _folded(self, field: Field, keyword: str, folded: str) -> Clause:
+        """The order of folded forms; certain where each object has one string that is no date."""
+        if not field.folds or field.marks & {"lengthy", "date", "array"}:
+            return Clause({"exists": {"field": keyword}}, exact=False)
+        plain: Query = {"range": {keyword: {self.comparator: folded}}}
+        if "cased" not in field.marks:
+            return Clause(plain)
+        companion = field.leaf("fold")
+        unchanged: Query = {"bool": {"filter": [plain], "must_not": [{"exists": {"field": companion}}]}}
+        return any_of([Clause(unchanged), Clause({"range": {companion: {self.comparator: folded}}})])
 
     def test(self, value: Json) -> bool:
         for end in ends(value, self.path):

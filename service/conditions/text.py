@@ -4,15 +4,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
+from unicodedata import normalize
 
 from service.conditions import regex
-from service.conditions.base import MATCH_NONE, Clause, Query
-from service.fields import Field, Fields
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, all_of, any_of, none_of
+from service.conditions.equality import Equals
+from service.conditions.folding import any_case
+from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
-from service.values import MISSING, Json, fold, identity
+from service.values import MISSING, Json, fold, fold_all, identity
 
 MAX_WILDCARD = 100
 """Characters; the automaton of `*text*` takes up to their square in steps, of which Lucene allows 10,000."""
+
+MAX_WORDS = 10
+"""Words of an operand that narrow the search; the others are only looked for in what it finds."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,8 @@ class OnStrings:
         keyword = field.leaves.get("keyword")
         if keyword is None:
             return Clause(MATCH_NONE)
-        query = None if self.folded or "lengthy" in field.marks else self.query(field, keyword)
-        if query is None:
-            return Clause({"exists": {"field": keyword}}, exact=False)
-        return Clause(query)
+        clause = None if "lengthy" in field.marks else self.clause(field, keyword)
+        return clause or Clause({"exists": {"field": keyword}}, exact=False)
 
     def test(self, value: Json) -> bool:
         meets = self.meets()
@@ -45,8 +49,16 @@ class OnStrings:
                 return True
         return False
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        """What finds exactly these strings in a keyword field, None if nothing does."""
+    def clause(self, field: Field, keyword: str) -> Clause | None:
+        """What finds these strings, None if nothing does."""
+        if len(self.operand) > MAX_WILDCARD:
+            return None
+        if self.folded:
+            return any_case(field, keyword, fold(self.operand), self.query)
+        return Clause(self.query(keyword, self.operand))
+
+    def query(self, name: str, operand: str) -> Query:
+        """What finds exactly these strings in a keyword field."""
         raise NotImplementedError
 
     def meets(self) -> Callable[[str], bool]:
@@ -56,8 +68,8 @@ class OnStrings:
 class StartsWith(OnStrings):
     """The string starts with the operand."""
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        return {"prefix": {keyword: {"value": self.operand}}}
+    def query(self, name: str, operand: str) -> Query:
+        return {"prefix": {name: {"value": operand}}}
 
     def meets(self) -> Callable[[str], bool]:
         if self.folded:
@@ -69,10 +81,8 @@ class StartsWith(OnStrings):
 class EndsWith(OnStrings):
     """The string ends with the operand."""
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        if len(self.operand) > MAX_WILDCARD:
-            return None
-        return {"wildcard": {keyword: {"value": "*" + wildcard_literal(self.operand)}}}
+    def query(self, name: str, operand: str) -> Query:
+        return {"wildcard": {name: {"value": "*" + wildcard_literal(operand)}}}
 
     def meets(self) -> Callable[[str], bool]:
         if self.folded:
@@ -81,13 +91,18 @@ class EndsWith(OnStrings):
         return lambda text: text.endswith(self.operand)
 
 
+@dataclass(frozen=True)
 class Text(OnStrings):
-    """The operand is a substring, whatever the case."""
+    """The operand is a substring; of the list form's `text` whatever the case."""
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        return None
+    folded: bool = True
+
+    def query(self, name: str, operand: str) -> Query:
+        return substring(name, operand)
 
     def meets(self) -> Callable[[str], bool]:
+        if not self.folded:
+            return lambda text: self.operand in text
         part = fold(self.operand)
         return lambda text: part in fold(text)
 
@@ -98,14 +113,23 @@ class Regex(OnStrings):
 
     flags: str = ""
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        translated = regex.lucene(self.operand, self.flags)
+    def clause(self, field: Field, keyword: str) -> Clause | None:
+        if self.folded and (not field.folds or "denormal" in field.marks):
+            return None
+        translated = regex.lucene(*self._expression)
         if translated is None:
             return None
-        return {"regexp": {keyword: {"value": translated, "flags": "NONE"}}}
+        return Clause({"regexp": {keyword: {"value": translated, "flags": "NONE"}}})
 
     def meets(self) -> Callable[[str], bool]:
-        return regex.search(self.operand, self.flags + ("i" if self.folded and "i" not in self.flags else ""))
+        search = regex.search(*self._expression)
+        return (lambda text: search(normalize("NFC", text))) if self.folded else search
+
+    @property
+    def _expression(self) -> tuple[str, str]:
+        if not self.folded:
+            return self.operand, self.flags
+        return normalize("NFC", self.operand), self.flags + ("" if "i" in self.flags else "i")
 
 
 class Words(OnStrings):
@@ -113,8 +137,17 @@ class Words(OnStrings):
 
     ordered: ClassVar[bool] = False
 
-    def query(self, field: Field, keyword: str) -> Query | None:
-        return None
+    def clause(self, field: Field, keyword: str) -> Clause | None:
+        """What has all the words as parts of words, at least."""
+        wanted = [word for word in dict.fromkeys(words(self.operand, self.folded)) if len(word) <= MAX_WILDCARD]
+        parts = [
+            any_case(field, keyword, word, substring) if self.folded else Clause(substring(keyword, word))
+            for word in wanted[:MAX_WORDS]
+        ]
+        if not all(parts):
+            return None
+        found = all_of([Clause({"exists": {"field": keyword}}), *(part for part in parts if part)])
+        return Clause(found.query, exact=False)
 
     def meets(self) -> Callable[[str], bool]:
         wanted = words(self.operand, self.folded)
@@ -139,17 +172,17 @@ class Contains:
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
-        keyword = field.leaves.get("keyword")
-        plain = field.single and not self.folded
-        if isinstance(self.operand, str) and plain and field.natural != "date":
-            if keyword is None:
-                return Clause(MATCH_NONE)
-            if len(self.operand) > MAX_WILDCARD:
-                return Clause({"exists": {"field": keyword}}, exact=False)
-            return Clause({"wildcard": {keyword: {"value": f"*{wildcard_literal(self.operand)}*"}}})
-        if not isinstance(self.operand, str) and "array" not in field.marks:
-            return Clause(MATCH_NONE)
-        return Clause({"match_all": {}}, exact=False)
+        part = Clause(MATCH_NONE)
+        if isinstance(self.operand, str):
+            part = Text(self.path, self.operand, folded=self.folded).compile(fields)
+        if "array" not in field.marks:
+            return part
+        element = Equals(self.path, (self.operand,), folded=self.folded).compile(fields)
+        array = Clause({"term": {SHAPE: shape_token(field.name, "array")}})
+        if "nested" in field.marks or not field.folds:
+            # An array below another one shares its field with what lies beside it there.
+            element = Clause(MATCH_ALL, exact=False)
+        return any_of([all_of([element, array]), all_of([part, none_of(array)])])
 
     def test(self, value: Json) -> bool:
         wanted = self._key(self.operand)
@@ -167,7 +200,11 @@ class Contains:
         return fold(part) in fold(text) if self.folded else part in text
 
     def _key(self, value: Json) -> object:
-        return identity(fold(value) if self.folded and isinstance(value, str) else value)
+        return identity(fold_all(value) if self.folded else value)
+
+
+def substring(name: str, part: str) -> Query:
+    return {"wildcard": {name: {"value": f"*{wildcard_literal(part)}*"}}}
 
 
 def wildcard_literal(text: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from service.aggregations.base import Native, Raw
 from service.conditions.base import Query
 from service.errors import Unavailable
-from service.fields import SHAPE, Field, shape_token
+from service.fields import POSITION, SHAPE, Field, shape_token
 from service.planning.columns import Column
 from service.planning.plan import Having, Metric
 from service.planning.rows import Row
@@ -92,8 +92,8 @@ class Grouping:
         sources = [{name: source} for column in self.columns for name, source in column.sources.items()]
         composite: dict[str, Json] = {
             "size": size,
-            # Without any key there is one group; every object of a bucket has its id.
-            "sources": sources or [{"all": {"terms": {"field": "bucket_id"}}}],
+            # Without any key there is one group; every object has a position, which is far below that interval.
+            "sources": sources or [{"all": {"histogram": {"field": POSITION, "interval": 1e15}}}],
         }
         if after is not None:
             composite["after"] = after

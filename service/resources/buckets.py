@@ -2,21 +2,28 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 from service import paths
-from service.errors import AlreadyExists, NotFound, Unavailable
-from service.resources.namespaces import Namespaces, namespace_key, no_id, now_millis
+from service.dialects.flat.filters import Resource
+from service.dialects.flat.listing import ListRequest
+from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
+from service.listing import COUNTED, Page, page_of
+from service.resources.clock import arrival, now_millis
+from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id
 from service.resources.schema import date_paths, read_schema
+from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
+from service.resources.tasks import Tasks
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
-from service.storage.views import BucketSource
+from service.storage.terms import on_terms
+from service.storage.views import BucketSource, Held
 from service.values import Json, render_date
 
 Policy = Literal["insert", "update", "upsert"]
@@ -45,6 +52,9 @@ class UniqueKey(BaseModel):
 Name = Annotated[str, Field(min_length=1, max_length=200), no_id("bkt")]
 
 
+Ttl = Annotated[StrictInt, Field(ge=1, le=10**10, description="Seconds after its creation that an object expires.")]
+
+
 class CreateBucket(BaseModel):
     """A bucket to be made."""
 
@@ -55,6 +65,7 @@ class CreateBucket(BaseModel):
     description: str | None = None
     metadata: dict[str, Any] | None = None
     unique_key: UniqueKey | None = None
+    ttl_seconds: Ttl | None = None
 
 
 class UpdateBucket(BaseModel):
@@ -66,6 +77,8 @@ class UpdateBucket(BaseModel):
     bucket_schema: dict[str, Any] | None = Field(None, validation_alias=AliasChoices("bucket_schema", "schema"))
     description: str | None = None
     metadata: dict[str, Any] | None = None
+    unique_key: UniqueKey | None = None
+    ttl_seconds: Ttl | None = None
 
 
 @dataclass(frozen=True)
@@ -88,14 +101,106 @@ class Bucket:
         stored = self.body.get("unique_key")
         return UniqueKey.model_validate(stored) if stored else None
 
+    @property
+    def held(self) -> Held:
+        return Held(self.id, self.fields_version, expired_before(self.body))
+
+
+COMPUTED: Final = frozenset({"object_count", "total_size_bytes", "last_upload_at"})
+
+
+@dataclass
+class BucketShelf(ResourceShelf):
+    """The buckets of a namespace."""
+
+    buckets: "Buckets"
+    scope: Scope
+    found: dict[str, dict[str, Json]] = field(default_factory=dict)
+    """What was counted already, by id."""
+    kind = "bucket"
+    names = ("bucket_id", "bucket_name", "description")
+    instants = frozenset({"created_at", "updated_at", "last_upload_at"})
+    resource = Resource(
+        frozenset(
+            {
+                "bucket_id", "bucket_name", "description", "bucket_schema", "metadata", "unique_key", "ttl_seconds",
+                "status", "created_at", "updated_at", *COMPUTED,
+            }
+        ),
+        {"name": "bucket_name"},
+        computed=COMPUTED,
+    )  # fmt: skip
+
+    def view(self, entry: Entry) -> dict[str, Json]:
+        return view(id_of(entry), entry.body)
+
+    @property
+    def aggs(self) -> Mapping[str, Json]:
+        mortal = {"filter": on_terms({"exists": {"field": "ttl_seconds@double"}}), "aggs": super().aggs}
+        return {**super().aggs, "mortal": mortal}
+
+    async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
+        mortal = {each["key"] for each in aggs["mortal"]["ids"]["buckets"]}
+        if total <= COUNTED:
+            await self._count([each["key"] for each in aggs["ids"]["buckets"]], mortal)
+        return await super().stats(total, aggs)
+
+    async def counts(self, entries: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
+        missing = [entry for entry in entries if entry.partition(":")[2] not in self.found]
+        if missing:
+            await self._count(missing, set(missing))
+        return {entry: self.found[entry.partition(":")[2]] for entry in entries}
+
+    async def _count(self, entries: Sequence[str], mortal: Collection[str]) -> None:
+        """`mortal`: those among them whose objects may expire."""
+        bodies = [entry for entry in await self.catalog.get(*mortal) if entry] if mortal else []
+        cutoffs = {id_of(entry): expired_before(entry.body) for entry in bodies}
+        ids = [entry.partition(":")[2] for entry in entries]
+        self.found |= await self.buckets.counts(self.scope, ids, cutoffs)
+
+    def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
+        objects, size = sum_of(counts, "object_count"), sum_of(counts, "total_size_bytes")
+        return with_omitted(
+            {
+                "total_objects": objects,
+                "total_size_bytes": size,
+                "avg_objects_per_bucket": mean(objects, total),
+                "avg_size_per_bucket": mean(size, total),
+            }
+        )
+
+
+def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
+    """A bucket without what is counted."""
+    return {
+        "bucket_id": id,
+        "bucket_name": body["bucket_name"],
+        "description": body.get("description"),
+        "bucket_schema": body.get("bucket_schema"),
+        "metadata": body.get("metadata") or {},
+        "unique_key": body.get("unique_key"),
+        "ttl_seconds": body.get("ttl_seconds"),
+        "status": body["status"],
+        "created_at": render_date(body["created_at"]),
+        "updated_at": render_date(body["updated_at"]),
+    }
+
+
+def id_of(entry: Entry) -> str:
+    """The id that users see."""
+    return entry.id.partition(":")[2]
+
 
 class Buckets:
     """The use cases of buckets."""
 
-    def __init__(self, namespaces: Namespaces, catalog: Catalog, store: ObjectStore) -> None:
+    def __init__(self, namespaces: Namespaces, catalog: Catalog, store: ObjectStore, tasks: Tasks) -> None:
         self._namespaces = namespaces
         self._catalog = catalog
+        self._tasks = tasks
         self.store = store
+        self.on_schema: Callable[[Scope, str], Awaitable[None]] | None = None
+        """Told when a bucket's schema changed."""
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
 
@@ -110,10 +215,12 @@ class Buckets:
             "bucket_schema": schema,
             "created_at": now,
             "updated_at": now,
+            "arrival": arrival(),
             "status": "ACTIVE",
         }
-        await self._catalog.create(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body)
-        return (await self._answers(scope, [(id, request.bucket_name, body)]))[0]
+        told = view(id, body)
+        await self._catalog.create(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body, told)
+        return {**told, **_NOTHING}
 
     async def find(self, namespace: str, identifier: str) -> Bucket:
         """By id or name, with one look at the catalogue when both were used before; raises `NotFound`."""
@@ -147,7 +254,15 @@ class Buckets:
 
     async def get(self, namespace: str, identifier: str) -> Json:
         bucket = await self.find(namespace, identifier)
-        return (await self._answers(bucket.scope, [(bucket.id, bucket.name, bucket.body)]))[0]
+        return await self._answer(bucket.scope, bucket.id, bucket.body)
+
+    async def list(self, namespace: str, request: ListRequest) -> tuple[Page, Sequence[Json]]:
+        scope, _ = await self._namespaces.find(namespace)
+        shelf = BucketShelf(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
+        page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
+        entries = [Entry.of(source) for source in page.sources]
+        counts = await shelf.counts([entry.id for entry in entries])
+        return page, [{**view(id_of(entry), entry.body), **counts[entry.id]} for entry in entries]
 
     async def update(self, namespace: str, identifier: str, request: UpdateBucket) -> Json:
         bucket = await self.find(namespace, identifier)
@@ -159,39 +274,61 @@ class Buckets:
             await self._claim(bucket.scope, name, bucket.id)
         if changes.get("metadata") is not None:
             changes["metadata"] = {**(bucket.body.get("metadata") or {}), **changes["metadata"]}
+        self._same_key(bucket, changes)
         body = {**bucket.body, **changes, "bucket_name": name, "updated_at": now_millis()}
         try:
-            await self._catalog.replace(bucket.entry, body, name)
+            await self._catalog.replace(bucket.entry, body, name, view(bucket.id, body))
         except Conflict:
             if name != bucket.name:
                 await self._catalog.delete(_claim(bucket.scope.namespace_id, name))
             raise AlreadyExists("the bucket was changed by somebody else meanwhile; read it again") from None
         if name != bucket.name:
             await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
-        return (await self._answers(bucket.scope, [(bucket.id, name, body)]))[0]
+        if self.on_schema and body.get("bucket_schema") != bucket.body.get("bucket_schema"):
+            await self.on_schema(bucket.scope, bucket.id)
+        return await self._answer(bucket.scope, bucket.id, body)
+
+    def _same_key(self, bucket: Bucket, changes: Mapping[str, Json]) -> None:
+        """Ids are made of a unique key's values, so its fields stay; how writes take it may change."""
+        if "unique_key" not in changes:
+            return
+        have, want = bucket.unique_key, changes["unique_key"]
+        if (have.fields if have else None) != (want["fields"] if want else None):
+            raise Invalid.at(
+                ("body", "unique_key"),
+                "the fields of a unique_key cannot change; make a bucket with the other key and import into it",
+            )
 
     async def delete(self, namespace: str, identifier: str) -> Json:
         """Gone at once for everybody; its objects are removed in the background."""
+        before = await self.find(namespace, identifier)
+        await self._unread(before)
+        counts = await self.counts(before.scope, [before.id], {before.id: before.held.expired_before})
         bucket = await self._retire(namespace, identifier)
-        (counts,) = await self._answers(bucket.scope, [(bucket.id, bucket.name, bucket.body)])
         await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
-        await self.store.delete_bucket(bucket.scope, bucket.id)
-        await self._catalog.delete(bucket_key(bucket.id))
-        return {
-            "bucket_id": bucket.id,
-            "bucket_name": bucket.name,
-            "object_count": counts["object_count"],
-            "status": "DELETING",
-            "task_id": f"task_{bucket.id}",
-        }
+        named = {"bucket_id": bucket.id, "bucket_name": bucket.name}
+        told = {**named, "object_count": counts[bucket.id]["object_count"]}
+        task = await self._tasks.start_removal(bucket.entry, told)
+        return {**told, "status": "PENDING", "task_id": task}
+
+    async def _unread(self, bucket: Bucket) -> None:
+        """Raises `AlreadyExists` (409) if a collection reads the bucket."""
+        readers = await self._catalog.find(readers_of(bucket.scope.namespace_id, bucket.id), 5)
+        if readers:
+            names = ", ".join(repr(reader.name) for reader in readers)
+            raise AlreadyExists(
+                f"collections read this bucket; delete them first: {names}",
+                {"collections": [id_of(reader) for reader in readers]},
+            )
 
     async def _retire(self, namespace: str, identifier: str) -> Bucket:
         """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
         for _ in range(_ROUNDS):
             bucket = await self.find(namespace, identifier)
+            body = {**bucket.body, "status": "DELETING"}
             try:
-                await self._catalog.replace(bucket.entry, {**bucket.body, "status": "DELETING"})
+                await self._catalog.replace(bucket.entry, body, view=view(bucket.id, body))
             except Conflict:
                 continue
             return bucket
@@ -201,7 +338,7 @@ class Buckets:
         """What an aggregate asks."""
         bucket = await self.find(namespace, identifier)
         instants = date_paths(bucket.schema)
-        return await BucketSource.at(self.store, bucket.scope, bucket.id, bucket.fields_version, instants)
+        return await BucketSource.at(self.store, bucket.scope, [bucket.held], instants)
 
     async def _claim(self, scope: Scope, name: str, id: str) -> None:
         try:
@@ -216,58 +353,67 @@ class Buckets:
             self._ids[key] = owner.partition(":")[2] if owner else identifier
         return self._ids[key]
 
-    async def _answers(self, scope: Scope, buckets: Sequence[tuple[str, str, Mapping[str, Json]]]) -> list[Json]:
-        """The documented bucket, its counts from one request for all of them."""
-        counts = await self._counts(scope, [id for id, _, _ in buckets])
-        return [
-            {
-                "bucket_id": id,
-                "bucket_name": name,
-                "description": body.get("description"),
-                "bucket_schema": body.get("bucket_schema"),
-                "metadata": body.get("metadata") or {},
-                "unique_key": body.get("unique_key"),
-                "object_count": counts[id][0],
-                "total_size_bytes": counts[id][1],
-                "status": body["status"],
-                "created_at": render_date(body["created_at"]),
-                "updated_at": render_date(body["updated_at"]),
-                "last_upload_at": _time(counts[id][2]),
-            }
-            for id, name, body in buckets
-        ]
+    async def _answer(self, scope: Scope, id: str, body: Mapping[str, Json]) -> Json:
+        counts = await self.counts(scope, [id], {id: expired_before(body)})
+        return {**view(id, body), **counts[id]}
 
-    async def _counts(self, scope: Scope, ids: Sequence[str]) -> dict[str, tuple[int, int, float | None]]:
+    async def counts(
+        self, scope: Scope, ids: Sequence[str], cutoffs: Mapping[str, int | None]
+    ) -> dict[str, dict[str, Json]]:
+        """Objects, bytes and last upload of buckets, from one request for all of them; what has expired does not count.
+
+        `cutoffs`: the buckets whose objects made before (epoch milliseconds) have expired.
+        """
         if not ids:
             return {}
         inner = {"bytes": {"sum": {"field": "@size_bytes"}}, "last": {"max": {"field": "created_at"}}}
+        mortal = {id: Held(id, None, cutoff).query for id, cutoff in cutoffs.items() if cutoff is not None}
         body = {
             "size": 0,
             "query": {"terms": {"bucket_id": list(ids)}},
+            "track_total_hits": False,
             "aggs": {
-                "buckets": {
-                    "filters": {"filters": {id: {"term": {"bucket_id": id}} for id in ids}},
-                    "aggs": inner,
-                }
+                "all": {"terms": {"field": "bucket_id", "size": len(ids)}, "aggs": inner},
+                **({"mortal": {"filters": {"filters": mortal}, "aggs": inner}} if mortal else {}),
             },
         }
-        answer = await self.store.search(scope, body)
-        found = answer["aggregations"]["buckets"]["buckets"]
-        return {
-            id: (found[id]["doc_count"], int(found[id]["bytes"]["value"]), found[id]["last"]["value"]) for id in ids
-        }
+        aggs = (await self.store.search(scope, body))["aggregations"]
+        found = {each["key"]: each for each in aggs["all"]["buckets"]}
+        found |= aggs["mortal"]["buckets"] if mortal else {}
+        return {id: _counted(found[id]) if id in found else dict(_NOTHING) for id in ids}
 
 
-def _time(millis: float | None) -> str | None:
-    return None if millis is None else render_date(int(millis))
+_NOTHING: Final = {"object_count": 0, "total_size_bytes": 0, "last_upload_at": None}
+
+
+def _counted(bucket: Json) -> dict[str, Json]:
+    last = bucket["last"]["value"]
+    return {
+        "object_count": bucket["doc_count"],
+        "total_size_bytes": int(bucket["bytes"]["value"]),
+        "last_upload_at": None if last is None else render_date(int(last)),
+    }
+
+
+def readers_of(namespace_id: str, bucket_id: str) -> Json:
+    """What finds the collections that read a bucket, from the bucket itself or through other collections."""
+    filters = [{"term": {"kind": "collection"}}, {"term": {"namespace_id": namespace_id}}]
+    places = ("source/bucket_ids", "source/inherited_bucket_ids")
+    reads = [{"term": {place: bucket_id}} for place in places]
+    return {"bool": {"filter": filters, "should": reads, "minimum_should_match": 1}}
 
 
 def bucket_key(id: str) -> str:
     return f"bucket:{id}"
 
 
-def _claim(namespace_id: str, name: str) -> str:
+def claim_key(kind: str, namespace_id: str, name: str) -> str:
+    """The id of the document that makes a name one of a kind in its namespace."""
     written = name.encode()
     if len(written) > _SHORT_NAME:
         name = f"sha256:{hashlib.sha256(written).hexdigest()}"
-    return f"bucket-name:{namespace_id}:{name}"
+    return f"{kind}-name:{namespace_id}:{name}"
+
+
+def _claim(namespace_id: str, name: str) -> str:
+    return claim_key("bucket", namespace_id, name)

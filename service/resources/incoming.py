@@ -4,19 +4,17 @@ import base64
 import binascii
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 
 from service import paths
 from service.encoding import Encoder, Met, Unindexable
 from service.errors import Invalid, Location, Problem
-from service.fields import Leaf
+from service.fields import BLOB_COUNT, Leaf, path_of
 from service.resources.buckets import UniqueKey
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
@@ -34,6 +32,9 @@ STATUSES: Final = (
     "QUEUED", "INTERRUPTED", "DEACTIVATED", "PENDING", "IN_PROGRESS", "PROCESSING", "COMPLETED",
     "COMPLETED_WITH_ERRORS", "FAILED", "CANCELED", "UNKNOWN", "SKIPPED", "DRAFT", "ACTIVE", "ARCHIVED", "SUSPENDED",
 )  # fmt: skip
+
+_FLAGS: Final = frozenset({"skip_duplicates", "canonicalize_source", "force_remirror", "auto_process"})
+"""Options of a write that the newest client sends with every object: no fields of it."""
 
 MAX_KEY_PREFIX: Final = 8_000
 """UTF-8 bytes of a key prefix, which is indexed as one term."""
@@ -86,6 +87,9 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
     parts.pop("status", None)
     if status is not None and not (isinstance(status, str) and status.upper() in STATUSES):
         problems.append(Problem((*at, "status"), f"unknown status {status!r}; known: {', '.join(STATUSES)}", "enum"))
+    for name in _FLAGS & value.keys():
+        if isinstance(value[name], bool):
+            del value[name], parts[name]
     key = value.pop("idempotency_key", None)
     parts.pop("idempotency_key", None)
     if not isinstance(key, str | None):
@@ -229,9 +233,8 @@ def _spelled(value: Json) -> Json:
 
 
 def place_of(name: str) -> Location:
-    """Where in the body the values of an index field are (the opposite of `fields.encode_step`)."""
-    steps = re.split("[./]", name.partition("@")[0])
-    return ("body", *("" if step == "%" else unquote(step) for step in steps))
+    """Where in the body the values of an index field are."""
+    return ("body", *path_of(name))
 
 
 class Encoded:
@@ -249,15 +252,17 @@ class Encoded:
 
     @property
     def leaves(self) -> Mapping[str, Leaf]:
-        return self._encoder.leaves
+        return {**self._encoder.leaves, BLOB_COUNT: "long"}
 
     def document(self, stored: Stored, value: Mapping[str, Json]) -> dict[str, Any]:
         """The document of one object; raises `Invalid` if it cannot be indexed."""
         try:
-            fields, shapes = self._encoder.encode({"metadata": {}, "blobs": [], **value})
+            own = {"status": stored.status, "key_prefix": value.get("key_prefix")}
+            fields, shapes = self._encoder.encode({"metadata": {}, "blobs": [], **value}, own)
         except Unindexable as error:
             raise Invalid.at(place_of(error.path), error.message, "not_indexable") from None
         self._within_budget()
+        fields[BLOB_COUNT] = len(value.get("blobs") or ())
         return stored.document(fields, shapes, value.get("key_prefix"))
 
     def _within_budget(self) -> None:

@@ -2,19 +2,25 @@
 
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from service.dialects.flat.filters import Resource
+from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
+from service.listing import Cursors, Page, page_of
+from service.resources.clock import arrival, now_millis
+from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
+from service.resources.tasks import Tasks
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore
-from service.values import Json, render_date
+from service.values import Json, index_date, render_date
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
 
@@ -47,6 +53,12 @@ class CreateNamespace(BaseModel):
     payload_indexes: list[dict[str, Any]] | None = None
 
 
+class CreateStandalone(CreateNamespace):
+    """The same in the words of the newest client: `namespace_id` is the name that it wants."""
+
+    namespace_name: Name = Field(validation_alias=AliasChoices("namespace_name", "namespace_id"))
+
+
 class UpdateNamespace(BaseModel):
     """What is to change; what is not given stays."""
 
@@ -58,11 +70,114 @@ class UpdateNamespace(BaseModel):
     payload_indexes: list[dict[str, Any]] | None = None
 
 
+COMPUTED: Final = frozenset({"bucket_count", "collection_count", "object_count"})
+
+
+@dataclass
+class NamespaceShelf(ResourceShelf):
+    """All namespaces."""
+
+    store: ObjectStore
+    kind = "namespace"
+    names = ("namespace_id", "namespace_name", "description")
+    resource = Resource(
+        frozenset(
+            {
+                "namespace_id", "namespace_name", "description", "feature_extractors", "payload_indexes", "status",
+                "created_at", "updated_at", *COMPUTED,
+            }
+        ),
+        {"name": "namespace_name"},
+        computed=COMPUTED,
+    )  # fmt: skip
+
+    def view(self, entry: Entry) -> dict[str, Json]:
+        return view(entry.namespace_id, entry.body)
+
+    async def counts(self, entries: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
+        ids = [entry.partition(":")[2] for entry in entries]
+        counts = await count(self.catalog, self.store, ids)
+        return {entry: counts[id] for entry, id in zip(entries, ids, strict=True)}
+
+    def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
+        what = ("buckets", "collections", "objects")
+        sums = {name: sum_of(counts, f"{name[:-1]}_count") for name in what}
+        stats: dict[str, Json] = {"total_namespaces": total, **{f"total_{name}": each for name, each in sums.items()}}
+        stats |= {f"avg_{name}_per_namespace": mean(each, total) for name, each in sums.items()}
+        return with_omitted(stats)
+
+
+def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
+    """A namespace without what is counted."""
+    return {
+        "namespace_id": id,
+        "namespace_name": body["namespace_name"],
+        "description": body.get("description"),
+        "feature_extractors": body.get("feature_extractors") or [],
+        "payload_indexes": body.get("payload_indexes") or [],
+        "status": body["status"],
+        "created_at": render_date(body["created_at"]),
+        "updated_at": render_date(body["updated_at"]),
+    }
+
+
+async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+    """Buckets, collections and objects of namespaces, without what is being deleted or has expired."""
+    if not ids:
+        return {}
+    mine = {"terms": {"namespace_id": list(ids)}}
+    made = await catalog.tell(
+        {"bool": {"filter": [mine, {"terms": {"kind": ["bucket", "collection"]}}, {"term": {"status": "ACTIVE"}}]}},
+        {
+            "namespaces": {
+                "terms": {"field": "namespace_id", "size": len(ids)},
+                "aggs": {"kinds": {"terms": {"field": "kind"}}},
+            }
+        },
+    )
+    kinds = {
+        each["key"]: {kind["key"]: kind["doc_count"] for kind in each["kinds"]["buckets"]}
+        for each in made["namespaces"]["buckets"]
+    }
+    leaving = [{"term": {"status": "DELETING"}}, {"exists": {"field": "ttl_seconds@double"}}]
+    special = await catalog.find(
+        {"bool": {"filter": [mine, {"term": {"kind": "bucket"}}], "should": leaving, "minimum_should_match": 1}}, 10_000
+    )
+    hidden = [(entry.namespace_id, hidden_objects(entry)) for entry in special]
+    objects = await store.count(ids, hidden)
+    return {
+        id: {
+            "bucket_count": kinds.get(id, {}).get("bucket", 0),
+            "collection_count": kinds.get(id, {}).get("collection", 0),
+            "object_count": objects[id],
+        }
+        for id in ids
+    }
+
+
+def hidden_objects(entry: Entry) -> Json:
+    """What finds the objects of a bucket that are there no more for anybody: it is being deleted, or they expired."""
+    mine = {"term": {"bucket_id": entry.id.partition(":")[2]}}
+    if entry.body["status"] != "ACTIVE":
+        return mine
+    expired = {"range": {"created_at": {"lt": index_date(expired_before(entry.body) or 0)}}}
+    return {"bool": {"filter": [mine, expired]}}
+
+
+def expired_before(body: Mapping[str, Json]) -> int | None:
+    """Objects of a bucket made before (epoch milliseconds) have expired."""
+    seconds = body.get("ttl_seconds")
+    return None if seconds is None else now_millis() - seconds * 1_000
+
+
 class Namespaces:
     """The use cases of namespaces."""
 
-    def __init__(self, catalog: Catalog, store: ObjectStore) -> None:
+    def __init__(self, catalog: Catalog, store: ObjectStore, tasks: Tasks, cursors: Cursors, budget: int) -> None:
         self.catalog = catalog
+        self._tasks = tasks
+        self.cursors = cursors
+        self.budget = budget
         self._store = store
         self._ids: dict[str, str] = {}
         """Name → id, as last seen; always checked against the entry."""
@@ -77,8 +192,15 @@ class Namespaces:
             raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
         scope = Scope(id, name)
         await self._store.make(scope)
-        body = {**request.model_dump(), "created_at": now, "updated_at": now, "status": "ACTIVE"}
-        await self.catalog.create(_key(id), "namespace", id, name, body)
+        body = {
+            **request.model_dump(),
+            "feature_extractors": with_ids(request.feature_extractors),
+            "created_at": now,
+            "updated_at": now,
+            "arrival": arrival(),
+            "status": "ACTIVE",
+        }
+        await self.catalog.create(_key(id), "namespace", id, name, body, view(id, body))
         return await self._answer(scope, body)
 
     async def find(self, identifier: str) -> tuple[Scope, Entry]:
@@ -100,14 +222,18 @@ class Namespaces:
         scope, entry = await self.find(identifier)
         return await self._answer(scope, entry.body)
 
-    async def list(self) -> Sequence[Json]:
-        entries = await self.catalog.list("namespace")
-        active = [entry for entry in entries if entry.body["status"] == "ACTIVE"]
-        return [await self._answer(Scope(entry.namespace_id, entry.name), entry.body) for entry in active]
+    async def list(self, request: ListRequest) -> tuple[Page, list[Json]]:
+        shelf = NamespaceShelf(self.catalog, None, self.cursors.lifetime, self._store)
+        page = await page_of(request, shelf, self.cursors, self.budget)
+        entries = [Entry.of(source) for source in page.sources]
+        counts = await count(self.catalog, self._store, [entry.namespace_id for entry in entries])
+        return page, [_told(entry.namespace_id, entry.body, counts[entry.namespace_id]) for entry in entries]
 
     async def update(self, identifier: str, request: UpdateNamespace) -> Json:
         scope, entry = await self.find(identifier)
         changes = request.model_dump(exclude_unset=True)
+        if "feature_extractors" in changes:
+            changes["feature_extractors"] = with_ids(changes["feature_extractors"])
         name = changes.get("namespace_name") or scope.namespace_name
         if name != scope.namespace_name:
             try:
@@ -116,7 +242,7 @@ class Namespaces:
                 raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
         body = {**entry.body, **changes, "namespace_name": name, "updated_at": now_millis()}
         try:
-            await self.catalog.replace(entry, body, name)
+            await self.catalog.replace(entry, body, name, view(scope.namespace_id, body))
         except Conflict:
             if name != scope.namespace_name:
                 await self.catalog.delete(_claim(name))
@@ -127,28 +253,30 @@ class Namespaces:
         return await self._answer(Scope(scope.namespace_id, name), body)
 
     async def delete(self, identifier: str) -> Json:
-        """Gone at once for everybody; its index goes with it."""
-        scope = await self._retire(identifier)
+        """Gone at once for everybody; its index and entries are removed in the background."""
+        scope, entry = await self._retire(identifier)
         await self.catalog.delete(_claim(scope.namespace_name))
         self._ids.pop(scope.namespace_name, None)
-        await self._store.drop(scope)
-        await self.catalog.forget(scope.namespace_id)
-        return {
-            "namespace_id": scope.namespace_id,
-            "namespace_name": scope.namespace_name,
-            "status": "DELETED",
-            "task_id": f"task_{scope.namespace_id}",
-        }
+        told = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
+        return {**told, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, told)}
 
-    async def _retire(self, identifier: str) -> Scope:
+    async def remove(self, entry: Entry) -> None:
+        """What is left of a namespace that nobody sees any more; its entry goes last."""
+        scope = Scope(entry.namespace_id, entry.name)
+        await self._store.drop(scope)
+        await self.catalog.forget(scope.namespace_id, _key(scope.namespace_id))
+        await self.catalog.delete(_key(scope.namespace_id))
+
+    async def _retire(self, identifier: str) -> tuple[Scope, Entry]:
         """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
         for _ in range(_ROUNDS):
             scope, entry = await self.find(identifier)
+            body = {**entry.body, "status": "DELETING"}
             try:
-                await self.catalog.replace(entry, {**entry.body, "status": "DELETING"})
+                await self.catalog.replace(entry, body, view=view(scope.namespace_id, body))
             except Conflict:
                 continue
-            return scope
+            return scope, entry
         raise Unavailable("the namespace is being changed by too many at once", retry_after=1)
 
     async def ensure(self, name: str) -> None:
@@ -171,21 +299,25 @@ class Namespaces:
         return id
 
     async def _answer(self, scope: Scope, body: Mapping[str, Json]) -> Json:
-        return {
-            "namespace_id": scope.namespace_id,
-            "namespace_name": scope.namespace_name,
-            "description": body.get("description"),
-            "feature_extractors": body.get("feature_extractors") or [],
-            "payload_indexes": body.get("payload_indexes") or [],
-            "bucket_count": await self.catalog.count("bucket", scope.namespace_id),
-            "namespace_ready": True,
-            "created_at": render_date(body["created_at"]),
-            "updated_at": render_date(body["updated_at"]),
-        }
+        counts = await count(self.catalog, self._store, [scope.namespace_id])
+        return _told(scope.namespace_id, body, counts[scope.namespace_id])
 
 
-def now_millis() -> int:
-    return time.time_ns() // 1_000_000
+def _told(id: str, body: Mapping[str, Json], counts: Mapping[str, int]) -> Json:
+    told = view(id, body)
+    return {**told, **counts, "namespace_ready": True}
+
+
+def with_ids(extractors: Sequence[Mapping[str, Json]] | None) -> list[dict[str, Json]]:
+    """Feature extractors, each with its id: `name_version` (contract, Writing)."""
+    return [
+        {**each, "feature_extractor_id": each.get("feature_extractor_id") or _extractor_id(each)}
+        for each in extractors or ()
+    ]
+
+
+def _extractor_id(extractor: Mapping[str, Json]) -> str:
+    return f"{extractor.get('feature_extractor_name')}_{extractor.get('version')}"
 
 
 def namespace_key(id: str) -> str:

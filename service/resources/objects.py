@@ -1,25 +1,35 @@
 """Objects: created one by one and in batches, read, changed, deleted."""
 
 import asyncio
+import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, TallyError, Unavailable
+from service.listing import Cursors, Page, everything, matching, page_of
+from service.paths import Path
 from service.resources.buckets import Bucket, Buckets, Policy
+from service.resources.clock import arrival as new_arrival
+from service.resources.clock import now_millis
 from service.resources.incoming import read_incoming
-from service.resources.namespaces import now_millis
+from service.resources.shelves import ObjectShelf
+from service.resources.tasks import Tasks
 from service.resources.writing import ROUNDS, Write, Writer
-from service.storage.document import Parts, Stored
+from service.storage.document import Parts, Stored, millis
 from service.storage.objects import ObjectStore
 from service.values import Json
 
 Line = tuple[int, bytes | None]
 """A line's number (from 1) and what it holds, None for one that is too long."""
+
+_PATIENCE: Final = 20.0
+"""Seconds that an answer waits for what could also go on in the background."""
 
 _ERRORS: Final = 20
 """Errors that the answer to an import tells one by one."""
@@ -37,13 +47,33 @@ class ImportSummary(BaseModel):
     """The first errors: line (from 1), error_type, error."""
 
 
+class Limits(Protocol):
+    """How much one bucket, and one answer, may cost."""
+
+    field_budget: int
+    object_budget: int
+
+
+class DeleteObjects(BaseModel):
+    """Which objects are to go; the whole bucket has a route of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filters: dict[str, Any] = Field(min_length=1)
+    case_sensitive: StrictBool = False
+
+
 class Objects:
     """The use cases of objects."""
 
-    def __init__(self, buckets: Buckets, store: ObjectStore, field_budget: int) -> None:
+    def __init__(self, buckets: Buckets, store: ObjectStore, tasks: Tasks, cursors: Cursors, limits: Limits) -> None:
         self._buckets = buckets
         self._store = store
-        self._writer = Writer(store, field_budget)
+        self._tasks = tasks
+        self._cursors = cursors
+        self._limits = limits
+        self._running: set[asyncio.Task[None]] = set()
+        self._writer = Writer(store, limits.field_budget)
 
     async def create(self, namespace: str, bucket: str, raw: bytes, policy: Policy | None) -> Parts:
         home = await self._buckets.find(namespace, bucket)
@@ -72,7 +102,7 @@ class Objects:
         home = await self._buckets.find(namespace, bucket)
         summary = ImportSummary()
         started = time.perf_counter()
-        arrival, created = self._writer.arrival(), now_millis()
+        arrival, created = new_arrival(), now_millis()
         # With a unique key the order of lines matters, so one batch ends before the next begins.
         ahead = 0 if home.unique_key else 1
         running: deque[asyncio.Task[list[Write]]] = deque()
@@ -125,11 +155,121 @@ class Objects:
             raise NotFound("Object", id)
         await self._store.refresh(home.scope)
 
+    async def list(self, namespace: str, bucket: str, request: ListRequest) -> tuple[Page, list[Json]]:
+        """One page of objects; made anew if the fields grew meanwhile, as an aggregate is."""
+        source = await self._buckets.source(namespace, bucket)
+        select = _selected(request)
+        for _ in range(ROUNDS):
+            shelf = ObjectShelf(source, self._cursors.lifetime)
+            page = await page_of(request, shelf, self._cursors, self._limits.object_budget)
+            newer = await source.newer()
+            if newer is None:
+                return page, [select(Stored.load(each["_source"])) for each in page.sources]
+            source = newer
+        raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
+
+    async def export(self, namespace: str, bucket: str, request: ListRequest) -> AsyncIterator[bytes]:
+        """All objects that match, as lines of JSON, from one state of the bucket."""
+        shelf = ObjectShelf(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
+        select = _selected(request)
+        matching(request, shelf)
+
+        def lines(sources: Sequence[Json]) -> bytes:
+            return b"".join(msgspec.json.encode(select(Stored.load(each["_source"]))) + b"\n" for each in sources)
+
+        async def pages() -> AsyncIterator[bytes]:
+            async for sources in everything(request, shelf):
+                yield await asyncio.to_thread(lines, sources)
+
+        return pages()
+
+    async def delete_matching(self, namespace: str, bucket: str, request: DeleteObjects) -> Json:
+        """Removes what matches; what takes long goes on in the background, and its task tells how far it is."""
+        source = await self._buckets.source(namespace, bucket)
+        asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
+        shelf = ObjectShelf(source, self._cursors.lifetime)
+        matching(asked, shelf)
+        task = f"task_{secrets.token_hex(8)}"
+        named = {"bucket_id": source.buckets[0].bucket_id, "deleted_count": 0}
+        await self._tasks.start(task, "api_objects_delete", named)
+        work = asyncio.create_task(self._delete(task, asked, shelf))
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
+        await asyncio.wait([work], timeout=_PATIENCE)
+        told = await self._tasks.get(task)
+        return {"task_id": task, "status": told["status"], **told["additional_data"]}
+
+    async def _delete(self, task: str, request: ListRequest, shelf: ObjectShelf) -> None:
+        source = shelf.bucket
+        deleted = 0
+        try:
+            await self._tasks.tell(task, "IN_PROGRESS")
+            async for page in everything(request, shelf):
+                # Only what is still as it was when it matched.
+                actions = [
+                    (
+                        {
+                            "delete": {
+                                "_id": each["_id"],
+                                "if_seq_no": each["_seq_no"],
+                                "if_primary_term": each["_primary_term"],
+                            }
+                        },
+                        None,
+                    )
+                    for each in page
+                ]
+                items = await self._store.write(source.scope, actions)
+                deleted += sum(1 for item in items if item["status"] == 200)
+                await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
+            await self._store.refresh(source.scope)
+            await self._tasks.tell(task, "COMPLETED", deleted_count=deleted)
+        except TallyError as error:
+            await self._tasks.tell(task, "FAILED", error.message, deleted_count=deleted)
+
     async def _read(self, home: Bucket, id: str) -> Json:
         (found,) = await self._store.read(home.scope, [id])
         if not found.get("found") or found["_source"]["bucket_id"] != home.id:
             raise NotFound("Object", id)
+        before = home.held.expired_before
+        if before is not None and millis(found["_source"]["created_at"]) < before:
+            raise NotFound("Object", id)
         return found
+
+
+def _selected(request: ListRequest) -> Callable[[Stored], Json]:
+    """How an object is told: whole, or the selected paths and its ids."""
+    if request.select is None:
+        return Stored.answer
+    chosen = [read_path(text, ("body", "select", place)) for place, text in enumerate(request.select)]
+
+    def select(stored: Stored) -> Json:
+        item = msgspec.json.decode(msgspec.json.encode(stored.answer()))
+        told: dict[str, Json] = {"object_id": stored.object_id, "bucket_id": stored.bucket_id}
+        for path in chosen:
+            _keep(told, item, path)
+        return told
+
+    return select
+
+
+def _keep(told: dict[str, Json], item: Json, path: Path) -> None:
+    """Copies what lies at a path, through arrays of objects element by element."""
+    step, rest = path[0], path[1:]
+    if not isinstance(item, dict) or step not in item:
+        return
+    value = item[step]
+    if not rest:
+        told[step] = value
+    elif isinstance(value, dict):
+        inner = told.setdefault(step, {})
+        if isinstance(inner, dict):
+            _keep(inner, value, rest)
+    elif isinstance(value, list):
+        kept = told.setdefault(step, [{} for _ in value])
+        for place, each in enumerate(value):
+            if isinstance(kept[place], dict):
+                _keep(kept[place], each, rest)
 
 
 def _count(summary: ImportSummary, writes: list[Write]) -> None:

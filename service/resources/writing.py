@@ -1,7 +1,6 @@
 """Writes on their way into a bucket: decided by the policy, encoded, stored, and tried again when a race is lost."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +19,8 @@ from service.errors import (
 )
 from service.fields import Leaf
 from service.resources.buckets import Bucket, Policy
+from service.resources.clock import arrival as new_arrival
+from service.resources.clock import now_millis
 from service.resources.incoming import (
     Encoded,
     Incoming,
@@ -31,7 +32,6 @@ from service.resources.incoming import (
     validate,
     with_blobs,
 )
-from service.resources.namespaces import now_millis
 from service.storage.document import Parts, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
@@ -74,12 +74,6 @@ class Writer:
     def __init__(self, store: ObjectStore, field_budget: int) -> None:
         self._store = store
         self._budget = field_budget
-        self._last_arrival = 0
-
-    def arrival(self) -> int:
-        """Microseconds that only grow, so that two requests of one process keep their order."""
-        self._last_arrival = max(time.time_ns() // 1_000, self._last_arrival + 1)
-        return self._last_arrival
 
     async def run(
         self,
@@ -96,7 +90,7 @@ class Writer:
         policy = policy or (key.default_policy if key else "insert")
         if policy != "insert" and key is None:
             raise Invalid.at(("query", "policy"), f"policy {policy!r} needs a bucket with a unique_key")
-        arrival, created = arrival or self.arrival(), created or now_millis()
+        arrival, created = arrival or new_arrival(), created or now_millis()
         for index, write in enumerate(writes):
             if index % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)

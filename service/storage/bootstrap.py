@@ -28,8 +28,10 @@ async def bootstrap(gateway: Gateway) -> list[str]:
             if await _version(gateway, route, file.stem) != body["version"]:
                 await gateway.request("PUT", f"/{route}/{file.stem}", body)
                 done.append(f"put {route.strip('_').replace('_', ' ')} {file.stem}, version {body['version']}")
+    catalog = orjson.loads((mappings() / "templates" / f"{names.CATALOG}.json").read_bytes())["template"]["mappings"]
     try:
-        await gateway.request("GET", f"/{names.CATALOG}/_settings", params={"flat_settings": "true"})
+        # New fields of a newer version; those that are there stay as they are.
+        await gateway.request("PUT", f"/{names.CATALOG}/_mapping", catalog)
     except Absent:
         try:
             await gateway.request("PUT", f"/{names.CATALOG_INDEX}", {"aliases": {names.CATALOG: {}}})

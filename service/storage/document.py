@@ -15,6 +15,7 @@ Parts = dict[str, msgspec.Raw]
 """The fields of an object, unread: what is not touched comes back as it was sent."""
 
 _parts = msgspec.json.Decoder(Parts).decode
+_blobs = msgspec.json.Decoder(list[Parts]).decode
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Stored:
         known = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in system.items()}
         defaults = {"key_prefix": b"null", "blobs": b"[]", "metadata": b"{}"}
         parts = {name: self.parts.get(name, msgspec.Raw(empty)) for name, empty in defaults.items()}
+        parts["blobs"] = _with_properties(parts["blobs"])
         order = (
             "object_id",
             "bucket_id",
@@ -93,6 +95,29 @@ class Stored:
         )
         head = {name: known.get(name) or parts[name] for name in order}
         return {**head, **{name: value for name, value in self.parts.items() if name not in head}}
+
+
+def _with_properties(blobs: msgspec.Raw) -> msgspec.Raw:
+    """Blobs with what the newest client reads: `properties`, data and metadata merged (contract, Writing)."""
+    if len(blobs) <= len(b"null"):
+        return blobs
+    told: list[Parts] = []
+    for blob in _blobs(blobs):
+        if _is_object(blob.get("properties")):
+            told.append(blob)
+            continue
+        merged: Parts = {}
+        for name in ("data", "metadata"):
+            if _is_object(blob.get(name)):
+                merged |= _parts(blob[name])
+            elif name in blob and bytes(blob[name]) != b"null":
+                merged[name] = blob[name]
+        told.append({**blob, "properties": msgspec.Raw(msgspec.json.encode(merged))})
+    return msgspec.Raw(msgspec.json.encode(told))
+
+
+def _is_object(raw: msgspec.Raw | None) -> bool:
+    return raw is not None and memoryview(raw)[0] == ord("{")
 
 
 def read_object(source: Mapping[str, Any]) -> dict[str, Json]:

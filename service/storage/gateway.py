@@ -111,9 +111,13 @@ class Gateway:
     async def json(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
         return orjson.loads(await self.request(method, path, body, **options))
 
-    async def search(self, index: str | None, body: Mapping[str, Any]) -> str:
-        """A search that is whole or fails; without an index the body has a point in time."""
+    async def search(self, index: str | None, body: Mapping[str, Any], *, missing: bool = False) -> str:
+        """A search that is whole or fails; without an index the body has a point in time.
+
+        `missing`: of several indices some may not be there.
+        """
         params = {
+            **({"ignore_unavailable": "true"} if missing else {}),
             "allow_partial_search_results": "false",
             "cancel_after_time_interval": f"{int(self.timeout * 1000)}ms",
         }
@@ -123,17 +127,23 @@ class Gateway:
     @asynccontextmanager
     async def point_in_time(self, index: str) -> AsyncIterator[str]:
         """A state of the index that later writes do not change; deleted at the end, whatever happens."""
-        opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params={"keep_alive": "2m"})
+        pit = await self.open_point_in_time(index, 120)
         try:
-            yield opened["pit_id"]
+            yield pit
         finally:
-            await asyncio.shield(self._close_point_in_time(opened["pit_id"]))
+            await asyncio.shield(self.close_point_in_time(pit))
 
-    async def _close_point_in_time(self, pit: str) -> None:
+    async def open_point_in_time(self, index: str, seconds: float) -> str:
+        """One that lives so long after its last use."""
+        keep_alive = f"{max(1, int(seconds))}s"
+        opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params={"keep_alive": keep_alive})
+        return str(opened["pit_id"])
+
+    async def close_point_in_time(self, pit: str) -> None:
         try:
             await self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
         except (Absent, TimedOut, Unavailable):
-            log.warning("a point in time was not closed; it ends by itself in two minutes")
+            log.warning("a point in time was not closed; it ends by itself in a few minutes")
 
     async def bulk(self, lines: Sequence[bytes]) -> list[Json]:
         """The items of a `_bulk` answer, in order, each without its action's name."""

@@ -5,6 +5,10 @@
     tally-objects-ns_1a2b3c4d5e            alias  a namespace's objects, by id: what the service uses
     tally-objects-ns_1a2b3c4d5e-000001     index
     tally-objects.sample                   alias  the same by name: what people look for
+    tally-records-ns_1a2b3c4d5e.weather.m2x-live      index  a mutable stream's records (m2x: this making of it)
+    tally-records-ns_1a2b3c4d5e.weather.m2x-gone      index  its deletions, for sync
+    tally-records-ns_1a2b3c4d5e.logs.m2y-20260122     index  an immutable stream's records of some days
+    tally-records.sample.weather           alias  a stream's records by the project's name
 
 Names of namespaces reach an index name only here; capitals, which index names lack, are written `+s`.
 """
@@ -14,9 +18,11 @@ from typing import Final
 
 PREFIX: Final = "tally"
 CATALOG: Final = f"{PREFIX}-catalog"
+ALL_OBJECTS: Final = f"{PREFIX}-objects-ns_*-000001"
 CATALOG_INDEX: Final = f"{CATALOG}-000001"
 
 _ID = re.compile(r"ns_[0-9a-z]+")
+_STREAM = re.compile(r"[a-z]([a-z0-9_-]{0,98}[a-z0-9])?")
 
 
 def objects_alias(namespace_id: str) -> str:
@@ -30,6 +36,29 @@ def objects_index(namespace_id: str) -> str:
     return f"{objects_alias(namespace_id)}-000001"
 
 
+def records_prefix(namespace_id: str, stream_id: str, making: str) -> str:
+    """What the names of a stream's indices begin with; a stream's id has no dot (contract, records)."""
+    if not _ID.fullmatch(namespace_id) or not _STREAM.fullmatch(stream_id) or not making.isalnum():
+        raise ValueError(f"no stream: {namespace_id!r} {stream_id!r}")
+    return f"{PREFIX}-records-{namespace_id}.{stream_id}.{making}"
+
+
+def live(prefix: str) -> str:
+    return f"{prefix}-live"
+
+
+def tombstones(prefix: str) -> str:
+    return f"{prefix}-gone"
+
+
+def records_alias(namespace_name: str, stream_id: str) -> str:
+    return f"{PREFIX}-records.{_small(namespace_name)}.{stream_id}"
+
+
 def readable_alias(namespace_name: str) -> str:
     """Of a valid namespace name (`[A-Za-z0-9_-]`)."""
-    return f"{PREFIX}-objects.{re.sub('[A-Z]', lambda match: '+' + match[0].lower(), namespace_name)}"
+    return f"{PREFIX}-objects.{_small(namespace_name)}"
+
+
+def _small(name: str) -> str:
+    return re.sub("[A-Z]", lambda match: "+" + match[0].lower(), name)

@@ -12,16 +12,18 @@ from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_af
 
 from service.encoding import Met, dump_met, load_met, unite
 from service.errors import NotFound, TooManyRequests, Unavailable
-from service.fields import Fields, Leaf
+from service.fields import LAYOUT, Fields, Leaf
 from service.paths import Path
 from service.scope import Scope
 from service.storage import names
-from service.storage.catalog import Catalog, Entry
+from service.storage.catalog import Catalog, Entry, Version
 from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
 from service.values import Json
 
 _RETRIES: Final = 8
+_NAMED: Final = 50
+"""Indices that one request's address has room for."""
 
 PARAMETERS: Final[Mapping[Leaf, Json]] = {
     "json": {"type": "keyword", "index": False},
@@ -30,6 +32,7 @@ PARAMETERS: Final[Mapping[Leaf, Json]] = {
     "long": {"type": "long"},
     "boolean": {"type": "boolean"},
     "date": {"type": "date", "format": "epoch_millis||strict_date_optional_time"},
+    "fold": {"type": "keyword", "doc_values": False},
 }
 
 
@@ -55,6 +58,8 @@ class _Known:
 
     met: dict[str, Met] = field(default_factory=dict)
     version: tuple[int, int] | None = None
+    layout: int = LAYOUT
+    """How the bucket's first objects were written."""
 
 
 P = ParamSpec("P")
@@ -145,17 +150,21 @@ class ObjectStore:
             await self._read_known(bucket_id)
         return self._known[bucket_id].met
 
-    async def fields(self, bucket_id: str, version: tuple[int, int] | None, instants: Sequence[Path]) -> Fields:
-        """The catalogue of a bucket's fields at a version that the catalogue has told just now."""
-        known = self._known.get(bucket_id)
-        if known is None or known.version != version:
-            known = await self._read_known(bucket_id)
-        return Fields({name: (met.natural, met.marks, met.bits) for name, met in known.met.items()}, instants)
+    async def fields(self, versions: Mapping[str, Version | None], instants: Sequence[Path]) -> Fields:
+        """What is known of buckets' fields at versions that the catalogue has told just now."""
+        met: Mapping[str, Met] = {}
+        layout = LAYOUT
+        for bucket_id, version in versions.items():
+            known = self._known.get(bucket_id)
+            if known is None or known.version != version:
+                known = await self._read_known(bucket_id)
+            met = (unite(met, known.met) or met) if met else known.met
+            layout = min(layout, known.layout)
+        return Fields({name: (each.natural, each.marks, each.bits) for name, each in met.items()}, instants, layout)
 
-    async def newer(self, bucket_id: str, version: tuple[int, int] | None) -> tuple[int, int] | None:
-        """The version of a bucket's fields if it is not this one any more."""
-        (now,) = await self._catalog.versions(fields_id(bucket_id))
-        return now if now != version else None
+    async def versions(self, bucket_ids: Sequence[str]) -> list[Version | None]:
+        """The versions of buckets' fields as they are now."""
+        return await self._catalog.versions(*map(fields_id, bucket_ids))
 
     @_in_namespace
     async def learn(self, scope: Scope, bucket_id: str, met: Mapping[str, Met], leaves: Mapping[str, Leaf]) -> None:
@@ -173,28 +182,27 @@ class ObjectStore:
                 if union is None:
                     return
                 try:
-                    await self._store_known(scope, bucket_id, known.version, union)
+                    await self._store_known(scope, bucket_id, known, union)
                 except Conflict:
                     continue
                 await self._read_known(bucket_id)
                 return
         raise Unavailable("too many writers teach this bucket new fields at once", retry_after=1)
 
-    async def _store_known(
-        self, scope: Scope, bucket_id: str, version: tuple[int, int] | None, met: Mapping[str, Met]
-    ) -> None:
+    async def _store_known(self, scope: Scope, bucket_id: str, known: _Known, met: Mapping[str, Met]) -> None:
         id = fields_id(bucket_id)
-        body = {"fields": dump_met(met)}
-        if version is None:
+        body = {"fields": dump_met(met), "layout": known.layout}
+        if known.version is None:
             await self._catalog.create(id, "fields", scope.namespace_id, bucket_id, body)
         else:
-            await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *version), body)
+            await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *known.version), body)
 
     async def _read_known(self, bucket_id: str) -> _Known:
         (entry,) = await self._catalog.get(fields_id(bucket_id))
         known = _Known()
         if entry is not None:
-            known = _Known(load_met(entry.body["fields"]), (entry.seq_no, entry.primary_term))
+            version = (entry.seq_no, entry.primary_term)
+            known = _Known(load_met(entry.body["fields"]), version, entry.body.get("layout", 1))
         self._known[bucket_id] = known
         return known
 
@@ -276,15 +284,50 @@ class ObjectStore:
     async def search(self, scope: Scope, body: Mapping[str, Any]) -> Json:
         return orjson.loads(await self.ask(scope, body))
 
-    async def delete_bucket(self, scope: Scope, bucket_id: str) -> None:
-        """Removes a bucket's objects in the background, in OpenSearch, whatever happens to this process."""
+    async def count(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
+        """The objects of namespaces, without those that (namespace, query) pairs name."""
+        filters = {
+            id: {
+                "bool": {
+                    "filter": [{"term": {"_index": names.objects_index(id)}}],
+                    "must_not": [query for namespace_id, query in hidden if namespace_id == id],
+                }
+            }
+            for id in namespace_ids
+        }
+        body = {"size": 0, "aggs": {"namespaces": {"filters": {"filters": filters}}}}
+        few = len(namespace_ids) <= _NAMED
+        indices = ",".join(map(names.objects_index, namespace_ids)) if few else names.ALL_OBJECTS
+        answer = orjson.loads(await self.gateway.search(indices, body, missing=True))
+        found = answer.get("aggregations", {}).get("namespaces", {}).get("buckets", {})
+        return {id: found.get(id, {}).get("doc_count", 0) for id in namespace_ids}
+
+    async def start_deleting(self, scope: Scope, query: Json) -> str:
+        """Removes what a query finds in the background, in OpenSearch, whatever happens here; the task's id."""
         await self.refresh(scope)
-        await self.gateway.request(
+        answer = await self.gateway.json(
             "POST",
             f"/{names.objects_alias(scope.namespace_id)}/_delete_by_query",
-            {"query": {"term": {"bucket_id": bucket_id}}},
+            {"query": query},
             params={"wait_for_completion": "false", "conflicts": "proceed"},
         )
+        return str(answer["task"])
+
+    async def deleting(self, task: str) -> tuple[bool, int, int]:
+        """Of what `start_deleting` began: whether it ended, documents deleted, documents changed meanwhile."""
+        try:
+            answer = await self.gateway.json("GET", f"/_tasks/{task}")
+        except Absent:
+            return True, 0, 1
+        status = answer["task"]["status"]
+        return answer["completed"], status["deleted"], status["version_conflicts"]
+
+    async def any(self, scope: Scope, query: Json) -> bool:
+        """Whether a query finds an object."""
+        body = {"query": query, "size": 0, "track_total_hits": 1}
+        return bool((await self.search(scope, body))["hits"]["total"]["value"])
+
+    async def forget_fields(self, bucket_id: str) -> None:
         self._known.pop(bucket_id, None)
         await self._catalog.delete(fields_id(bucket_id))
 

@@ -1,13 +1,15 @@
 """A bucket as an aggregate asks it: its fields, its searches, and one state of its objects."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from service.conditions.base import Clause, Condition, Query, any_of
+from service.conditions.logic import ALWAYS
 from service.errors import NotFound, Unavailable
 from service.fields import ARRIVAL, Fields
 from service.paths import Path
@@ -17,45 +19,72 @@ from service.storage import names
 from service.storage.document import SYSTEM, read_object
 from service.storage.gateway import Absent, Gateway
 from service.storage.objects import ObjectStore
-from service.values import Json
+from service.values import Json, index_date
 
 _PAGE: Final = 1_000
 _PAGE_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True)
+class Held:
+    """A bucket whose objects are asked, and the version of its fields."""
+
+    bucket_id: str
+    version: tuple[int, int] | None
+    expired_before: int | None = None
+    """Objects made before (epoch milliseconds) are there no more, removed or not yet."""
+
+    @property
+    def query(self) -> Query:
+        mine: Query = {"term": {"bucket_id": self.bucket_id}}
+        if self.expired_before is None:
+            return mine
+        alive = {"range": {"created_at": {"gte": index_date(self.expired_before)}}}
+        return {"bool": {"filter": [mine, alive]}}
+
+
+Conditions = Callable[[Fields], Condition]
+"""What objects fulfil to be among those that are asked; a field's meaning depends on what is known of it."""
+
+
+@dataclass(frozen=True)
 class BucketSource:
-    """A bucket as `service.aggregate` wants it."""
+    """The objects of a bucket, or those of several that fulfil a condition, as `service.aggregate` wants them."""
 
     store: ObjectStore
     scope: Scope
-    bucket_id: str
-    version: tuple[int, int] | None
+    buckets: Sequence[Held]
     instants: Sequence[Path]
     fields: Fields
+    conditions: Conditions = lambda fields: ALWAYS
 
     @classmethod
     async def at(
         cls,
         store: ObjectStore,
         scope: Scope,
-        bucket_id: str,
-        version: tuple[int, int] | None,
+        buckets: Sequence[Held],
         instants: Sequence[Path],
+        conditions: Conditions = lambda fields: ALWAYS,
     ) -> "BucketSource":
-        """The bucket as it is known at a version of its fields."""
-        fields = await store.fields(bucket_id, version, instants)
-        return cls(store, scope, bucket_id, version, instants, fields)
+        """The buckets as they are known at the versions of their fields."""
+        fields = await store.fields({held.bucket_id: held.version for held in buckets}, instants)
+        return cls(store, scope, buckets, instants, fields, conditions)
 
     async def newer(self) -> "BucketSource | None":
-        version = await self.store.newer(self.bucket_id, self.version)
-        if version is None:
+        versions = await self.store.versions([held.bucket_id for held in self.buckets])
+        if versions == [held.version for held in self.buckets]:
             return None
-        return await self.at(self.store, self.scope, self.bucket_id, version, self.instants)
+        buckets = [replace(held, version=version) for held, version in zip(self.buckets, versions, strict=True)]
+        return await self.at(self.store, self.scope, buckets, self.instants, self.conditions)
 
     @property
-    def query(self) -> Json:
-        return {"term": {"bucket_id": self.bucket_id}}
+    def condition(self) -> Condition:
+        return self.conditions(self.fields)
+
+    @property
+    def query(self) -> Query:
+        return any_of([Clause(held.query) for held in self.buckets]).query
 
     async def search(self, body: Mapping[str, Any]) -> Page:
         return Page.parse(await self.store.ask(self.scope, body))

@@ -8,8 +8,11 @@ from aiohttp import web
 
 from service.aggregate import Source
 from service.resources.buckets import Buckets
+from service.resources.caretaker import Caretaker
+from service.resources.collections import Collections
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
+from service.resources.tasks import Tasks
 from service.settings import Settings
 
 
@@ -38,6 +41,12 @@ SETTINGS: Final = web.AppKey("settings", Settings)
 NAMESPACES: Final = web.AppKey("namespaces", Namespaces)
 BUCKETS: Final = web.AppKey("buckets", Buckets)
 OBJECTS: Final = web.AppKey("objects", Objects)
+COLLECTIONS: Final = web.AppKey("collections", Collections)
+TASKS: Final = web.AppKey("tasks", Tasks)
+CARETAKER: Final = web.AppKey("caretaker", Caretaker)
+SECRET: Final = web.AppKey("secret", str)
+"""What cursors are sealed with; the same in every replica."""
+COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")
 SOURCE: Final[web.AppKey[Sources]] = web.AppKey("source")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
 STATE: Final = web.AppKey("state", State)

@@ -3,19 +3,24 @@
 from typing import Final, cast, get_args
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from service.aggregate import aggregate
+from service.dialects.flat.listing import ListRequest
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import Invalid
+from service.errors import Invalid, TallyError
 from service.resources.buckets import Policy
-from service.resources.objects import failure
+from service.resources.objects import DeleteObjects, failure
 from service.web.answers import answer, large_answer
 from service.web.buckets import BUCKET
 from service.web.keys import OBJECTS, SETTINGS, SOURCE
-from service.web.reading import body_of, lines_of, model_of, namespace_of
+from service.web.lists import envelope, from_parts, list_request, lists_objects
+from service.web.reading import body_of, json_from, lines_of, model_of, namespace_of
 
 routes = web.RouteTableDef()
+
+log = structlog.get_logger()
 
 _OBJECTS: Final = f"{BUCKET}/objects"
 
@@ -28,10 +33,63 @@ _batch = msgspec.json.Decoder(_Batch | list[msgspec.Raw]).decode
 
 
 @routes.post(_OBJECTS)
+async def create_or_list(request: web.Request) -> web.Response:
+    """Creates (since late 2025) or lists (before), which the keys of the body tell; with a `policy` it creates."""
+    raw = await body_of(request)
+    if "policy" in request.query or not lists_objects(raw):
+        return await _created(request, raw)
+    return await _listed(request, from_parts(request, json_from(raw) if raw else None))
+
+
+@routes.get(_OBJECTS)
+@routes.post(f"{_OBJECTS}/list")
+async def list_all(request: web.Request) -> web.Response:
+    return await _listed(request, await list_request(request))
+
+
+async def _listed(request: web.Request, asked: ListRequest) -> web.Response:
+    page, results = await request.app[OBJECTS].list(namespace_of(request), request.match_info["bucket"], asked)
+    return await large_answer(envelope(request, asked, page, results, skips=True), len(results))
+
+
+@routes.get(f"{_OBJECTS}/export")
+@routes.post(f"{_OBJECTS}/export")
+async def export(request: web.Request) -> web.StreamResponse:
+    """NDJSON; a stream that could not be told to its end is cut off, so that nobody takes it for whole."""
+    asked = await list_request(request)
+    pages = await request.app[OBJECTS].export(namespace_of(request), request.match_info["bucket"], asked)
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    first = await anext(pages, b"")
+    await response.prepare(request)
+    try:
+        await response.write(first)
+        async for lines in pages:
+            await response.write(lines)
+    except (TallyError, OSError) as error:
+        log.warning("export cut off", cause=str(error))
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    await response.write_eof()
+    return response
+
+
+@routes.post(f"{_OBJECTS}/delete")
+async def delete_matching(request: web.Request) -> web.Response:
+    wanted = await model_of(request, DeleteObjects)
+    return answer(
+        await request.app[OBJECTS].delete_matching(namespace_of(request), request.match_info["bucket"], wanted)
+    )
+
+
 @routes.post(f"{_OBJECTS}/create")
 async def create(request: web.Request) -> web.Response:
+    return await _created(request, await body_of(request))
+
+
+async def _created(request: web.Request, raw: bytes) -> web.Response:
     namespace, bucket, policy = namespace_of(request), request.match_info["bucket"], _policy(request)
-    return answer(await request.app[OBJECTS].create(namespace, bucket, await body_of(request), policy))
+    return answer(await request.app[OBJECTS].create(namespace, bucket, raw, policy))
 
 
 @routes.post(f"{_OBJECTS}/batch")

@@ -25,9 +25,9 @@ MAX_DEPTH: Final = 100
 """Levels of arrays and objects in a request; what walks over it may then do so recursively."""
 
 
-def namespace_of(request: web.Request) -> str:
+def namespace_of(request: web.Request, default: str | None = None) -> str:
     """`X-Namespace`, else `?namespace=`."""
-    namespace = request.headers.get("X-Namespace") or request.query.get("namespace")
+    namespace = request.headers.get("X-Namespace") or request.query.get("namespace") or default
     if not namespace:
         raise BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query")
     if not namespace.isascii():
@@ -53,6 +53,16 @@ async def json_of(request: web.Request) -> Json:
     body = await body_of(request)
     if not body:
         raise Invalid.at(("body",), "a JSON body is needed", "missing")
+    return json_from(body)
+
+
+async def optional_json_of(request: web.Request) -> Json:
+    """None for no body."""
+    body = await body_of(request)
+    return json_from(body) if body else None
+
+
+def json_from(body: bytes) -> Json:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

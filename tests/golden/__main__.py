@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.aggregate import Source, View, aggregate
+from service.conditions.base import Condition
+from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.encoding import dump_met
+from service.listing import Cursors
 from service.planning.composite import Page
 from service.resources.buckets import Buckets
 from service.resources.namespaces import Namespaces
+from service.resources.tasks import Tasks
 from service.serving import served
 from service.settings import Settings
 from service.storage import names
@@ -40,6 +44,10 @@ class Recorder:
     inner: Any = None
 
     @property
+    def bucket_id(self) -> str:
+        return self.source.buckets[0].bucket_id
+
+    @property
     def fields(self) -> Any:
         return self.source.fields
 
@@ -47,11 +55,15 @@ class Recorder:
     def query(self) -> Json:
         return {"term": {"bucket_id": "bkt_golden"}}
 
+    @property
+    def condition(self) -> Condition:
+        return ALWAYS
+
     async def newer(self) -> None:
         return None
 
     async def search(self, body: Mapping[str, Any]) -> Page:
-        real = json.loads(json.dumps(body).replace("bkt_golden", self.source.bucket_id))
+        real = json.loads(json.dumps(body).replace("bkt_golden", self.bucket_id))
         text = await self.source.store.gateway.search(names.objects_alias(self.source.scope.namespace_id), real)
         answer = json.loads(text)
         for noise in ("took", "timed_out", "terminated_early", "_shards"):
@@ -70,7 +82,7 @@ class Recorder:
             yield self
 
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
-        real = json.loads(json.dumps(query).replace("bkt_golden", self.source.bucket_id))
+        real = json.loads(json.dumps(query).replace("bkt_golden", self.bucket_id))
         async for page in self.inner.objects(real, ordered=ordered):
             for number, item in enumerate(page):
                 item.update(object_id=f"obj_{number}", bucket_id="bkt_golden")
@@ -88,13 +100,15 @@ async def main() -> None:
             refresher = Refresher(gateway)
             catalog = Catalog(gateway, refresher.refresh)
             store = ObjectStore(gateway, catalog, refresher, 1, 0)
-            buckets = Buckets(Namespaces(catalog, store), catalog, store)
+            tasks = Tasks(catalog)
+            namespaces = Namespaces(catalog, store, tasks, Cursors("", 300), settings.object_budget)
+            buckets = Buckets(namespaces, catalog, store, tasks)
             for path in sorted(CASES.glob("*.md")):
                 case = Case.read(path)
                 await client.ok("POST", "/v1/buckets", {"bucket_name": path.stem})
                 assert (await client.batch(path.stem, case.objects))["failed"] == []
                 source = await buckets.source("default", path.stem)
-                case.fields = dump_met(await store.known(source.bucket_id))
+                case.fields = dump_met(await store.known(source.buckets[0].bucket_id))
                 case.searches = []
                 request = AggregateRequest.model_validate(case.request)
                 case.response = settled(await aggregate(request, Recorder(source, case), settings))

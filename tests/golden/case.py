@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from service.conditions.base import Condition
+from service.conditions.logic import ALWAYS
 from service.encoding import load_met
 from service.fields import Fields
 from service.planning.composite import Page
@@ -84,6 +86,10 @@ class Replay:
     @property
     def query(self) -> Json:
         return {"term": {"bucket_id": "bkt_golden"}}
+
+    @property
+    def condition(self) -> Condition:
+        return ALWAYS
 
     async def newer(self) -> None:
         return None

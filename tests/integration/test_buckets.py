@@ -35,6 +35,7 @@ async def test_create_answers_the_bucket(client: Client) -> None:
         "bucket_schema": None,
         "metadata": {"team": "x"},
         "unique_key": None,
+        "ttl_seconds": None,
         "object_count": 0,
         "total_size_bytes": 0,
         "status": "ACTIVE",
@@ -69,7 +70,7 @@ async def test_any_text_is_a_name_and_finds_its_bucket(client: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "at"),
     [
-        ({}, ["bucket_name"]),
+        ({"description": "x"}, ["description"]),
         ({"bucket_name": ""}, ["bucket_name"]),
         ({"bucket_name": None}, ["bucket_name"]),
         ({"bucket_name": 7}, ["bucket_name"]),
@@ -191,7 +192,7 @@ async def test_delete_is_seen_at_once_and_happens_once(client: Client) -> None:
         "bucket_id": made["bucket_id"],
         "bucket_name": made["bucket_name"],
         "object_count": 1,
-        "status": "DELETING",
+        "status": "PENDING",
         "task_id": f"task_{made['bucket_id']}",
     }
     for method, end in (

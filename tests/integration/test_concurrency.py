@@ -136,7 +136,7 @@ async def test_an_update_and_a_delete_at_once(client: Client, other: Client, buc
 
 
 async def test_an_object_is_deleted_once(client: Client, other: Client, bucket: str) -> None:
-    made = await client.create(bucket, {})
+    made = await client.create(bucket, {"a": 1})
     path = f"/v1/buckets/{bucket}/objects/{made['object_id']}"
     assert await statuses([(client, other)[turn % 2].call("DELETE", path) for turn in range(10)]) == {204: 1, 404: 9}
 

@@ -121,7 +121,8 @@ async def test_a_deleted_namespace_leaves_no_index(client: Client, opensearch: a
     made = await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
     pattern = f"/_cat/indices/tally-objects-{made['namespace_id']}*?format=json"
     assert len(await get(opensearch, pattern)) == 1
-    await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
+    told = await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
+    await client.task(told["task_id"])
     assert await get(opensearch, pattern) == []
 
 

@@ -40,7 +40,7 @@ async def shelf(client: Client) -> str:
 
 async def there_and_back(client: Client, shelf: str, text: str) -> list[str]:
     """The raw answers of create and get."""
-    status, created, _ = await client.send("POST", shelf, data=text.encode())
+    status, created, _ = await client.send("POST", f"{shelf}/create", data=text.encode())
     assert status == 200, created
     _, got, _ = await client.send("GET", f"{shelf}/{json.loads(created)['object_id']}")
     return [created, got]

@@ -6,8 +6,10 @@ import pytest
 
 from service.aggregate import aggregate
 from service.dialects.flat.spec import AggregateRequest
+from service.listing import Cursors
 from service.resources.buckets import Buckets
 from service.resources.namespaces import Namespaces
+from service.resources.tasks import Tasks
 from service.settings import Settings
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
@@ -22,7 +24,9 @@ async def buckets(settings: Settings) -> AsyncIterator[Buckets]:
     refresher = Refresher(gateway)
     catalog = Catalog(gateway, refresher.refresh)
     store = ObjectStore(gateway, catalog, refresher, 1, 0)
-    yield Buckets(Namespaces(catalog, store), catalog, store)
+    tasks = Tasks(catalog)
+    namespaces = Namespaces(catalog, store, tasks, Cursors("", 300), settings.object_budget)
+    yield Buckets(namespaces, catalog, store, tasks)
     await gateway.close()
 
 

@@ -1,5 +1,6 @@
 """A small client of the API for tests: JSON in, status and JSON out, numbers kept as they were written."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,6 +62,15 @@ class Client:
         assert status == 422, (status, answer)
         assert answer["error"]["type"] == "ValidationError"
         return [(each["location"], each["message"]) for each in answer["error"]["details"]["validation_errors"]]
+
+    async def task(self, id: str, seconds: float = 30) -> Json:
+        """A background task when it has ended."""
+        for _ in range(int(seconds * 10)):
+            found = await self.ok("GET", f"/v1/tasks/{id}", namespace=None)
+            if found["status"] not in ("PENDING", "IN_PROGRESS"):
+                return found
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"task {id} did not end in {seconds} s")
 
     async def create(self, bucket: str, item: Json) -> Json:
         return await self.ok("POST", f"/v1/buckets/{bucket}/objects", item)

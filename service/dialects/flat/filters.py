@@ -1,6 +1,6 @@
 """Reads `filters`, MongoDB-style or in the AND/OR/NOT form, into conditions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,14 +11,18 @@ from service.conditions.base import Condition
 from service.conditions.equality import Equals
 from service.conditions.existence import Exists
 from service.conditions.logic import ALWAYS, And, Not, Or
+from service.conditions.lookup import Computed, Lookup
 from service.conditions.ordering import Compare
 from service.conditions.text import Contains, EndsWith, Phrase, Regex, StartsWith, Text, Words
 from service.errors import Invalid, Location
+from service.fields import OWN_FIELDS
 from service.paths import Path
 from service.values import Json, is_number
 
 MAX_DEPTH: Final = 20
 MAX_CONDITIONS: Final = 1_000
+MAX_LIST_DEPTH: Final = 10
+MAX_LIST_CONDITIONS: Final = 100
 LIST_KEYS: Final = frozenset({"AND", "OR", "NOT", "case_sensitive"})
 
 OPERATORS: Final = (
@@ -34,19 +38,55 @@ LIST_OPERATORS: Final = (
 Instant = Callable[[Path], bool]
 
 
-def read_filters(filters: Json, location: Location, instant: Instant, *, case_sensitive: bool = True) -> Condition:
-    """The condition that `filters` spells.
+@dataclass(frozen=True)
+class Resource:
+    """What filters of the list form are about: its fields; any other path is looked up under `metadata`."""
+
+    fields: frozenset[str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Shorter names of fields: `name`."""
+    open: bool = False
+    """Users may have fields of their own at the root."""
+    computed: frozenset[str] = frozenset()
+    """Fields that are counted when they are asked for."""
+
+    def place(self, path: Path, known: Callable[[Path], bool]) -> Path:
+        """Where a path lies for all resources at once, as sorting needs it; `known`: some have this root field."""
+        path = (self.aliases.get(path[0], path[0]), *path[1:])
+        if path[0] in self.fields or (self.open and known(path[:1])):
+            return path
+        return ("metadata", *path)
+
+
+OBJECT: Final = Resource(frozenset((*OWN_FIELDS, "blobs", "metadata")), open=True)
+
+
+def read_filters(filters: Json, location: Location, instant: Instant) -> Condition:
+    """The condition that the `filters` of an aggregate spell, in either form; case counts.
 
     `instant` tells the paths whose equality compares instants (date fields). Raises `Invalid`, which names
     the place of what is wrong in `filters`.
     """
-    return _Reader(instant).any_form(filters, location, 0, case_sensitive)
+    return _Reader(instant, OBJECT).any_form(filters, location, 0, True)
+
+
+def read_list_filters(
+    filters: Json, location: Location, instant: Instant, resource: Resource, *, case_sensitive: bool
+) -> tuple[Condition, bool]:
+    """The condition that the `filters` of a list spell, and whether it needs a computed field; raises `Invalid`."""
+    reader = _Reader(instant, resource, MAX_LIST_DEPTH, MAX_LIST_CONDITIONS)
+    condition = ALWAYS if filters is None else reader.list_form(filters, location, 0, case_sensitive)
+    return condition, reader.computes
 
 
 @dataclass
 class _Reader:
     instant: Instant
+    resource: Resource
+    max_depth: int = MAX_DEPTH
+    max_conditions: int = MAX_CONDITIONS
     count: int = field(default=0)
+    computes: bool = False
 
     def any_form(self, filters: Json, at: Location, depth: int, sensitive: bool) -> Condition:
         if filters is None:
@@ -182,7 +222,7 @@ class _Reader:
     # AND / OR / NOT
 
     def list_form(self, filters: Json, at: Location, depth: int, sensitive: bool) -> Condition:
-        self._deeper(at, depth)
+        self._within(at, depth)
         if not isinstance(filters, dict):
             raise Invalid.at(at, f"a condition is an object, not {_kind(filters)}", "dict_type")
         if "case_sensitive" in filters:
@@ -201,7 +241,7 @@ class _Reader:
                     place, "MongoDB's operators and AND/OR/NOT do not stand in one filter", "unknown_operator"
                 )
             else:
-                conditions.append(self._equals(self._path(key, place), (value,), not sensitive))
+                conditions.append(self._shorthand(self._path(key, place), value, place, depth, sensitive))
         return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
     def _group(self, key: str, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
@@ -214,9 +254,29 @@ class _Reader:
             return Not(Or(parts))
         return Or(parts) if key == "OR" and parts else And(parts)
 
+    def _shorthand(self, path: Path, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
+        if isinstance(value, dict) and any(key.startswith("$") for key in value):
+            return self._located(path, lambda place: self._on_path(place, value, at, depth))
+        self._count(at, 1)
+        return self._located(path, lambda place: self._equals(place, (value,), not sensitive))
+
+    def _located(self, path: Path, make: Callable[[Path], Condition]) -> Condition:
+        """The condition on the resource's field, or on what lies under `metadata`."""
+        path = (self.resource.aliases.get(path[0], path[0]), *path[1:])
+        if path[0] in self.resource.computed:
+            self.computes = True
+            return Computed(make(path))
+        if path[0] in self.resource.fields:
+            return make(path)
+        below = make(("metadata", *path))
+        return Lookup(path[:1], make(path), below) if self.resource.open else below
+
     def _listed(self, condition: dict[str, Json], at: Location, sensitive: bool) -> Condition:
-        name = condition["field"]
-        path = self._path(_string(name, "field", (*at, "field")), (*at, "field"))
+        self._count(at, 1)
+        path = self._path(_string(condition["field"], "field", (*at, "field")), (*at, "field"))
+        return self._located(path, lambda place: self._condition(place, condition, at, sensitive))
+
+    def _condition(self, path: Path, condition: dict[str, Json], at: Location, sensitive: bool) -> Condition:
         operator, value, place = condition.get("operator", "eq"), condition.get("value"), (*at, "value")
         folded = not sensitive
         match operator:
@@ -237,10 +297,10 @@ class _Reader:
             case "regex":
                 return self._regex(path, value, "", place, folded)
             case "exists":
-                return Exists(path) if _truth(value, operator, place) else Not(Exists(path))
+                return Exists(path) if _truth(condition.get("value", True), operator, place) else Not(Exists(path))
             case "is_null":
                 null = self._equals(path, (None,))
-                return null if _truth(value, operator, place) else Not(null)
+                return null if _truth(condition.get("value", True), operator, place) else Not(null)
             case "text":
                 return Text(path, _string(value, operator, place))
             case "words":
@@ -262,14 +322,17 @@ class _Reader:
             raise Invalid.at(at, str(error), "path") from None
 
     def _deeper(self, at: Location, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            raise Invalid.at(at[:8], f"filters are nested at most {MAX_DEPTH} deep", "too_deep")
+        self._within(at, depth)
         self._count(at, 1)
+
+    def _within(self, at: Location, depth: int) -> None:
+        if depth > self.max_depth:
+            raise Invalid.at(at[:8], f"filters are nested at most {self.max_depth} deep", "too_deep")
 
     def _count(self, at: Location, more: int) -> None:
         self.count += more
-        if self.count > MAX_CONDITIONS:
-            raise Invalid.at(at[:8], f"filters have at most {MAX_CONDITIONS} conditions", "too_many")
+        if self.count > self.max_conditions:
+            raise Invalid.at(at[:8], f"filters have at most {self.max_conditions} conditions", "too_many")
 
 
 def _list(value: Json, name: str, at: Location) -> list[Json]:

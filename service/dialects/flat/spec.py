@@ -66,3 +66,9 @@ class AggregateRequest(Model):
     sort_by: StrictStr | None = None
     sort_direction: StrictStr = "desc"
     limit: StrictInt | None = Field(None, gt=0)
+
+
+class DocumentsRequest(AggregateRequest):
+    """The same over a collection, where nothing to group by makes one group of all."""
+
+    group_by: list[GroupByField] = Field(default_factory=list, max_length=32)

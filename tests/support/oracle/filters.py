@@ -19,25 +19,45 @@ _GROUPS: Final = ("AND", "OR", "NOT")
 
 @dataclass(frozen=True)
 class Context:
-    """What a condition knows besides its field: the date fields, the path so far, and whether case counts."""
+    """What a condition knows besides its field: the date fields, the path so far, and whether case counts.
+
+    `listed` is the filter of a list route, where a shorthand key is a condition like any other.
+    """
 
     date_fields: frozenset[str] = SYSTEM_DATES
     path: tuple[str, ...] = ()
     folded: bool = False
     expand: bool = True
-
-    def at(self, path: str) -> Context:
-        return replace(self, path=self.path + split(path))
+    fields: frozenset[str] = OBJECT_FIELDS
+    listed: bool = False
 
     @property
     def dates(self) -> bool:
         return join(*self.path) in self.date_fields
 
 
-def matches(document: Json, filters: Json, date_fields: Iterable[str] = (), *, folded: bool = False) -> bool:
-    """Whether an object matches; `date_fields` are the paths whose schema says date or datetime."""
-    context = Context(date_fields=SYSTEM_DATES | frozenset(date_fields), folded=folded)
+def matches(
+    document: Json,
+    filters: Json,
+    date_fields: Iterable[str] = (),
+    *,
+    folded: bool = False,
+    fields: frozenset[str] = OBJECT_FIELDS,
+    listed: bool = False,
+) -> bool:
+    """Whether an object matches, or another resource with its `fields`.
+
+    `date_fields` are the paths whose schema says date or datetime.
+    """
+    dates = SYSTEM_DATES | frozenset(date_fields)
+    context = Context(date_fields=dates, folded=folded, fields=fields, listed=listed)
     return not filters or _filter(document, filters, context)
+
+
+def _found(document: Json, path: str, context: Context) -> tuple[str, ...]:
+    """The names of a path. What is no field of this resource is looked up under `metadata`."""
+    names = split(path)
+    return names if names[0] in context.fields or names[0] in document else ("metadata", *names)
 
 
 def _filter(document: Json, filters: Json, context: Context) -> bool:
@@ -68,8 +88,8 @@ def _entry(document: Json, key: str, value: Json, context: Context) -> bool:
             return not any(each([value] if isinstance(value, dict) else value))
         case "$not":
             return not _filter(document, value, context)
-    inner = context.at(key)
-    return _mongo(list(leaves(document, split(key))), value, inner)
+    names = _found(document, key, context) if context.listed else split(key)
+    return _mongo(list(leaves(document, names)), value, replace(context, path=context.path + names))
 
 
 def _seen(values: Sequence[Json], context: Context) -> list[Json]:
@@ -131,8 +151,8 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
         case "$size":
             return any(isinstance(value, list) and len(value) == operand for value in values)
         case "$regex":
-            flags = beside.get("$options", "") + ("i" if context.folded else "")
-            return _any(values, context, lambda value: searched(value, operand, flags))
+            flags = beside.get("$options", "")
+            return _any(values, context, lambda value: searched(value, operand, flags, folded=context.folded))
         case "$contains":
             return _contains(values, operand, context)
         case "$startsWith" | "$endsWith":
@@ -150,7 +170,7 @@ def _element(element: Json, condition: Json, context: Context) -> bool:
     """`$elemMatch`: operators on the element itself, or a filter on an element that is an object."""
     if any(key.startswith("$") and key not in ("$and", "$or", "$nor") for key in condition):
         return _mongo([element], condition, replace(context, expand=False))
-    return isinstance(element, dict) and _filter(element, condition, replace(context, expand=True))
+    return isinstance(element, dict) and _filter(element, condition, replace(context, expand=True, listed=False))
 
 
 def _is_condition(filters: Json) -> bool:
@@ -163,10 +183,8 @@ def _is_condition(filters: Json) -> bool:
 
 
 def _condition(document: Json, condition: Json, context: Context) -> bool:
-    """One condition of the list form. A path that is no field of the object is looked up under `metadata`."""
-    names = split(condition["field"])
-    if names[0] not in OBJECT_FIELDS and names[0] not in document:
-        names = ("metadata", *names)
+    """One condition of the list form."""
+    names = _found(document, condition["field"], context)
     context = replace(context, path=names)
     return _list_operator(list(leaves(document, names)), condition, context)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -61,10 +62,17 @@ def ordered(value: Json, name: str, operand: Json, *, folded: bool = False) -> b
     return compare(fold(value), fold(operand)) if folded else compare(value, operand)
 
 
-def searched(value: Json, pattern: Json, flags: str = "") -> bool:
-    """An RE2 search, unanchored, in a string."""
+def searched(value: Json, pattern: Json, flags: str = "", *, folded: bool = False) -> bool:
+    """An RE2 search, unanchored, in a string.
+
+    Folded, pattern and string are taken in NFC and case is ignored as RE2 does: a pattern has no folded form.
+    """
     if not isinstance(pattern, str) or set(flags) - set("ims"):
         raise OracleRefusal("a regular expression is a string, its options are i, m and s")
+    if folded:
+        flags += "i"
+        pattern = unicodedata.normalize("NFC", pattern)
+        value = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
     try:
         compiled = re2.compile((f"(?{flags})" if flags else "") + pattern)
     except re2.error as broken:

@@ -1,0 +1,46 @@
+"""Conditions on a name that may stand for two places, or for what no index holds."""
+
+from dataclasses import dataclass
+
+from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, any_of, none_of
+from service.conditions.existence import Exists
+from service.fields import Fields
+from service.paths import Path
+from service.values import Json
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """On a field at the root where the object has it, else on that path under `metadata` (contract, List filters)."""
+
+    root: Path
+    """The first step, which decides."""
+    here: Condition
+    below: Condition
+
+    def compile(self, fields: Fields) -> Clause:
+        if not fields.get(self.root).marks:
+            return self.below.compile(fields)
+        there = Exists(self.root).compile(fields)
+        return any_of(
+            [
+                all_of([there, self.here.compile(fields)]),
+                all_of([none_of(there), self.below.compile(fields)]),
+            ]
+        )
+
+    def test(self, value: Json) -> bool:
+        return self.here.test(value) if self.root[0] in value else self.below.test(value)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """On a number that is counted when it is asked for, so that no index has it."""
+
+    condition: Condition
+
+    def compile(self, fields: Fields) -> Clause:
+        return Clause(MATCH_ALL, exact=False)
+
+    def test(self, value: Json) -> bool:
+        return self.condition.test(value)

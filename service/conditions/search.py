@@ -1,0 +1,43 @@
+"""`search` of a list: a text somewhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.conditions.base import Clause, any_of
+from service.conditions.text import Text
+from service.fields import Fields
+from service.paths import Path, ends
+from service.values import Json
+
+
+@dataclass(frozen=True)
+class Search:
+    """A substring of a text at one of the paths, or anywhere below a root field; not in arrays within arrays."""
+
+    text: str
+    folded: bool
+    paths: tuple[Path, ...]
+    below: str | None = None
+
+    def compile(self, fields: Fields) -> Clause:
+        paths = [*self.paths, *(field.path for field in (fields.below(self.below) if self.below else ()))]
+        return any_of([Text(path, self.text, folded=self.folded).compile(fields) for path in paths])
+
+    def test(self, value: Json) -> bool:
+        meets = Text((), self.text, folded=self.folded).meets()
+        found = [end for path in self.paths for end in ends(value, path)]
+        if self.below is not None:
+            found.append(value.get(self.below))
+        return any(meets(text) for each in found for text in _texts(each, deep=False))
+
+
+def _texts(value: Json, *, deep: bool) -> Iterator[str]:
+    """The texts in a value; an array in an array is one value, into which nothing looks."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item, deep=False)
+    elif isinstance(value, list) and not deep:
+        for item in value:
+            yield from _texts(item, deep=True)

@@ -1,0 +1,408 @@
+"""The use case of lists: filters, order, search and page in; one page, totals and statistics out.
+
+OpenSearch filters, sorts, counts and pages. Where the index holds less than a filter asks, what it finds is walked in
+order and tested here, so that memory stays flat and the answer exact. Numbers that are counted when they are asked for
+(a bucket's objects) can be filtered and sorted by while no more than a thousand resources match.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+from itsdangerous import BadData, URLSafeSerializer
+
+from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, clauses_in
+from service.conditions.logic import And
+from service.dialects.flat.filters import Resource, read_list_filters
+from service.dialects.flat.listing import ListRequest, read_path
+from service.errors import Gone, Invalid, OverBudget
+from service.fields import Fields
+from service.paths import Path, resolve
+from service.planning.order import LASTING
+from service.planning.strategy import MAX_CLAUSES
+from service.values import MISSING, Json, order
+
+COUNTED: Final = 1_000
+"""Resources whose computed numbers one answer may need (contract, Sorting, search, paging)."""
+
+_WALK: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One thing found, as it is stored, and its place in the order."""
+
+    source: Mapping[str, Json]
+    place: Sequence[Json]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of hits; `total` and `aggs` where they were asked for."""
+
+    hits: Sequence[Hit]
+    total: int
+    aggs: Mapping[str, Json]
+
+
+class Shelf(Protocol):
+    """What is listed: a bucket's objects, a namespace's buckets."""
+
+    @property
+    def resource(self) -> Resource: ...
+
+    @property
+    def fields(self) -> Fields: ...
+
+    @property
+    def identity(self) -> Sequence[str]:
+        """What a cursor is bound to."""
+        ...
+
+    @property
+    def query(self) -> Json:
+        """What finds all of them."""
+        ...
+
+    @property
+    def aggs(self) -> Mapping[str, Json]:
+        """Aggregations over everything that matched, for `stats`."""
+        ...
+
+    @property
+    def native(self) -> bool:
+        """The index holds what `aggs` need."""
+        ...
+
+    @property
+    def source(self) -> Json:
+        """The stored fields that `item` needs."""
+        ...
+
+    def searched(self, text: str, case_sensitive: bool) -> Condition: ...
+
+    def order(self, path: Path | None, descending: bool) -> list[Json]:
+        """OpenSearch's `sort`, with a last key that no two share."""
+        ...
+
+    def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
+        """What filters are tested on."""
+        ...
+
+    async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
+        """The documented statistics, from the aggregations."""
+        ...
+
+    def tally(self) -> "Tally":
+        """The same from the items themselves."""
+        ...
+
+    async def search(self, body: Mapping[str, Json], view: str | None) -> Found: ...
+
+    async def open(self) -> str:
+        """A point in time, which lives as long as a cursor after each use."""
+        ...
+
+    async def close(self, view: str) -> None: ...
+
+    async def counted(self, items: Sequence[Mapping[str, Json]]) -> Sequence[Mapping[str, Json]]:
+        """The items with their computed fields."""
+        ...
+
+
+class Tally(Protocol):
+    """Gathers statistics item by item."""
+
+    def add(self, item: Mapping[str, Json]) -> None: ...
+
+    async def stats(self) -> Json: ...
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: the things as they are stored, and what is known of all that matched."""
+
+    sources: Sequence[Mapping[str, Json]]
+    start: int
+    total: int
+    stats: Json
+    cursor: str | None
+    """Where the next page begins, None at the end."""
+
+
+@dataclass(frozen=True)
+class Cursors:
+    """Seals and opens cursors; what somebody else made, or changed, is none."""
+
+    secret: str
+    lifetime: float
+    """Seconds after its last use in which a cursor can be gone on with."""
+
+    def seal(self, **content: Json) -> str:
+        return self._sealer.dumps({**content, "until": time.time() + self.lifetime})
+
+    def open(self, text: str, bound: str) -> Mapping[str, Json]:
+        try:
+            content: Mapping[str, Json] = self._sealer.loads(text)
+        except BadData:
+            raise Invalid.at(
+                ("body", "cursor"), "this is no cursor of this service; it was changed or cut", "cursor"
+            ) from None
+        if content["of"] != bound:
+            raise Invalid.at(
+                ("body", "cursor"),
+                "the cursor belongs to another list; send the same filters, sort, search and case_sensitive with it",
+                "cursor",
+            )
+        if content["until"] < time.time():
+            raise gone(self.lifetime)
+        return content
+
+    @property
+    def _sealer(self) -> URLSafeSerializer:
+        return URLSafeSerializer(self.secret, salt="tally-cursor")
+
+
+def gone(lifetime: float) -> Gone:
+    return Gone(
+        f"the cursor has ended: it lives for {lifetime:g} seconds after its last use; begin again, or go on from the "
+        "last result with a filter on the field that you sort by"
+    )
+
+
+async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: int) -> Page:
+    """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
+    request.check()
+    condition, computes = _condition(request, shelf)
+    path, descending = _order(request, shelf)
+    clause = condition.compile(shelf.fields)
+    if clauses_in(clause.query) > MAX_CLAUSES:
+        clause = Clause(MATCH_ALL, exact=False)
+    query = all_of([Clause(shelf.query), clause]).query
+    if computes or (path and path[0] in shelf.resource.computed):
+        return await _computed(request, shelf, condition, query, path, descending)
+    bound = hashlib.sha256(orjson.dumps([list(shelf.identity), request.question])).hexdigest()[:32]
+    exact = clause.exact and shelf.native
+    walk = _Walking(request, shelf, cursors, budget, condition, query, exact, path, descending, bound)
+    return await walk.page()
+
+
+async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
+    """All that matches, page by page, as one state of the data has it; for what is too much for one answer."""
+    condition, clause = matching(request, shelf)
+    path, descending = _order(request, shelf)
+    query = all_of([Clause(shelf.query), clause]).query
+    endless = sys.maxsize
+    walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, path, descending, "")
+    async with _seen(shelf, None) as view:
+        async for page in walk.pages(view, None, _WALK):
+            kept = [hit.source for hit in page if clause.exact or condition.test(shelf.item(hit.source))]
+            if kept:
+                yield kept
+
+
+def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
+    """What is meant, and what finds it or more; raises `Invalid`."""
+    condition, computes = _condition(request, shelf)
+    if computes:
+        raise Invalid.at(("body", "filters"), "computed fields cannot be used here")
+    clause = condition.compile(shelf.fields)
+    return condition, clause if clauses_in(clause.query) <= MAX_CLAUSES else Clause(MATCH_ALL, exact=False)
+
+
+def _condition(request: ListRequest, shelf: Shelf) -> tuple[Condition, bool]:
+    condition, computes = read_list_filters(
+        request.filters,
+        ("body", "filters"),
+        lambda path: shelf.fields.get(path).instant,
+        shelf.resource,
+        case_sensitive=request.case_sensitive,
+    )
+    if request.search:
+        condition = And((condition, shelf.searched(request.search, request.case_sensitive)))
+    return condition, computes
+
+
+def _order(request: ListRequest, shelf: Shelf) -> tuple[Path | None, bool]:
+    if request.order is None:
+        return None, False
+    named = read_path(request.order.field, ("body", "sort", "field"))
+    return shelf.resource.place(named, lambda root: bool(shelf.fields.get(root).marks)), request.order.descending
+
+
+@dataclass
+class _Walking:
+    request: ListRequest
+    shelf: Shelf
+    cursors: Cursors
+    budget: int
+    condition: Condition
+    query: Json
+    exact: bool
+    path: Path | None
+    descending: bool
+    bound: str
+
+    async def page(self) -> Page:
+        given = self.request.cursor
+        if given and given != "*":
+            return await self._further(self.cursors.open(given, self.bound))
+        lasting = self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
+        view = await self.shelf.open() if given and not lasting else None
+        try:
+            return await self._first(view)
+        except BaseException:
+            if view is not None:
+                await self.shelf.close(view)
+            raise
+
+    async def _first(self, view: str | None) -> Page:
+        size, start = self.request.size, self.request.start
+        if self.exact:
+            body = {**self._body(size), "from": start, "track_total_hits": True, "aggs": dict(self.shelf.aggs)}
+            found = await self.shelf.search(body, view)
+            hits, total = found.hits, found.total
+            stats = await self.shelf.stats(total, found.aggs)
+        else:
+            hits, total, stats = await self._tested(start + size, view)
+            hits = hits[start:]
+        return await self._page(hits, start, total, stats, view, more=bool(hits) and start + len(hits) < total)
+
+    async def _further(self, content: Mapping[str, Json]) -> Page:
+        """From a cursor on: what is known of everything that matched came with it."""
+        view: str | None = content["view"]
+        lasting = self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
+        if view is None and not lasting:
+            view = await self.shelf.open()
+        hits: list[Hit] = []
+        size, start = self.request.size, content["start"]
+        # One more than the page tells whether there is a next one: the total may be an old one.
+        async for page in self.pages(view, content["after"], size + 1):
+            hits += [hit for hit in page if self.exact or self.condition.test(self.shelf.item(hit.source))]
+            if len(hits) > size:
+                break
+        total = max(content["total"], start + len(hits))
+        return await self._page(hits[:size], start, total, content["stats"], view, more=len(hits) > size)
+
+    async def _page(
+        self, hits: Sequence[Hit], start: int, total: int, stats: Json, view: str | None, *, more: bool
+    ) -> Page:
+        cursor = None
+        if more:
+            cursor = self.cursors.seal(
+                of=self.bound,
+                after=list(hits[-1].place),
+                start=start + len(hits),
+                total=total,
+                stats=stats,
+                view=view,
+            )
+        elif view is not None:
+            await self.shelf.close(view)
+        return Page([hit.source for hit in hits], start, total, stats, cursor)
+
+    def _body(self, size: int) -> dict[str, Json]:
+        return {
+            "query": self.query,
+            "sort": self.shelf.order(self.path, self.descending),
+            "size": size,
+            "_source": self.shelf.source,
+            "seq_no_primary_term": True,
+            "track_total_hits": False,
+        }
+
+    async def pages(self, view: str | None, after: Sequence[Json] | None, size: int) -> AsyncIterator[Sequence[Hit]]:
+        read = 0
+        while True:
+            body = self._body(size)
+            if after is not None:
+                body["search_after"] = list(after)
+            found = await self.shelf.search(body, view)
+            yield found.hits
+            read += len(found.hits)
+            if len(found.hits) < size:
+                return
+            if read >= self.budget:
+                raise OverBudget(
+                    f"this filter needs more than {self.budget:,} results to be looked at one by one, which is the "
+                    "budget of one answer; add a condition that narrows it (eq, in, a range, starts_with)",
+                    {"limit": self.budget},
+                )
+            after = found.hits[-1].place
+            size = _WALK
+
+    async def _tested(self, wanted: int, view: str | None) -> tuple[list[Hit], int, Json]:
+        """The first so many hits that pass, and what is known of all of them."""
+        tally, total = self.shelf.tally(), 0
+        kept: list[Hit] = []
+        async with _seen(self.shelf, view) as state:
+            async for page in self.pages(state, None, _WALK):
+                for hit in page:
+                    item = self.shelf.item(hit.source)
+                    if self.condition.test(item):
+                        total += 1
+                        tally.add(item)
+                        if len(kept) < wanted:
+                            kept.append(hit)
+        return kept, total, await tally.stats()
+
+
+@asynccontextmanager
+async def _seen(shelf: Shelf, view: str | None) -> AsyncIterator[str]:
+    """One state of the data for all pages of a walk."""
+    own = view or await shelf.open()
+    try:
+        yield own
+    finally:
+        if view is None:
+            await shelf.close(own)
+
+
+async def _computed(
+    request: ListRequest, shelf: Shelf, condition: Condition, query: Json, path: Path | None, descending: bool
+) -> Page:
+    """Filters and sorts by numbers that are counted now."""
+    if request.cursor is not None:
+        raise Invalid.at(("body", "cursor"), "a list by computed fields has no cursor; take offset or page", "cursor")
+    sort = path if path and path[0] not in shelf.resource.computed else None
+    body = {"query": query, "sort": shelf.order(sort, descending), "size": COUNTED, "_source": shelf.source}
+    found = await shelf.search({**body, "track_total_hits": True}, None)
+    if found.total > COUNTED:
+        names = ", ".join(sorted(shelf.resource.computed))
+        raise Invalid.at(
+            ("body", "sort" if path and path[0] in shelf.resource.computed else "filters"),
+            f"{names} are counted for each that matches, at most {COUNTED:,}; {found.total:,} match: narrow it with "
+            "other conditions",
+            "too_many",
+        )
+    items = await shelf.counted([shelf.item(hit.source) for hit in found.hits])
+    rows = [(item, hit.source) for item, hit in zip(items, found.hits, strict=True) if condition.test(item)]
+    if path and path[0] in shelf.resource.computed:
+        rows = _sorted(rows, path, descending)
+    tally = shelf.tally()
+    for item, _ in rows:
+        tally.add(item)
+    start = request.start
+    return Page(
+        [source for _, source in rows[start : start + request.size]], start, len(rows), await tally.stats(), None
+    )
+
+
+Row = tuple[Mapping[str, Json], Mapping[str, Json]]
+
+
+def _sorted(rows: list[Row], path: Path, descending: bool) -> list[Row]:
+    """By a computed field; what has no value comes last."""
+
+    def value(row: Row) -> Json:
+        found = resolve(row[0], path)
+        return None if found is MISSING else found
+
+    have = [row for row in rows if value(row) is not None]
+    have.sort(key=lambda row: order(value(row)), reverse=descending)
+    return [*have, *(row for row in rows if value(row) is None)]

@@ -1,0 +1,129 @@
+"""What has to be done after an answer was given: deleted buckets and namespaces emptied, expired objects removed.
+
+All of it stands in the catalogue, so any replica can go on where another one stopped.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from service.errors import NotFound, TallyError
+from service.resources.buckets import Buckets, id_of
+from service.resources.buckets import view as bucket_view
+from service.resources.namespaces import Namespaces, hidden_objects, view
+from service.resources.tasks import LEASE, Tasks
+from service.scope import Scope
+from service.storage.catalog import Catalog, Entry
+from service.storage.gateway import Absent, Conflict
+from service.storage.objects import ObjectStore
+
+log = structlog.get_logger()
+
+_ROUNDS: Final = 100
+_MOST: Final = 10_000
+
+
+class Caretaker:
+    """Works in the background of every replica; `once` does all there is to do now."""
+
+    def __init__(self, catalog: Catalog, store: ObjectStore, namespaces: Namespaces, buckets: Buckets, tasks: Tasks):
+        self._catalog = catalog
+        self._store = store
+        self._namespaces = namespaces
+        self._buckets = buckets
+        self._tasks = tasks
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._woken.set()
+
+    async def upgrade(self) -> None:
+        """Makes lists find what an earlier version put into the catalogue."""
+        kinds = {"terms": {"kind": ["bucket", "namespace"]}}
+        old = {"bool": {"filter": [kinds], "must_not": [{"exists": {"field": "@arrival"}}]}}
+        for entry in await self._catalog.find(old, _MOST):
+            told = (
+                view(entry.namespace_id, entry.body)
+                if entry.kind == "namespace"
+                else bucket_view(id_of(entry), entry.body)
+            )
+            with suppress(Conflict):  # changed just now, by somebody who knows
+                await self._catalog.replace(entry, entry.body, view=told)
+
+    async def run(self, every: float) -> None:
+        """For ever: at once when woken, else each so many seconds."""
+        while True:
+            try:
+                await self.once()
+            except TallyError as error:
+                log.warning("caretaking failed, will be tried again", message=error.message)
+            except Exception:
+                log.exception("caretaking failed")
+            try:
+                await asyncio.wait_for(self._woken.wait(), every)
+            except TimeoutError:
+                continue
+            self._woken.clear()
+
+    async def once(self) -> int:
+        """The number of things done."""
+        leaving = {"bool": {"filter": [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]}}
+        done = 0
+        for entry in await self._catalog.find(leaving, _MOST):
+            if await self._tasks.take(entry):
+                await self._remove(entry)
+                done += 1
+        mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
+        for entry in await self._catalog.find(mortal, _MOST):
+            with suppress(NotFound):  # the namespace was deleted meanwhile
+                done += await self._expire(entry)
+        await self._tasks.forget_old()
+        return done
+
+    async def _remove(self, entry: Entry) -> None:
+        # Of a process that stopped right after it marked the entry there is no task yet.
+        task = await self._tasks.start_removal(entry, {f"{entry.kind}_id": id_of(entry)})
+        await self._tasks.tell(task, "IN_PROGRESS")
+        if entry.kind == "namespace":
+            await self._namespaces.remove(entry)
+        else:
+            await self._empty(entry, task)
+            await self._store.forget_fields(id_of(entry))
+            await self._catalog.delete(entry.id)
+        await self._tasks.tell(task, "COMPLETED")
+
+    async def _empty(self, entry: Entry, task: str) -> None:
+        (home,) = await self._catalog.get(f"namespace:{entry.namespace_id}")
+        scope = Scope(entry.namespace_id, home.name if home else entry.namespace_id)
+        query = {"term": {"bucket_id": id_of(entry)}}
+        deleted = 0
+        try:
+            for _ in range(_ROUNDS):
+                running = await self._store.start_deleting(scope, query)
+                beat = 0.0
+                while not (state := await self._store.deleting(running))[0]:
+                    await asyncio.sleep(0.5)
+                    beat += 0.5
+                    if beat * 1_000 > LEASE / 3:
+                        await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted + state[1])
+                        beat = 0.0
+                deleted += state[1]
+                if not state[1] and not state[2]:
+                    break
+        except Absent:
+            return
+        await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
+
+    async def _expire(self, entry: Entry) -> int:
+        """Every replica may do so; what one removes the other does not find."""
+        if entry.body["status"] != "ACTIVE":
+            return 0
+        scope = Scope(entry.namespace_id, entry.namespace_id)
+        query = hidden_objects(entry)
+        if not await self._store.any(scope, query):
+            return 0
+        await self._store.start_deleting(scope, query)
+        return 1

@@ -1,0 +1,263 @@
+"""What lists are made of: a bucket's objects in their index, resources in the catalogue."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+import orjson
+
+from service.conditions.base import Condition
+from service.conditions.search import Search
+from service.dialects.flat.filters import OBJECT, Resource
+from service.errors import NotFound, Unavailable
+from service.fields import BLOB_COUNT, LAYOUT, Fields
+from service.listing import COUNTED, Found, Hit, gone
+from service.paths import Path
+from service.planning import order
+from service.storage import names
+from service.storage.catalog import Catalog, Entry
+from service.storage.document import SYSTEM, read_object
+from service.storage.gateway import Absent, Gateway
+from service.storage.terms import ResourceFields, by_terms, on_terms
+from service.storage.views import BucketSource
+from service.values import Json
+
+ID: Final = "@id"
+"""Where an item of a list keeps its id in the catalogue."""
+
+_INLINE: Final = 100_000
+"""Bytes of an answer that are read in the event loop; more go to a thread."""
+
+
+async def search(gateway: Gateway, index: str, body: Mapping[str, Any], view: str | None, lifetime: float) -> Found:
+    """Asks the index, or one state of it; raises `Absent`, or `Gone` for a state that is there no more."""
+    if view is None:
+        text = await gateway.search(index, body)
+    else:
+        try:
+            pit = {"id": view, "keep_alive": f"{max(1, int(lifetime))}s"}
+            text = await gateway.search(None, {**body, "pit": pit})
+        except Absent:
+            raise gone(lifetime) from None
+    return _found(text) if len(text) < _INLINE else await asyncio.to_thread(_found, text)
+
+
+def _found(text: str) -> Found:
+    answer = orjson.loads(text)
+    if answer["timed_out"] or answer["_shards"]["failed"]:
+        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+    hits = [Hit(hit, hit.get("sort", ())) for hit in answer["hits"]["hits"]]
+    return Found(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}))
+
+
+@dataclass(frozen=True)
+class ObjectShelf:
+    """The objects of a bucket."""
+
+    bucket: BucketSource
+    lifetime: float
+    """Seconds that a cursor lives."""
+    resource: ClassVar[Resource] = OBJECT
+
+    @property
+    def fields(self) -> Fields:
+        return self.bucket.fields
+
+    @property
+    def native(self) -> bool:
+        return self.fields.layout >= LAYOUT
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return ("objects", self.bucket.scope.namespace_id, *(held.bucket_id for held in self.bucket.buckets))
+
+    @property
+    def query(self) -> Json:
+        return self.bucket.query
+
+    @property
+    def aggs(self) -> Mapping[str, Json]:
+        return {"blobs": {"sum": {"field": BLOB_COUNT}}, "status": {"terms": {"field": "status", "size": 100}}}
+
+    @property
+    def source(self) -> Json:
+        return ["@raw", *SYSTEM, "@arrival", "@position", "@size_bytes", "@idempotency_key"]
+
+    def searched(self, text: str, case_sensitive: bool) -> Condition:
+        paths = (("object_id",), ("key_prefix",), ("name",), ("description",))
+        return Search(text, not case_sensitive, paths, "metadata")
+
+    def order(self, path: Path | None, descending: bool) -> list[Json]:
+        return order.clauses(self.fields.get(path) if path else None, descending)
+
+    def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
+        return read_object(source["_source"])
+
+    async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
+        by_status = {bucket["key"]: bucket["doc_count"] for bucket in aggs["status"]["buckets"]}
+        return _object_stats(total, int(aggs["blobs"]["value"]), by_status)
+
+    def tally(self) -> "_Objects":
+        return _Objects()
+
+    async def search(self, body: Mapping[str, Any], view: str | None) -> Found:
+        try:
+            return await search(self.bucket.store.gateway, self._index, body, view, self.lifetime)
+        except Absent:
+            raise NotFound("Namespace", self.bucket.scope.namespace_name) from None
+
+    async def open(self) -> str:
+        try:
+            return await self.bucket.store.gateway.open_point_in_time(self._index, self.lifetime)
+        except Absent:
+            raise NotFound("Namespace", self.bucket.scope.namespace_name) from None
+
+    async def close(self, view: str) -> None:
+        await self.bucket.store.gateway.close_point_in_time(view)
+
+    async def counted(self, items: Sequence[Mapping[str, Json]]) -> Sequence[Mapping[str, Json]]:
+        return items
+
+    @property
+    def _index(self) -> str:
+        return names.objects_alias(self.bucket.scope.namespace_id)
+
+
+@dataclass
+class _Objects:
+    objects: int = 0
+    blobs: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+
+    def add(self, item: Mapping[str, Json]) -> None:
+        self.objects += 1
+        self.blobs += len(item["blobs"] or ())
+        self.by_status[item["status"]] += 1
+
+    async def stats(self) -> Json:
+        return _object_stats(self.objects, self.blobs, dict(self.by_status))
+
+
+def _object_stats(objects: int, blobs: int, by_status: Mapping[str, int]) -> Json:
+    return {
+        "total_objects": objects,
+        "total_blobs": blobs,
+        "avg_blobs_per_object": blobs / objects if objects else 0,
+        "objects_by_status": by_status,
+    }
+
+
+@dataclass
+class ResourceShelf:
+    """Resources of one kind in the catalogue; what they are is told by the kind's own class."""
+
+    catalog: Catalog
+    namespace_id: str | None
+    lifetime: float
+    resource: ClassVar[Resource]
+    kind: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
+    """The fields that `search` looks into."""
+    instants: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
+    native: ClassVar[bool] = True
+    source: ClassVar[Json] = True
+    """Whole: where OpenSearch leaves something out, it shuffles the keys of what is left."""
+
+    def view(self, entry: Entry) -> dict[str, Json]:
+        """The resource as filters see it, computed fields apart."""
+        raise NotImplementedError
+
+    async def counts(self, entries: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
+        """The computed fields of resources, by their ids in the catalogue."""
+        raise NotImplementedError
+
+    def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
+        """The documented statistics; without counts those that need them are null and named in `omitted`."""
+        raise NotImplementedError
+
+    @property
+    def fields(self) -> Fields:
+        return ResourceFields(self.instants)
+
+    @property
+    def identity(self) -> Sequence[str]:
+        return (self.kind, self.namespace_id or "")
+
+    @property
+    def query(self) -> Json:
+        filters = [{"term": {"kind": self.kind}}, {"term": {"status": "ACTIVE"}}]
+        if self.namespace_id is not None:
+            filters.append({"term": {"namespace_id": self.namespace_id}})
+        return {"bool": {"filter": filters}}
+
+    @property
+    def aggs(self) -> Mapping[str, Json]:
+        return {"ids": {"terms": {"field": "id", "size": COUNTED}}}
+
+    def searched(self, text: str, case_sensitive: bool) -> Condition:
+        return Search(text, not case_sensitive, tuple((name,) for name in self.names))
+
+    def order(self, path: Path | None, descending: bool) -> list[Json]:
+        ties = [{"@arrival": {"order": "asc"}}, {"id": {"order": "asc"}}]
+        return [by_terms(path, descending), *ties] if path else ties
+
+    def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
+        entry = Entry.of(source)
+        return {**self.view(entry), ID: entry.id}
+
+    async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
+        ids = [bucket["key"] for bucket in aggs["ids"]["buckets"]]
+        return self.summed(total, await self.counts(ids) if total <= COUNTED else None, aggs)
+
+    def tally(self) -> "_Resources":
+        return _Resources(self)
+
+    async def search(self, body: Mapping[str, Any], view: str | None) -> Found:
+        body = {**body, "query": on_terms(body["query"])}
+        return await search(self.catalog.gateway, names.CATALOG, body, view, self.lifetime)
+
+    async def open(self) -> str:
+        return await self.catalog.gateway.open_point_in_time(names.CATALOG, self.lifetime)
+
+    async def close(self, view: str) -> None:
+        await self.catalog.gateway.close_point_in_time(view)
+
+    async def counted(self, items: Sequence[Mapping[str, Json]]) -> Sequence[Mapping[str, Json]]:
+        counts = await self.counts([item[ID] for item in items])
+        return [{**item, **counts[item[ID]]} for item in items]
+
+
+@dataclass
+class _Resources:
+    shelf: ResourceShelf
+    items: list[Mapping[str, Json]] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, item: Mapping[str, Json]) -> None:
+        self.total += 1
+        if len(self.items) < COUNTED:
+            self.items.append(item)
+
+    async def stats(self) -> Json:
+        if self.total > COUNTED:
+            return self.shelf.summed(self.total, None, {})
+        counts = await self.shelf.counts([item[ID] for item in self.items])
+        return self.shelf.summed(self.total, counts, {"items": self.items})
+
+
+def sum_of(counts: Mapping[str, Mapping[str, Json]] | None, name: str) -> int | None:
+    return None if counts is None else sum(each[name] for each in counts.values())
+
+
+def mean(total: int | None, count: int) -> float | None:
+    if total is None:
+        return None
+    return total / count if count else 0
+
+
+def with_omitted(stats: dict[str, Json]) -> dict[str, Json]:
+    """Statistics that would need more than may be counted are null, and named."""
+    omitted = [name for name, value in stats.items() if value is None]
+    return {**stats, "omitted": omitted} if omitted else stats

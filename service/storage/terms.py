@@ -1,0 +1,216 @@
+"""One keyword field for all fields of a small resource: a bucket's name, metadata and so on become typed terms.
+
+    metadata.team ␟ blue          a text          metadata.team@double ␟ c0451f…      a number, in an order of texts
+    metadata.team@fold ␟ …        its folded form metadata.on@boolean ␟ 1             a boolean
+
+So the catalogue's mapping does not grow with what tenants call their fields. Queries are those that conditions make
+for index fields, put on the terms.
+"""
+
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+from service.conditions.regex import literal
+from service.conditions.text import wildcard_literal
+from service.encoding import Encoder, Unindexable
+from service.errors import Invalid
+from service.fields import LENGTHY, Field, Fields, Leaf, Mark, plain_name
+from service.paths import Path
+from service.values import Json, parse_date
+
+TERMS: Final = "@terms"
+_SEPARATOR: Final = "\x1f"
+_AFTER: Final = "\x20"
+_MARKS: Final[frozenset[Mark]] = frozenset(
+    {"text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "cased", "denormal"}
+)
+_SORT: Final = (
+    "String best = null; for (String t : doc['@terms']) { for (int i = 0; i < params.p.length; i++) { "
+    "if (t.startsWith(params.p[i])) { String c = params.r[i] + t.substring(params.p[i].length()); "
+    "if (best == null || (params.d ? c.compareTo(best) > 0 : c.compareTo(best) < 0)) { best = c; } } } } "
+    "return best == null ? params.m : best"
+)
+
+
+class ResourceFields(Fields):
+    """Every path may hold anything; `instants` are the resource's own times."""
+
+    def __init__(self, instants: frozenset[str]) -> None:
+        super().__init__({})
+        self._times = instants
+
+    def get(self, path: Path) -> Field:
+        instant = len(path) == 1 and path[0] in self._times
+        marks: frozenset[Mark] = frozenset({"date"}) if instant else _MARKS
+        return Field(path, plain_name(path), "keyword", marks, 64, instant, through=len(path) > 1)
+
+
+class _Keywords(dict[str, str]):
+    """Every plain name is a keyword's, so that a term's name does not depend on what came first."""
+
+    def __missing__(self, name: str) -> str:
+        return "keyword"
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return "keyword"
+
+
+def terms(view: Mapping[str, Json]) -> tuple[list[str], list[str]]:
+    """The terms and shape tokens of a resource; raises `Invalid` for what cannot be indexed."""
+    encoder = Encoder(_Keywords(), {}, skipped=frozenset())
+    try:
+        document, shapes = encoder.encode(view, {})
+    except Unindexable as error:
+        raise Invalid.at(("body", *error.path.split(".")), error.message, "not_indexable") from None
+    lengthy = [name for name, met in encoder.met.items() if "lengthy" in met.marks]
+    if lengthy:
+        raise Invalid.at(("body", *re.split("[./]", lengthy[0])), f"at most {LENGTHY:,} bytes", "too_long")
+    found: set[str] = set()
+    for name, value in _flat(document):
+        leaf = encoder.leaves[name]
+        if leaf != "json":
+            found.update(f"{name}{_SEPARATOR}{_written(leaf, each)}" for each in _each(value))
+    return sorted(found), sorted(shapes)
+
+
+def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in document.items():
+        if isinstance(value, dict):
+            flat += [(f"{name}.{rest}", each) for rest, each in value.items()]
+        else:
+            flat.append((name, value))
+    return flat
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _written(leaf: Leaf, value: Any) -> str:
+    """A value so that the order of texts is the order of values."""
+    if leaf in ("keyword", "fold"):
+        return str(value)
+    if leaf == "boolean":
+        return "1" if value else "0"
+    if leaf == "date":
+        return _sortable(_millis(value))
+    # A long is told by its double first, so that longs and doubles sort among each other.
+    return _double(float(value)) + (f".{_sortable(int(value))}" if leaf == "long" else "")
+
+
+def _millis(value: Json) -> int:
+    if isinstance(value, str):
+        parsed = parse_date(value)
+        if parsed is None:
+            raise ValueError(value)
+        return parsed
+    return int(value)
+
+
+def _sortable(integer: int) -> str:
+    return f"{integer + 2**63:016x}"
+
+
+def _double(number: float) -> str:
+    (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
+    return f"{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}"
+
+
+def term(name: str, leaf: Leaf, value: Json) -> str:
+    """One value of a field, as a term."""
+    return f"{name if leaf == 'keyword' else f'{name}@{leaf}'}{_SEPARATOR}{_written(leaf, value)}"
+
+
+def on_terms(query: Json) -> Json:
+    """A query on index fields as one on terms."""
+    ((kind, inner),) = query.items()
+    match kind:
+        case "bool":
+            return {
+                "bool": {key: [on_terms(each) for each in value] if isinstance(value, list) else value
+                         for key, value in inner.items()}
+            }  # fmt: skip
+        case "match_all" | "match_none":
+            return query
+        case "exists" if inner["field"] not in _FIELDS:
+            return {"prefix": {TERMS: {"value": inner["field"] + _SEPARATOR}}}
+    ((name, operand),) = ((inner["field"], {}),) if kind == "exists" else inner.items()
+    if name not in _FIELDS:
+        return _on_field(kind, name, operand)
+    return query
+
+
+_FIELDS: Final = frozenset({"@shape", "kind", "namespace_id", "id", "@arrival", TERMS})
+"""Fields of the catalogue's own."""
+
+
+def _on_field(kind: str, name: str, operand: Any) -> Json:
+    start = name + _SEPARATOR
+    suffix = name.partition("@")[2]
+    leaf: Leaf = suffix if suffix in ("double", "long", "boolean", "date", "fold") else "keyword"  # type: ignore[assignment]
+    match kind:
+        case "term":
+            return {"term": {TERMS: start + _written(leaf, operand)}}
+        case "terms":
+            return {"terms": {TERMS: [start + _written(leaf, each) for each in operand]}}
+        case "range":
+            bounds = {bound: start + _written(leaf, value) for bound, value in operand.items()}
+            if not bounds.keys() & {"gt", "gte"}:
+                bounds["gte"] = start
+            if not bounds.keys() & {"lt", "lte"}:
+                bounds["lt"] = name + _AFTER
+            return {"range": {TERMS: bounds}}
+        case "prefix":
+            return {"prefix": {TERMS: {"value": start + operand["value"]}}}
+        case "wildcard":
+            return {"wildcard": {TERMS: {"value": wildcard_literal(start) + operand["value"]}}}
+        case "regexp":
+            return {"regexp": {TERMS: {**operand, "value": literal(start) + operand["value"]}}}
+    raise ValueError(f"no query on terms: {kind}")
+
+
+def by_terms(path: Path, descending: bool) -> Json:
+    """Sorts by the value at a path: numbers, texts, booleans; what lacks one comes last."""
+    name = plain_name(path)
+    prefixes = [
+        f"{name}@double{_SEPARATOR}",
+        f"{name}@long{_SEPARATOR}",
+        name + _SEPARATOR,
+        f"{name}@boolean{_SEPARATOR}",
+    ]
+    params = {
+        "p": prefixes,
+        "r": ["1", "1", "2", "3"],
+        "d": descending,
+        "m": "" if descending else "\uffff",
+    }
+    return {
+        "_script": {
+            "type": "string",
+            "script": {"source": _SORT, "params": params},
+            "order": "desc" if descending else "asc",
+        }
+    }
+
+
+def amounts(name: str, buckets: list[Json]) -> list[tuple[float, int]]:
+    """The numbers of a field and how many resources have each, from a terms aggregation over its terms."""
+    start = f"{name}@double{_SEPARATOR}"
+    return [(_number(bucket["key"].removeprefix(start)), bucket["doc_count"]) for bucket in buckets]
+
+
+def amounts_of(name: str) -> Json:
+    """The aggregation that `amounts` reads."""
+    return {"terms": {"field": TERMS, "size": 10_000, "include": f"{re.escape(name)}@double{_SEPARATOR}.*"}}
+
+
+def _number(text: str) -> float:
+    bits = int(text[:16], 16)
+    (number,) = struct.unpack(">d", struct.pack(">Q", bits ^ (2**63 if bits >> 63 else 2**64 - 1)))
+    return float(number)
