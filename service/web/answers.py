@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from service.errors import TallyError
+from service.errors import TallyError, record_envelope
 
 _INLINE_ROWS: Final = 500
 
@@ -23,11 +23,13 @@ async def large_answer(value: Any, rows: int) -> web.Response:
     return web.Response(body=await asyncio.to_thread(encode, value), content_type="application/json")
 
 
-def error_answer(error: TallyError) -> web.Response:
-    response = answer(error.envelope(), error.status)
+def error_answer(error: TallyError, path: str = "") -> web.Response:
+    """In the envelope of the API that the path belongs to."""
+    status, body = record_envelope(error) if path.startswith("/api/") else (error.status, error.envelope())
+    response = answer(body, status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
+    if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

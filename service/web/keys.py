@@ -10,8 +10,11 @@ from service.aggregate import Source
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
+from service.resources.models import Models
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
+from service.resources.records import Records
+from service.resources.streams import Streams
 from service.resources.tasks import Tasks
 from service.settings import Settings
 
@@ -44,6 +47,9 @@ OBJECTS: Final = web.AppKey("objects", Objects)
 COLLECTIONS: Final = web.AppKey("collections", Collections)
 TASKS: Final = web.AppKey("tasks", Tasks)
 CARETAKER: Final = web.AppKey("caretaker", Caretaker)
+MODELS: Final = web.AppKey("models", Models)
+STREAMS: Final = web.AppKey("streams", Streams)
+RECORDS: Final = web.AppKey("records", Records)
 SECRET: Final = web.AppKey("secret", str)
 """What cursors are sealed with; the same in every replica."""
 COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")

@@ -79,24 +79,25 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except TallyError as error:
         if error.status >= 500:
             log.warning("failed", status=error.status, message=error.message)
-        return error_answer(error)
+        return error_answer(error, request.path)
     except web.HTTPNotFound:
-        return error_answer(NotFound("Route", f"{request.method} {request.path}"))
+        return error_answer(NotFound("Route", f"{request.method} {request.path}"), request.path)
     except web.HTTPMethodNotAllowed as error:
-        response = error_answer(MethodNotAllowed(f"{request.method} is not for {request.path}"))
+        response = error_answer(MethodNotAllowed(f"{request.method} is not for {request.path}"), request.path)
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return response
     except web.HTTPRequestEntityTooLarge:
-        return error_answer(TooLarge("the request body is too large; use the import route for volumes"))
+        return error_answer(TooLarge("the request body is too large; use the import route for volumes"), request.path)
     except web.HTTPException as error:
-        return error_answer(BadRequest(error.reason))
+        return error_answer(BadRequest(error.reason), request.path)
     except asyncio.CancelledError:
         raise
     except ConnectionResetError:
         raise
     except Exception:
         log.exception("unexpected")
-        return error_answer(Internal("the service failed; its log knows more under this request's id"))
+        failed = Internal("the service failed; its log knows more under this request's id")
+        return error_answer(failed, request.path)
 
 
 def authorized(key: str) -> Middleware:

@@ -36,8 +36,9 @@ def namespace_of(request: web.Request, default: str | None = None) -> str:
     return namespace
 
 
-async def body_of(request: web.Request) -> bytes:
-    limit = request.app[SETTINGS].body_limit
+async def body_of(request: web.Request, limit: int | None = None) -> bytes:
+    """At most so many bytes, unpacked; by default the setting's."""
+    limit = limit or request.app[SETTINGS].body_limit
     body = bytearray()
     async for chunk in _chunks(request):
         body += chunk

@@ -1,0 +1,452 @@
+"""uniqueValues, numberHistogram, timeHistogram, filters: records in buckets, each with aggregates of its own."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import orjson
+
+from service.aggregations.base import Inexact
+from service.dialects.tree.filters import NOTHING, Filter, bound_of, canonical, within
+from service.dialects.tree.moving import MovingFunction
+from service.dialects.tree.nodes import (
+    MAX_HISTOGRAM,
+    Children,
+    How,
+    Node,
+    Raw,
+    Reading,
+    Records,
+    certain,
+    fold_all,
+    read_all,
+    with_children,
+)
+from service.dialects.tree.properties import INTEGERS, NUMBERS, Column, render_time, timestamp, wrong
+from service.dialects.tree.references import refusal, shown
+from service.errors import Location
+from service.fields import SAFE_INTEGER
+from service.values import Json, index_date, is_number
+
+_CAREFUL: Final = 65_000
+_WIDE: Final = 10_000
+"""Values that each shard names when there are several, so that the most frequent are known for sure."""
+
+
+@dataclass(frozen=True)
+class Bucketing(Node):
+    children: Children
+    result: ClassVar[str]
+
+    def bucket(self, head: dict[str, Json], count: int, aggregates: Mapping[str, Json]) -> dict[str, Json]:
+        told = {**head, "count": count}
+        return {**told, "aggregates": aggregates} if self.children else told
+
+    def chosen(self, key: Json, at: Location) -> Filter:
+        """The records of the bucket that a key of a path names; raises `BadRequest`."""
+        raise NotImplementedError
+
+    @property
+    def only(self) -> Filter | None:
+        """The records of its one bucket, if it cannot have more."""
+        return None
+
+    def total(self, raw: Raw) -> int:
+        """The counts of all buckets together."""
+        raise NotImplementedError
+
+    def total_folded(self, records: Records) -> int:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class UniqueValues(Bucketing):
+    """A bucket for each value, by count descending, then by value; a list is in one for each of its values."""
+
+    column: Column
+    size: int
+    result = "uniqueValueBuckets"
+
+    def compile(self, how: How) -> dict[str, Json]:
+        terms: dict[str, Json] = {
+            "field": self.column.field,
+            "size": self.size,
+            "order": [{"_count": "desc"}, {"_key": "asc"}],
+        }
+        if how.shards > 1:
+            terms["shard_size"] = _CAREFUL if how.careful else max(self.size, _WIDE if not self.children else 1_000)
+        return {self.name: with_children({"terms": terms}, self.children, how)}
+
+    def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
+        answer = raw[self.name]
+        certain(answer)
+        buckets = answer["buckets"]
+        reading.count(len(buckets))
+        if reading.texts and any(bucket["key"] in reading.texts for bucket in buckets):
+            if answer["sum_other_doc_count"]:
+                raise Inexact  # which of two long texts that begin alike comes first, their terms do not tell
+            buckets = [{**bucket, "key": reading.texts.get(bucket["key"], bucket["key"])} for bucket in buckets]
+            buckets.sort(key=lambda bucket: (-bucket["doc_count"], bucket["key"]))
+        found = []
+        for bucket in buckets:
+            key = bucket["key"]
+            aggregates = read_all(self.children, bucket, bucket["doc_count"], reading) if self.children else {}
+            found.append(self.bucket({"value": self.column.shown(key)}, bucket["doc_count"], aggregates))
+        return {self.result: found}
+
+    def fold(self, records: Records, reading: Reading) -> Json:
+        groups = self.grouped(records)
+        ranked = sorted(groups, key=lambda value: (-len(groups[value]), value))[: self.size]
+        reading.count(len(ranked))
+        return {
+            self.result: [
+                self.bucket(
+                    {"value": self._told(value)},
+                    len(groups[value]),
+                    fold_all(self.children, groups[value], reading) if self.children else {},
+                )
+                for value in ranked
+            ]
+        }
+
+    def grouped(self, records: Records) -> dict[Any, list[Mapping[str, Any]]]:
+        groups: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        for record in records:
+            for value in {canonical(self.column, value) for value in self.column.values(record)}:
+                groups[value].append(record)
+        return groups
+
+    def _told(self, value: Any) -> Json:
+        if self.column.type == "direct":
+            return {"space": value[0], "externalId": value[1]}
+        return self.column.shown(value)
+
+    def total(self, raw: Raw) -> int:
+        answer = raw[self.name]
+        certain(answer)
+        told: int = sum(bucket["doc_count"] for bucket in answer["buckets"])
+        return told + int(answer["sum_other_doc_count"])
+
+    def total_folded(self, records: Records) -> int:
+        return sum(map(len, self.grouped(records).values()))
+
+    def chosen(self, key: Json, at: Location) -> Filter:
+        column = self.column
+        if column.type == "direct":
+            raise refusal(at, "a bucket of direct relations cannot be named")
+        key = spelled(key) if column.type in NUMBERS or column.type == "boolean" else key
+        if column.type in NUMBERS and not is_number(key):
+            raise refusal(at, f"a bucket of {column.type} is named by a number, not {shown(key)}")
+        if wrong(column, key, operand=True) is not None:
+            raise refusal(
+                at, f"a bucket of {column.type} is named by {wrong(column, key, operand=True)}, not {shown(key)}"
+            )
+        return within(column, [key])
+
+
+@dataclass(frozen=True)
+class Histogram(Bucketing):
+    """Buckets of one width, gaps between the first and the last filled; moving functions see them in order."""
+
+    column: Column
+    bounds: tuple[Any, Any]
+    """The lowest and highest start that is kept, each None for any."""
+    moving: Sequence[MovingFunction]
+
+    def aggregation(self) -> Json:
+        raise NotImplementedError
+
+    def start(self, key: Any) -> Any:
+        """The start of a bucket, from OpenSearch's key."""
+        raise NotImplementedError
+
+    def starts(self, first: Any, last: Any) -> Iterator[Any]:
+        """All starts from one to another."""
+        raise NotImplementedError
+
+    def start_of(self, value: Any) -> Any:
+        """The start of the bucket that a value lies in."""
+        raise NotImplementedError
+
+    def told(self, start: Any) -> Json:
+        raise NotImplementedError
+
+    def kept(self, start: Any) -> bool:
+        raise NotImplementedError
+
+    def compile(self, how: How) -> dict[str, Json]:
+        helpers = {name: body for each in self.moving for name, body in each.path.compile(how).items()}
+        return {self.name: with_children(self.aggregation(), self.children, how, helpers)}
+
+    def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
+        found = {start: bucket for bucket in raw[self.name]["buckets"] if self.kept(start := self.start(bucket["key"]))}
+
+        def one(start: Any) -> tuple[int, dict[str, Json], list[Any]]:
+            bucket = found[start]
+            count = bucket["doc_count"]
+            aggregates = read_all(self.children, bucket, count, reading) if self.children else {}
+            return count, aggregates, [each.path.value(bucket, count, aggregates) for each in self.moving]
+
+        return self._series(sorted(found), one, reading)
+
+    def fold(self, records: Records, reading: Reading) -> Json:
+        groups: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
+        for record in records:
+            values = self.column.values(record)
+            for start in {self.start_of(canonical(self.column, value)) for value in values}:
+                if self.kept(start):
+                    groups[start].append(record)
+
+        def one(start: Any) -> tuple[int, dict[str, Json], list[Any]]:
+            mine = groups[start]
+            aggregates = fold_all(self.children, mine, reading) if self.children else {}
+            return len(mine), aggregates, [each.path.folded(mine, aggregates) for each in self.moving]
+
+        return self._series(sorted(groups), one, reading)
+
+    def _series(self, have: Sequence[Any], one: Any, reading: Reading) -> Json:
+        """Buckets from the first to the last; what moves is computed over all of them."""
+        starts: list[Any] = []
+        if have:
+            for start in self.starts(have[0], have[-1]):
+                starts.append(start)
+                if len(starts) > MAX_HISTOGRAM:
+                    raise refusal(
+                        self.at,
+                        f"more than {MAX_HISTOGRAM:,} buckets between {self.told(have[0])} and {self.told(have[-1])}; "
+                        "take a wider interval, or hardBounds",
+                    )
+        reading.count(len(starts))
+        there = set(have)
+        series: list[list[Any]] = [[] for _ in self.moving]
+        buckets: list[dict[str, Json]] = []
+        for place, start in enumerate(starts):
+            if start in there:
+                count, aggregates, values = one(start)
+            else:
+                count, values = 0, [0 for _ in self.moving]
+                aggregates = {id: child.empty(reading) for id, child in self.children.items()}
+            for number, function in enumerate(self.moving):
+                series[number].append(values[number])
+                aggregates[function.id] = {"fnValue": function.at_place(series[number], place)}
+            head = {"intervalStart": self.told(start)}
+            buckets.append(self.bucket(head, count, aggregates))
+        return {self.result: buckets}
+
+    def bucket(self, head: dict[str, Json], count: int, aggregates: Mapping[str, Json]) -> dict[str, Json]:
+        told = {**head, "count": count}
+        return {**told, "aggregates": aggregates} if self.children or self.moving else told
+
+    def total(self, raw: Raw) -> int:
+        return sum(bucket["doc_count"] for bucket in raw[self.name]["buckets"] if self.kept(self.start(bucket["key"])))
+
+    def total_folded(self, records: Records) -> int:
+        total = 0
+        for record in records:
+            starts = {self.start_of(canonical(self.column, value)) for value in self.column.values(record)}
+            total += sum(1 for start in starts if self.kept(start))
+        return total
+
+    def keyed(self, key: Json, at: Location) -> Any:
+        """The start that a key names, None if no bucket can start there."""
+        raise NotImplementedError
+
+    def chosen(self, key: Json, at: Location) -> Filter:
+        start = self.keyed(key, at)
+        if start is None or not self.kept(start):
+            return NOTHING
+
+        def test(record: Mapping[str, Any]) -> bool:
+            return any(self.start_of(canonical(self.column, value)) == start for value in self.column.values(record))
+
+        return Filter(self.between(start), test)
+
+    def between(self, start: Any) -> Json:
+        """What finds the records of a bucket."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NumberHistogram(Histogram):
+    """Buckets [n·interval, (n+1)·interval)."""
+
+    interval: int | float
+    result = "numberHistogramBuckets"
+
+    @property
+    def integral(self) -> bool:
+        return self.column.type in INTEGERS and float(self.interval).is_integer()
+
+    def aggregation(self) -> Json:
+        return {"histogram": {"field": self.column.field, "interval": self.interval, "min_doc_count": 1}}
+
+    def start(self, key: Any) -> Any:
+        if self.column.type in INTEGERS and abs(key) + self.interval >= SAFE_INTEGER:
+            raise Inexact
+        return int(key) if self.integral else key + 0.0
+
+    def start_of(self, value: Any) -> Any:
+        if self.integral:
+            return value // int(self.interval) * int(self.interval)
+        return math.floor(float(value) / self.interval) * self.interval + 0.0
+
+    def starts(self, first: Any, last: Any) -> Iterator[Any]:
+        if self.integral:
+            yield from range(first, last + 1, int(self.interval))
+            return
+        low, high = round(first / self.interval), round(last / self.interval)
+        for number in range(low, high + 1):
+            yield number * self.interval + 0.0
+
+    def kept(self, start: Any) -> bool:
+        low, high = self.bounds
+        return (low is None or start >= low) and (high is None or start <= high)
+
+    def told(self, start: Any) -> Json:
+        return start
+
+    def keyed(self, key: Json, at: Location) -> Any:
+        key = spelled(key)
+        if not is_number(key):
+            raise refusal(at, f"a bucket of a numberHistogram is named by its start, not {shown(key)}")
+        start = int(key) if self.integral and float(key).is_integer() else float(key)
+        return start if self.start_of(start) == start else None
+
+    def between(self, start: Any) -> Json:
+        sides = [bound_of(self.column, "gte", start), bound_of(self.column, "lt", start + self.interval)]
+        return {"bool": {"filter": sides}}
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = 1_000
+_FIXED: Final = {"ms": 1, "s": _SECOND, "m": 60 * _SECOND, "h": 3_600 * _SECOND, "d": 86_400 * _SECOND}
+_CALENDAR: Final = {"1s": _SECOND, "1m": 60 * _SECOND, "1h": 3_600 * _SECOND, "1d": 86_400 * _SECOND}
+_MONTHS: Final = {"1M": 1, "1q": 3, "1y": 12}
+CALENDAR: Final = (*_CALENDAR, "1w", *_MONTHS)
+
+
+@dataclass(frozen=True)
+class TimeHistogram(Histogram):
+    """Buckets of time in UTC: of the calendar, or of one length from 1970 on."""
+
+    calendar: str | None
+    fixed: str | None
+    result = "timeHistogramBuckets"
+
+    def aggregation(self) -> Json:
+        interval = {"calendar_interval": self.calendar} if self.calendar else {"fixed_interval": self.fixed}
+        return {"date_histogram": {"field": self.column.field, **interval, "min_doc_count": 1}}
+
+    def start(self, key: Any) -> Any:
+        return int(key)
+
+    @property
+    def width(self) -> int | None:
+        """Milliseconds; None for months, which differ."""
+        if self.fixed is not None:
+            unit = self.fixed.lstrip("0123456789")
+            return int(self.fixed.removesuffix(unit)) * _FIXED[unit]
+        return _CALENDAR.get(self.calendar or "") or (7 * _FIXED["d"] if self.calendar == "1w" else None)
+
+    def start_of(self, value: Any) -> Any:
+        if self.width is None:
+            return _first_of(_month(value) // self._months * self._months)
+        # 1970 began on a Thursday; calendar weeks begin on Monday.
+        shift = 3 * _FIXED["d"] if self.calendar == "1w" else 0
+        return (value + shift) // self.width * self.width - shift
+
+    def starts(self, first: Any, last: Any) -> Iterator[Any]:
+        if self.width is not None:
+            yield from range(first, last + 1, self.width)
+            return
+        for month in range(_month(first), _month(last) + 1, self._months):
+            yield _first_of(month)
+
+    @property
+    def _months(self) -> int:
+        return _MONTHS[self.calendar or ""]
+
+    def kept(self, start: Any) -> bool:
+        low, high = self.bounds
+        return (low is None or start >= low) and (high is None or start < high)
+
+    def told(self, start: Any) -> Json:
+        return render_time(start)
+
+    def keyed(self, key: Json, at: Location) -> Any:
+        start = timestamp(key)
+        if start is None:
+            raise refusal(at, f"a bucket of a timeHistogram is named by its start in ISO-8601, not {shown(key)}")
+        return start if self.start_of(start) == start else None
+
+    def between(self, start: Any) -> Json:
+        following = start + self.width if self.width else _first_of(_month(start) + self._months)
+        return {"range": {self.column.field: {"gte": index_date(start), "lt": index_date(following)}}}
+
+
+def spelled(key: Json) -> Json:
+    """A number or a truth value, also where it is told as a text."""
+    if not isinstance(key, str):
+        return key
+    try:
+        return orjson.loads(key)
+    except orjson.JSONDecodeError:
+        return key
+
+
+def _month(millis: int) -> int:
+    moment = _EPOCH + timedelta(milliseconds=millis)
+    return moment.year * 12 + moment.month - 1
+
+
+def _first_of(month: int) -> int:
+    return (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class Filters(Bucketing):
+    """A bucket for each filter, in their order."""
+
+    filters: Sequence[Filter]
+    result = "filterBuckets"
+
+    def compile(self, how: How) -> dict[str, Json]:
+        body = {"filters": {"filters": [each.query for each in self.filters]}}
+        return {self.name: with_children(body, self.children, how)}
+
+    def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
+        buckets = raw[self.name]["buckets"]
+        reading.count(len(buckets))
+        return {
+            self.result: [
+                self.bucket({}, bucket["doc_count"], read_all(self.children, bucket, bucket["doc_count"], reading))
+                for bucket in buckets
+            ]
+        }
+
+    def fold(self, records: Records, reading: Reading) -> Json:
+        reading.count(len(self.filters))
+        found = []
+        for each in self.filters:
+            mine = [record for record in records if each.test(record)]
+            found.append(self.bucket({}, len(mine), fold_all(self.children, mine, reading)))
+        return {self.result: found}
+
+    def total(self, raw: Raw) -> int:
+        return sum(bucket["doc_count"] for bucket in raw[self.name]["buckets"])
+
+    def total_folded(self, records: Records) -> int:
+        return sum(1 for each in self.filters for record in records if each.test(record))
+
+    @property
+    def only(self) -> Filter | None:
+        return self.filters[0] if len(self.filters) == 1 else None
+
+    def chosen(self, key: Json, at: Location) -> Filter:
+        key = spelled(key)
+        if not isinstance(key, int) or isinstance(key, bool) or not 0 <= key < len(self.filters):
+            raise refusal(at, f"a bucket of filters is named by its position, 0 to {len(self.filters) - 1}")
+        return self.filters[key]

@@ -1,0 +1,324 @@
+"""Filters of the records API: each a query for OpenSearch and a test in Python, with one meaning (contract, 2)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Query
+from service.conditions.ordering import COMPARE, number_bound
+from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Column, instant, timestamp, wrong
+from service.dialects.tree.references import VIEWS, References, bad, of_object, refusal, shown
+from service.errors import Location
+from service.tokens import LONG_MAX, LONG_MIN
+from service.values import Json, identity, index_date
+
+MAX_NODES: Final = 100
+MAX_DEPTH: Final = 10
+HAS: Final = "@has"
+"""The index field with a token for each container, and each json property, that a record has a value of."""
+
+OPERATORS: Final = (
+    "and", "or", "not", "matchAll", "exists", "equals", "in", "range", "prefix", "hasData", "containsAll",
+    "containsAny",
+)  # fmt: skip
+
+_ALLOWED: Final[Mapping[str, frozenset[str]]] = {
+    "text": frozenset({"equals", "in", "prefix", "exists"}),
+    **{type: frozenset({"range", "equals", "in", "exists"}) for type in (*NUMBERS, "timestamp", "date")},
+    "boolean": frozenset({"equals", "exists"}),
+    "enum": frozenset({"equals", "in", "exists"}),
+    "direct": frozenset({"equals", "in", "exists"}),
+    "json": frozenset({"exists"}),
+}
+_LISTS: Final = frozenset({"containsAll", "containsAny", "exists"})
+_TIMES: Final = ("createdTime", "lastUpdatedTime")
+_IDS: Final = ("space", "externalId")
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What finds the records in OpenSearch, and whether one is meant."""
+
+    query: Query
+    test: Callable[[Record], bool]
+
+
+EVERYTHING: Final = Filter(MATCH_ALL, lambda record: True)
+NOTHING: Final = Filter(MATCH_NONE, lambda record: False)
+
+
+def read_filter(given: Json, at: Location, references: References) -> Filter:
+    """Raises `BadRequest` that names the place."""
+    return EVERYTHING if given is None else _Reader(references, at).read(given, at, 1)
+
+
+@dataclass
+class _Reader:
+    references: References
+    at: Location
+    nodes: int = field(default=0)
+
+    def read(self, given: Json, at: Location, depth: int) -> Filter:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            bad(self.at, f"a filter has at most {MAX_NODES} nodes")
+        if depth > MAX_DEPTH:
+            bad(self.at, f"a filter is nested at most {MAX_DEPTH} deep")
+        if not isinstance(given, dict) or len(given) != 1:
+            bad(at, f"a filter is an object with one operator, not {shown(given)}")
+        ((name, operand),) = given.items()
+        place = (*at, name)
+        match name:
+            case "and" | "or":
+                if not isinstance(operand, list) or not 1 <= len(operand) <= 99:
+                    bad(place, "an array of 1 to 99 filters is needed")
+                parts = [self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand)]
+                return _all(parts) if name == "and" else _any(parts)
+            case "not":
+                part = self.read(operand, place, depth + 1)
+                return Filter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
+            case "matchAll":
+                if operand != {}:
+                    bad(place, "matchAll takes {}")
+                return EVERYTHING
+            case "hasData":
+                return self._has_data(operand, place)
+            case "exists" | "equals" | "in" | "range" | "prefix" | "containsAll" | "containsAny":
+                return self._on_property(name, operand, place)
+        raise refusal(place, f"unknown operator {name!r}; known: {', '.join(OPERATORS)}")
+
+    def _has_data(self, given: Json, at: Location) -> Filter:
+        if not isinstance(given, list) or not 1 <= len(given) <= 10:
+            bad(at, "an array of 1 to 10 containers is needed")
+        parts = []
+        for number, each in enumerate(given):
+            place = (*at, number)
+            if isinstance(each, dict) and each.get("type") == "view":
+                bad(place, VIEWS)
+            found = of_object(each, place, ("type", "space", "externalId"), ("type", "space", "externalId"))
+            if found["type"] != "container":
+                bad((*place, "type"), f"container, not {shown(found['type'])}")
+            key = (found["space"], found["externalId"])
+            columns = self.references.columns.get(key)
+            if columns is None:
+                bad(place, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
+            parts.append(has_container(tuple(columns.values())))
+        return _all(parts)
+
+    def _on_property(self, name: str, given: Json, at: Location) -> Filter:
+        known = {
+            "exists": ("property",),
+            "equals": ("property", "value"),
+            "prefix": ("property", "value"),
+            "range": ("property", "gte", "gt", "lte", "lt"),
+        }.get(name, ("property", "values"))
+        operands = of_object(given, at, known, () if name == "range" else known)
+        place = (*at, "property")
+        tops = {"equals": (*_IDS, *_TIMES), "in": (*_IDS, *_TIMES), "range": _TIMES, "prefix": _IDS}.get(name, ())
+        column = self.references.column(operands.get("property"), place, tops)
+        allowed = _LISTS if column.listed else _ALLOWED[column.type]
+        if column.listed and column.type == "json":
+            allowed = frozenset({"exists"})
+        if name not in allowed and not (column.top and name == "prefix"):
+            bad(
+                place,
+                f"the property {'/'.join(filter(None, column.key))} is {column.told}, to which {name} does not apply; "
+                f"for {column.told} there are {', '.join(sorted(allowed))}",
+            )
+        match name:
+            case "exists":
+                return exists(column)
+            case "equals":
+                return within(column, [self._operand(column, operands["value"], (*at, "value"))])
+            case "prefix":
+                return _prefix(column, operands["value"], (*at, "value"))
+            case "range":
+                return self._range(column, operands, at)
+        values = self._operands(column, operands["values"], (*at, "values"))
+        if name == "containsAll":
+            return _all([within(column, [value]) for value in values])
+        return within(column, values)
+
+    def _operands(self, column: Column, given: Json, at: Location) -> list[Json]:
+        if not isinstance(given, list) or not 1 <= len(given) <= 100:
+            bad(at, "an array of 1 to 100 values is needed")
+        return [self._operand(column, value, (*at, number)) for number, value in enumerate(given)]
+
+    def _operand(self, column: Column, value: Json, at: Location) -> Json:
+        if column.top and column.type == "timestamp":
+            return time_of(value, at)
+        wanted = wrong(column, value, operand=True)
+        if wanted is not None:
+            bad(at, f"{wanted} is needed for {column.told}, not {shown(value)}")
+        return value
+
+    def _range(self, column: Column, operands: Mapping[str, Json], at: Location) -> Filter:
+        bounds = {name: value for name, value in operands.items() if name != "property"}
+        if not bounds:
+            bad(at, "at least one of gte, gt, lte, lt is needed")
+        for pair in (("gte", "gt"), ("lte", "lt")):
+            if bounds.keys() >= set(pair):
+                bad(at, f"{pair[0]} and {pair[1]} exclude each other")
+        bounds = {name: self._operand(column, value, (*at, name)) for name, value in bounds.items()}
+        queries = [bound_of(column, name, value) for name, value in bounds.items()]
+        compared = {name: canonical(column, value) for name, value in bounds.items()}
+
+        def test(record: Record) -> bool:
+            return any(
+                all(COMPARE[name](canonical(column, value), bound) for name, bound in compared.items())
+                for value in column.values(record)
+            )
+
+        query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0]
+        return Filter(query, test)
+
+
+def within(column: Column, values: list[Json]) -> Filter:
+    """One of the values, or of a list's elements, is one of these."""
+    terms = [term for value in values if (term := _term(column, value)) is not None]
+    wanted = {canonical(column, value) for value in values}
+
+    def test(record: Record) -> bool:
+        return any(canonical(column, value) in wanted for value in column.values(record))
+
+    if not terms:
+        return Filter(MATCH_NONE, test)
+    return Filter({"terms": {column.field: terms}} if len(terms) > 1 else {"term": {column.field: terms[0]}}, test)
+
+
+def time_of(value: Json, at: Location) -> int:
+    """Epoch milliseconds of a top-level time: an integer or ISO-8601."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    millis = timestamp(value) if isinstance(value, str) and len(value) > 10 else None
+    if millis is None:
+        bad(at, f"epoch milliseconds or an ISO-8601 time is needed, not {shown(value)}")
+    return millis
+
+
+def exists(column: Column) -> Filter:
+    query: Query = {"exists": {"field": column.field}}
+    if column.type == "json":
+        query = {"term": {HAS: column.field}}
+    return Filter(query, lambda record: bool(column.values(record)))
+
+
+def has_container(columns: tuple[Column, ...]) -> Filter:
+    token = container_token(columns[0])
+    return Filter({"term": {HAS: token}}, lambda record: any(column.values(record) for column in columns))
+
+
+def container_token(column: Column) -> str:
+    """Stands for the container of a column."""
+    token = "/".join(column.key[:2])
+    return token if column.generation == 1 else f"{token}@{column.generation}"
+
+
+def canonical(column: Column, value: Json) -> Any:
+    """Equal for what is one value, and in the order of values."""
+    match column.type:
+        case "timestamp" | "date":
+            return instant(value)
+        case "float32" | "float64":
+            return float(value)
+        case "direct":
+            return (value["space"], value["externalId"])
+        case "json":
+            return identity(value)
+    return value
+
+
+def _term(column: Column, value: Json) -> Json:
+    """The term, None for what no record can have."""
+    if column.type in ("timestamp", "date"):
+        return _time_term(instant(value))
+    if column.type in INTEGERS:
+        low, high = (-INT32, INT32 - 1) if column.type == "int32" else (LONG_MIN, LONG_MAX)
+        integral = isinstance(value, int) or value.is_integer()
+        return int(value) if integral and low <= value <= high else None
+    return column.indexed(value)
+
+
+def _time_term(millis: int) -> str | None:
+    try:
+        return index_date(millis)
+    except OverflowError:
+        return None
+
+
+def bound_of(column: Column, name: str, value: Json) -> Query:
+    """One side of a range, within what the field can hold."""
+    if column.type in ("timestamp", "date"):
+        text = _time_term(instant(value))
+        if text is None:
+            return MATCH_ALL if (instant(value) < 0) == (name in ("gt", "gte")) else MATCH_NONE
+        return {"range": {column.field: {name: text}}}
+    bound = number_bound(name, value, "long" if column.type in INTEGERS else "double")
+    if bound is not None and column.type == "int32":
+        ((side, limit),) = bound.items()
+        if limit > INT32 - 1:
+            bound = None if side == "gte" else {"lte": INT32 - 1}
+        elif limit < -INT32:
+            bound = None if side == "lte" else {"gte": -INT32}
+    return MATCH_NONE if bound is None else {"range": {column.field: bound}}
+
+
+def _prefix(column: Column, value: Json, at: Location) -> Filter:
+    if not isinstance(value, str) or not 1 <= len(value) <= 500:
+        bad(at, f"a string of 1 to 500 characters is needed, not {shown(value)}")
+    return Filter(
+        {"prefix": {column.field: {"value": value}}},
+        lambda record: any(each.startswith(value) for each in column.values(record)),
+    )
+
+
+def _all(parts: list[Filter]) -> Filter:
+    queries = [part.query for part in parts if part.query != MATCH_ALL]
+    query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0] if queries else MATCH_ALL
+    return Filter(query, lambda record: all(part.test(record) for part in parts))
+
+
+def _any(parts: list[Filter]) -> Filter:
+    query: Query = {"bool": {"should": [part.query for part in parts], "minimum_should_match": 1}}
+    return Filter(query, lambda record: any(part.test(record) for part in parts))
+
+
+def updated_within(
+    given: Json, at: Location, *, widest: int | None, needed: bool, now: int
+) -> tuple[int | None, int | None]:
+    """The bounds of `lastUpdatedTime` as [from, to) in epoch milliseconds; `widest`: of the span (milliseconds)."""
+    if given is None:
+        if needed:
+            bad(at, "lastUpdatedTime is mandatory for immutable streams: give gt or gte")
+        return None, None
+    bounds = of_object(given, at, ("gt", "gte", "lt", "lte"))
+    for pair in (("gte", "gt"), ("lte", "lt")):
+        if bounds.keys() >= set(pair):
+            bad(at, f"{pair[0]} and {pair[1]} exclude each other")
+    if not bounds.keys() & {"gt", "gte"}:
+        bad(at, "a lower bound is needed: gt or gte")
+    times = {name: time_of(value, (*at, name)) for name, value in bounds.items()}
+    low = times["gte"] if "gte" in times else times["gt"] + 1
+    high = times["lt"] if "lt" in times else times["lte"] + 1 if "lte" in times else None
+    end = (times.get("lt") or times.get("lte") or now) if high is not None else now
+    span = end - (times["gte"] if "gte" in times else times["gt"])
+    if widest is not None and span > widest:
+        days = widest // 86_400_000
+        bad(at, f"spans {span:,} ms; this stream can be asked for at most P{days}D at once: make several requests")
+    return low, high
+
+
+def between(low: int | None, high: int | None) -> list[Query]:
+    bounds = {}
+    if low is not None:
+        bounds["gte"] = max(low, _EARLIEST)
+    if high is not None:
+        bounds["lt"] = min(high, _LATEST)
+    texts = {name: index_date(value) for name, value in bounds.items()}
+    return [{"range": {TOP["lastUpdatedTime"].field: texts}}] if texts else []
+
+
+_EARLIEST: Final = -62_135_596_800_000
+_LATEST: Final = 253_402_300_799_999

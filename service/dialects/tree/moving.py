@@ -1,0 +1,214 @@
+"""movingFunction: a function over the last buckets of a histogram, of a number that each bucket has (contract, 1)."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+import orjson
+
+from service.dialects.tree.filters import Filter
+from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
+from service.dialects.tree.references import refusal, shown
+from service.errors import Location
+from service.values import Json, is_number
+
+MAX_PATH: Final = 1280
+METRICS: Final = ("count", "avg", "sum", "min", "max")
+
+_STEP = re.compile(r'([^\[\]>.]{1,255})(?:\[("(?:[^"\\]|\\.)*"|[^\]"]*)\])?')
+_IGNORED: Final = 10**9
+
+
+def _linear(values: Sequence[Any]) -> Json:
+    weights = range(1, len(values) + 1)
+    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
+
+
+FUNCTIONS: Final[Mapping[str, Callable[[Sequence[Any]], Json]]] = {
+    "MovingFunctions.max": max,
+    "MovingFunctions.min": min,
+    "MovingFunctions.sum": sum,
+    "MovingFunctions.unweightedAvg": lambda values: sum(values) / len(values),
+    "MovingFunctions.linearWeightedAvg": _linear,
+}
+
+
+class Path(Protocol):
+    """A number of each bucket of a histogram."""
+
+    def compile(self, how: How) -> dict[str, Json]:
+        """What it needs beside the bucket's own aggregates."""
+        ...
+
+    def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any: ...
+
+    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class MovingFunction:
+    """The first bucket has 0; the window includes the bucket itself and is shorter at the start (contract)."""
+
+    id: str
+    function: str
+    window: int
+    path: Path
+
+    def at_place(self, series: Sequence[Any], place: int) -> Json:
+        if place == 0:
+            return 0
+        return FUNCTIONS[self.function](series[max(0, place - self.window + 1) : place + 1])
+
+
+class Bucketed(Protocol):
+    """A node with buckets, as a path goes through it."""
+
+    @property
+    def children(self) -> Mapping[str, Node]: ...
+
+    def chosen(self, key: Json, at: Location) -> Filter:
+        """The records of the bucket that a key names; raises `BadRequest`."""
+        ...
+
+    @property
+    def only(self) -> Filter | None:
+        """The records of its one bucket, if it cannot have more."""
+        ...
+
+    def total(self, raw: Raw) -> int: ...
+
+    def total_folded(self, records: Records) -> int: ...
+
+    def compile(self, how: How) -> dict[str, Json]: ...
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """`_count`: the records of the bucket."""
+
+    def compile(self, how: How) -> dict[str, Json]:
+        return {}
+
+    def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
+        return documents
+
+    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        return len(records)
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """The result of a metric: of a sibling, or below a bucket."""
+
+    node: Node
+    sibling: bool
+
+    def compile(self, how: How) -> dict[str, Json]:
+        return {} if self.sibling else self.node.compile(how)
+
+    def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
+        result = aggregates[self.node.id] if self.sibling else self.node.read(raw, documents, Reading(_IGNORED))
+        return next(iter(result.values()))
+
+    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        result = aggregates[self.node.id] if self.sibling else self.node.fold(records, Reading(_IGNORED))
+        return next(iter(result.values()))
+
+
+@dataclass(frozen=True)
+class _Total:
+    """`x>_count`: the counts of all buckets together."""
+
+    node: Bucketed
+    sibling: bool
+
+    def compile(self, how: How) -> dict[str, Json]:
+        return {} if self.sibling else self.node.compile(how)
+
+    def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
+        return self.node.total(raw)
+
+    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        return self.node.total_folded(records)
+
+
+@dataclass(frozen=True)
+class _Within:
+    """Something below one bucket, whether or not that bucket is in the answer."""
+
+    name: str
+    filter: Filter
+    inner: Path
+
+    def compile(self, how: How) -> dict[str, Json]:
+        below = self.inner.compile(how)
+        return {self.name: {"filter": self.filter.query, **({"aggs": below} if below else {})}}
+
+    def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
+        bucket = raw[self.name]
+        return self.inner.value(bucket, bucket["doc_count"], {})
+
+    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        return self.inner.folded([record for record in records if self.filter.test(record)], {})
+
+
+def read_path(text: Json, at: Location, children: Mapping[str, Node], name: str) -> Path:
+    """`AGG([KEY])?(>AGG)*`, `_count`, `sibling>_count`; raises `BadRequest` that says what is wrong."""
+    if not isinstance(text, str) or not 1 <= len(text) <= MAX_PATH:
+        raise refusal(at, f"a path of 1 to {MAX_PATH:,} characters is needed, not {shown(text)}")
+    steps: list[tuple[str, str | None]] = []
+    place = 0
+    while True:
+        match = _STEP.match(text, place)
+        if match is None or (match[2] is not None and steps):
+            raise refusal(at, f"{shown(text)} is no path: NAME[KEY]>NAME>NAME, where the first may have a KEY")
+        steps.append((match[1], match[2]))
+        place = match.end()
+        if place == len(text):
+            break
+        if text[place] != ">":
+            raise refusal(at, f"{shown(text)} is no path: expected > at character {place + 1}")
+        place += 1
+    return _path(steps, at, children, name, sibling=True)
+
+
+def _path(
+    steps: Sequence[tuple[str, str | None]], at: Location, children: Mapping[str, Node], name: str, *, sibling: bool
+) -> Path:
+    (step, key), rest = steps[0], steps[1:]
+    if step == "_count" and key is None:
+        if rest:
+            raise refusal(at, "_count is the end of a path")
+        return _Documents()
+    node = children.get(step)
+    if node is None:
+        raise refusal(at, f"no aggregate {step!r} there; there are: {', '.join(children) or 'none'}")
+    bucketed = cast(Bucketed, node) if hasattr(node, "chosen") else None
+    if bucketed is None:
+        if rest or key is not None:
+            raise refusal(at, f"{step!r} has no buckets")
+        if getattr(node, "is_time", False):
+            raise refusal(at, f"{step!r} is a time, not a number")
+        return _Metric(node, sibling)
+    if not rest:
+        raise refusal(at, f"{step!r} has buckets; end the path in one of its numbers, or in _count")
+    if key is not None:
+        chosen = bucketed.chosen(_key(key, at), at)
+        return _Within(name, chosen, _path(rest, at, bucketed.children, f"{name}_", sibling=False))
+    if rest == [("_count", None)]:
+        return _Total(bucketed, sibling)
+    only = bucketed.only
+    if only is None:
+        raise refusal(at, f"{step!r} has several buckets: name the bucket, {step}[KEY]>…")
+    return _Within(name, only, _path(rest, at, bucketed.children, f"{name}_", sibling=False))
+
+
+def _key(text: str, at: Location) -> Json:
+    try:
+        key = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        key = None
+    if not (isinstance(key, str | bool) or is_number(key)):
+        raise refusal(at, f'a KEY is "text" in double quotes, a number, true or false, not {shown(text)}')
+    return key

@@ -1,0 +1,97 @@
+"""A node of an aggregate tree: what OpenSearch computes for it, how that is read, and its meaning in Python.
+
+A node asks for sub-aggregations under names of its own (`a0`, `a1` …) and finds their answers there. `fold` is the same
+over records in memory, for what OpenSearch cannot be trusted with.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from service.aggregations.base import Inexact
+from service.errors import BadRequest, Location
+from service.values import Json
+
+Raw = Mapping[str, Any]
+Records = Sequence[Mapping[str, Any]]
+
+MAX_BUCKETS: Final = 65_535
+MAX_HISTOGRAM: Final = 10_000
+
+
+@dataclass(frozen=True)
+class How:
+    """How OpenSearch is asked: cheaply first, and with more effort where that could not be proved exact."""
+
+    shards: int = 1
+    careful: bool = False
+
+
+@dataclass
+class Reading:
+    """What reading an answer needs to know, and how many buckets it has given."""
+
+    limit: int
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Terms of long texts → the texts."""
+    buckets: int = 0
+
+    def count(self, more: int) -> None:
+        self.buckets += more
+        if self.buckets > self.limit:
+            raise BadRequest(
+                f"the answer has more than {self.limit:,} buckets; narrow it with `filter`, smaller `size`s or wider "
+                "intervals",
+                {"limit": self.limit},
+            )
+
+
+@dataclass(frozen=True)
+class Node:
+    """Base of the kinds."""
+
+    id: str
+    """As the client calls it."""
+    at: Location
+    name: str
+    """As OpenSearch is told."""
+
+    def compile(self, how: How) -> dict[str, Json]:
+        raise NotImplementedError
+
+    def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
+        """From the answers of the bucket that the node lies in, which has so many records; raises `Inexact`."""
+        raise NotImplementedError
+
+    def fold(self, records: Records, reading: Reading) -> Json:
+        raise NotImplementedError
+
+    def empty(self, reading: Reading) -> Json:
+        """Over no records."""
+        return self.fold((), reading)
+
+
+Children = Mapping[str, Node]
+
+
+def compiled(children: Children, how: How) -> dict[str, Json]:
+    return {name: body for child in children.values() for name, body in child.compile(how).items()}
+
+
+def with_children(body: Json, children: Children, how: How, more: Mapping[str, Json] | None = None) -> Json:
+    inner = {**compiled(children, how), **(more or {})}
+    return {**body, "aggs": inner} if inner else body
+
+
+def read_all(children: Children, raw: Raw, documents: int, reading: Reading) -> dict[str, Json]:
+    return {id: child.read(raw, documents, reading) for id, child in children.items()}
+
+
+def fold_all(children: Children, records: Records, reading: Reading) -> dict[str, Json]:
+    return {id: child.fold(records, reading) for id, child in children.items()}
+
+
+def certain(raw: Raw) -> None:
+    """Raises `Inexact` unless a terms aggregation is sure of its counts; -1 stands for unknown."""
+    if raw["doc_count_error_upper_bound"] != 0:
+        raise Inexact

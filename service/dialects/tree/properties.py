@@ -1,0 +1,323 @@
+"""Container properties: their types, what a value of each is, and how it lies in the index (contract, 3 and 5)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from service.tokens import LONG_MAX, LONG_MIN, string_term
+from service.values import Json, index_date, is_number, parse_date, render_date
+
+SPACE: Final = r"^[a-zA-Z][a-zA-Z0-9_-]{0,41}[a-zA-Z0-9]?$"
+CONTAINER: Final = r"^[a-zA-Z]([a-zA-Z0-9_]{0,253}[a-zA-Z0-9])?$"
+PROPERTY: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,253}[a-zA-Z0-9]?$"
+
+RESERVED: Final = frozenset(
+    {
+        "space", "externalId", "createdTime", "lastUpdatedTime", "deletedTime", "extensions", "edge_id", "node_id",
+        "project_id", "property_group", "seq", "tg_table_name",
+    }
+)  # fmt: skip
+
+INT32: Final = 2**31
+MAX_TEXT: Final = 128_000
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
+
+Key = tuple[str, str, str]
+"""Space, container, property."""
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, alias_generator=to_camel)
+
+
+class PropertyType(Loose):
+    """The type of a property; `list` for all but enum."""
+
+    type: Literal[
+        "text", "boolean", "float32", "float64", "int32", "int64", "timestamp", "date", "json", "direct", "enum"
+    ]
+    is_list: StrictBool = Field(False, alias="list")
+    max_list_size: StrictInt | None = Field(None, ge=1, le=10_000)
+    max_text_size: StrictInt | None = Field(None, ge=1, le=MAX_TEXT)
+    collation: Literal["ucs_basic"] | None = None
+    unit: dict[str, Any] | None = None
+    container: dict[str, Any] | None = None
+    values: dict[str, dict[str, Any]] | None = Field(None, min_length=1, max_length=32)
+    unknown_value: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "PropertyType":
+        if self.type == "enum":
+            if self.values is None:
+                raise PydanticCustomError("missing", "an enum needs values (1–32)")
+            if self.is_list:
+                raise PydanticCustomError("value_error", "an enum is no list")
+        elif self.values is not None:
+            raise PydanticCustomError("value_error", "values belong to an enum, not to {type}", {"type": self.type})
+        return self
+
+    def told(self) -> dict[str, Json]:
+        told = {name: value for name, value in self.model_dump(by_alias=True).items() if value is not None}
+        if self.type == "enum":
+            del told["list"]
+        return told
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise PydanticCustomError("reserved", "{name} is a reserved property id", {"name": name})
+    return name
+
+
+class Property(Loose):
+    """One property of a container."""
+
+    type: PropertyType
+    nullable: StrictBool = True
+    immutable: Literal[False] = False
+    auto_increment: Literal[False] = False
+    default_value: Any = None
+    name: StrictStr | None = Field(None, max_length=255)
+    description: StrictStr | None = Field(None, max_length=1024)
+
+    def told(self) -> dict[str, Json]:
+        told: dict[str, Json] = {
+            "type": self.type.told(),
+            "nullable": self.nullable,
+            "immutable": False,
+            "autoIncrement": False,
+            "constraintState": {},
+        }
+        more = {"defaultValue": self.default_value, "name": self.name, "description": self.description}
+        return {**told, **{name: value for name, value in more.items() if value is not None}}
+
+
+PropertyId = Annotated[str, Field(pattern=PROPERTY), AfterValidator(_not_reserved)]
+
+
+class Container(Loose):
+    """A container: named, typed properties of records."""
+
+    space: Annotated[str, Field(pattern=SPACE)]
+    external_id: Annotated[str, Field(pattern=CONTAINER)]
+    properties: dict[PropertyId, Property] = Field(min_length=1, max_length=1000)
+    used_for: Literal["record"]
+    name: StrictStr | None = Field(None, max_length=255)
+    description: StrictStr | None = Field(None, max_length=1024)
+    constraints: dict[str, Any] = Field(default_factory=dict, max_length=0)
+    indexes: dict[str, Any] = Field(default_factory=dict, max_length=0)
+
+
+NUMBERS: Final = frozenset({"float32", "float64", "int32", "int64"})
+INTEGERS: Final = frozenset({"int32", "int64"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A property as it lies in the index."""
+
+    key: Key
+    """Space and container are empty for what every record has."""
+    type: str
+    listed: bool = False
+    enum: frozenset[str] = frozenset()
+    needed: bool = False
+    """It is not nullable."""
+    default: Any = None
+    max_list: int = 2_000
+    max_text: int | None = None
+    generation: int = 1
+    """Of the container: one that was deleted and made again has fields of its own."""
+
+    @property
+    def field(self) -> str:
+        """Steps are joined by a sign that none of them may have, so no two columns share a field."""
+        if self.top:
+            return self.key[2]
+        name = "/".join(self.key)
+        return name if self.generation == 1 else f"{name}@{self.generation}"
+
+    @property
+    def extra(self) -> str:
+        """The field that counts values which the column's own field does not: repeated ones of a list, all of json."""
+        return f"{self.field}@extra"
+
+    @property
+    def top(self) -> bool:
+        return not self.key[0]
+
+    def values(self, record: Mapping[str, Json]) -> list[Json]:
+        """What a record has here: none, one, or a list's elements; null is no value."""
+        if self.top:
+            return [record[self.key[2]]]
+        space, container, name = self.key
+        value = record["properties"].get(space, {}).get(container, {}).get(name)
+        if value is None:
+            return []
+        return value if self.listed else [value]
+
+    @property
+    def told(self) -> str:
+        """For messages: `int32`, `list of text`."""
+        return f"list of {self.type}" if self.listed else self.type
+
+    @property
+    def mapping(self) -> Json | None:
+        """None for what is not searched."""
+        return MAPPINGS[self.type]
+
+    def indexed(self, value: Json) -> Json:
+        """One value (an element, of a list) as the index has it."""
+        return _INDEXED[self.type](value)
+
+    def named(self, value: Json) -> Json:
+        """One value as queries name it."""
+        if self.type in ("timestamp", "date"):
+            return index_date(instant(value))
+        return self.indexed(value)
+
+    def shown(self, key: Json) -> Json:
+        """A bucket's key as a value."""
+        match self.type:
+            case "boolean":
+                return bool(key)
+            case "timestamp":
+                return render_time(int(key))
+            case "date":
+                return render_time(int(key))[:10]
+            case "direct":
+                space, _, external_id = str(key).partition(" ")
+                return {"space": space, "externalId": external_id}
+            case "int32" | "int64":
+                return int(key)
+        return key
+
+
+TOP: Final[Mapping[str, Column]] = {
+    name: Column(("", "", name), type)
+    for name, type in {
+        "space": "text",
+        "externalId": "text",
+        "createdTime": "timestamp",
+        "lastUpdatedTime": "timestamp",
+    }.items()
+}
+"""What every record has; the two times are epoch milliseconds."""
+
+_KEYWORD: Final = {"type": "keyword"}
+_TIME: Final = {"type": "date", "format": "epoch_millis||strict_date_optional_time"}
+MAPPINGS: Final[Mapping[str, Json | None]] = {
+    "text": _KEYWORD,
+    "enum": _KEYWORD,
+    "direct": _KEYWORD,
+    "boolean": {"type": "boolean"},
+    "float32": {"type": "double"},
+    "float64": {"type": "double"},
+    "int32": {"type": "integer"},
+    "int64": {"type": "long"},
+    "timestamp": _TIME,
+    "date": _TIME,
+    "json": None,
+}
+
+
+def render_time(millis: int) -> str:
+    """ISO-8601 with only as many decimals as needed."""
+    text = render_date(millis)
+    return f"{text[:-1].rstrip('0')}Z" if "." in text else text
+
+
+def instant(value: Json) -> int:
+    """Epoch milliseconds of a timestamp or a date that was checked; the two times of a record are told in them."""
+    if isinstance(value, int):
+        return value
+    millis = timestamp(value)
+    if millis is None:
+        raise ValueError(value)
+    return millis
+
+
+def timestamp(value: Json) -> int | None:
+    """Epoch milliseconds of an ISO-8601 time (or date); finer digits are cut, None for what is none."""
+    if not isinstance(value, str):
+        return None
+    if _DATE.fullmatch(value):
+        return parse_date(value)
+    match = _TIMESTAMP.fullmatch(value)
+    if match is None:
+        return None
+    return parse_date(value)
+
+
+def direct_term(value: Json) -> str:
+    """A space id has no blank, and a blank comes before all that it may have: terms sort as (space, id) pairs."""
+    return string_term(f"{value['space']} {value['externalId']}")
+
+
+_INDEXED: Final[Mapping[str, Callable[[Json], Json]]] = {
+    "text": string_term,
+    "enum": string_term,
+    "direct": direct_term,
+    "boolean": lambda value: value,
+    "float32": lambda value: float(value) + 0.0,
+    "float64": lambda value: float(value) + 0.0,
+    "int32": int,
+    "int64": int,
+    "timestamp": instant,
+    "date": instant,
+    "json": lambda value: value,
+}
+
+
+def wrong(column: Column, value: Json, *, operand: bool = False) -> str | None:
+    """What is wrong with one value of a column, None if nothing is; `operand`: of a filter, which may lie outside."""
+    match column.type:
+        case "text":
+            return None if isinstance(value, str) else "a string"
+        case "enum":
+            if isinstance(value, str) and (operand or value in column.enum):
+                return None
+            return "a string" if operand else f"one of {', '.join(sorted(column.enum))}"
+        case "boolean":
+            return None if isinstance(value, bool) else "true or false"
+        case "float32" | "float64":
+            return None if is_number(value) and _finite(value) else "a number"
+        case "int32" | "int64":
+            if operand:
+                return None if is_number(value) else "a number"
+            low, high = (-INT32, INT32 - 1) if column.type == "int32" else (LONG_MIN, LONG_MAX)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            return None if whole and low <= value <= high else f"an integer from {low} to {high}"
+        case "timestamp":
+            fits = isinstance(value, str) and not _DATE.fullmatch(value) and timestamp(value) is not None
+            return None if fits else "an ISO-8601 time such as 2024-01-31T10:30:00Z"
+        case "date":
+            fits = isinstance(value, str) and bool(_DATE.fullmatch(value)) and timestamp(value) is not None
+            return None if fits else "a date such as 2024-01-31"
+        case "direct":
+            return None if is_reference(value) else 'a direct relation: {"space": …, "externalId": …}'
+    return None if value is not None else "a value"
+
+
+def _finite(value: int | float) -> bool:
+    try:
+        return abs(float(value)) != float("inf")
+    except OverflowError:
+        return False
+
+
+def is_reference(value: Json) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"space", "externalId"}
+        and isinstance(value["space"], str)
+        and isinstance(value["externalId"], str)
+        and " " not in value["space"]
+    )

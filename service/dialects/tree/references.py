@@ -1,0 +1,94 @@
+"""Which property a request means, and how it says so when there is none (contract, 1 Properties)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from service.dialects.tree.properties import TOP, Column
+from service.errors import BadRequest, Location
+from service.values import Json
+
+VIEWS: Final = "views are not supported, name the container"
+
+Columns = Mapping[tuple[str, str], Mapping[str, Column]]
+"""(space, container) → property → column."""
+
+
+def refusal(at: Location, message: str, **details: Json) -> BadRequest:
+    """A 400 that names the place."""
+    return BadRequest(f"{dotted(at)}: {message}", details)
+
+
+def bad(at: Location, message: str, **details: Json) -> NoReturn:
+    raise refusal(at, message, **details)
+
+
+def dotted(at: Location) -> str:
+    text = ""
+    for step in at:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+@dataclass(frozen=True)
+class References:
+    """The containers that a request may name."""
+
+    columns: Columns
+
+    def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> Column:
+        """`[space, container, property]`, or one of the `tops` alone."""
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            bad(at, f"a property is an array of strings: [space, container, property], not {shown(given)}")
+        if len(given) == 1:
+            if given[0] in tops:
+                return TOP[given[0]]
+            known = f"; alone can stand here: {', '.join(tops)}" if tops else ""
+            bad(at, f"a property is [space, container, property], not {shown(given)}{known}")
+        if len(given) != 3:
+            bad(at, f"a property is [space, container, property], not {shown(given)}")
+        space, container, name = given
+        if "/" in container:
+            bad(at, VIEWS)
+        column = self.columns.get((space, container), {}).get(name)
+        if column is None:
+            bad(at, f"no container declares the property {shown(given)}")
+        return column
+
+
+def shown(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}…"
+
+
+def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> dict[str, Json]:
+    """An object with known keys only; null is as good as absent."""
+    if not isinstance(given, dict):
+        bad(at, f"an object is needed, not {shown(given)}")
+    for name in given:
+        if name not in known:
+            bad((*at, name), f"unknown key; known: {', '.join(known)}")
+    found = {name: value for name, value in given.items() if value is not None}
+    for name in needed:
+        if name not in found:
+            bad(at, f"{name} is needed")
+    return found
+
+
+def named(body: Json) -> set[tuple[str, str]]:
+    """The containers that a request seems to name, anywhere in it, so that they can be looked up at once."""
+    found: set[tuple[str, str]] = set()
+    stack = [body]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            space, container = value.get("space"), value.get("externalId")
+            if isinstance(space, str) and isinstance(container, str):
+                found.add((space, container))
+            stack += value.values()
+        elif isinstance(value, list):
+            if len(value) == 3 and all(isinstance(each, str) for each in value):
+                found.add((value[0], value[1]))
+            else:
+                stack += value
+    return found

@@ -1,0 +1,225 @@
+"""Records as they come in: read, checked against their containers, made ready to be written. Pure: no storage."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from service.dialects.tree.filters import HAS, container_token
+from service.dialects.tree.properties import CONTAINER, SPACE, Column, wrong
+from service.dialects.tree.references import VIEWS, Columns, bad, of_object, shown
+from service.errors import BadRequest, Location
+from service.values import Json, index_date
+
+MAX_ITEMS: Final = 1_000
+MAX_SOURCES: Final = 100
+MAX_ID: Final = 256
+_SHORT: Final = 400
+
+_SPACE = re.compile(SPACE)
+_CONTAINER = re.compile(CONTAINER)
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A record's id in its stream."""
+
+    space: str
+    external_id: str
+
+    @property
+    def id(self) -> str:
+        """A space has no colon, so the two parts cannot be cut elsewhere; a long one is told by its hash."""
+        text = f"{self.space}:{self.external_id}"
+        if len(text.encode()) <= _SHORT:
+            return text
+        return f"#{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def tombstone(self, created: int, deleted: int) -> bytes:
+        return _encode(
+            {
+                "@timestamp": index_date(deleted),
+                "space": self.space,
+                "externalId": self.external_id,
+                "createdTime": created,
+                "lastUpdatedTime": deleted,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Item:
+    """A record as it was sent, its form checked but not its values."""
+
+    at: Location
+    space: str
+    external_id: str
+    sources: Mapping[tuple[str, str], Mapping[str, Json]]
+
+    @property
+    def containers(self) -> Mapping[tuple[str, str], object]:
+        return self.sources
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A record that can be written."""
+
+    space: str
+    external_id: str
+    id: str
+    now: int
+    raw: bytes
+    """The properties as they are given back."""
+    has: list[str]
+    fields: Mapping[str, Any]
+
+    def document(self, created: int | None = None, updated: int | None = None) -> bytes:
+        updated = self.now if updated is None else updated
+        return _encode(
+            {
+                "@timestamp": index_date(updated),
+                "space": self.space,
+                "externalId": self.external_id,
+                "createdTime": updated if created is None else created,
+                "lastUpdatedTime": updated,
+                **self.fields,
+                HAS: self.has,
+                "@raw": self.raw.decode(),
+            }
+        )
+
+
+def read_items(body: bytes) -> list[Item]:
+    """Raises `BadRequest` that names the item."""
+    try:
+        given = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"this is no JSON: {error}") from None
+    except RecursionError:
+        raise BadRequest("nested too deep") from None
+    items = of_object(given, ("body",), ("items",), ("items",))["items"]
+    if not isinstance(items, list) or not 1 <= len(items) <= MAX_ITEMS:
+        count = f"{len(items):,}" if isinstance(items, list) else shown(items)
+        bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {count}")
+    return [_item(each, ("items", number)) for number, each in enumerate(items)]
+
+
+def _item(given: Json, at: Location) -> Item:
+    one = of_object(given, at, ("space", "externalId", "sources"), ("space", "externalId", "sources"))
+    space, external_id, sources = one["space"], one["externalId"], one["sources"]
+    if not isinstance(space, str) or not _SPACE.fullmatch(space):
+        bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
+    if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
+        bad(
+            (*at, "externalId"), f"a string of 1 to {MAX_ID} characters without NUL is needed, not {shown(external_id)}"
+        )
+    if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
+        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed")
+    read: dict[tuple[str, str], Mapping[str, Json]] = {}
+    for number, each in enumerate(sources):
+        place = (*at, "sources", number)
+        source = of_object(each, place, ("source", "properties"), ("source", "properties"))
+        if isinstance(source["source"], dict) and source["source"].get("type", "container") != "container":
+            bad((*place, "source", "type"), VIEWS)
+        named = of_object(
+            source["source"], (*place, "source"), ("type", "space", "externalId"), ("space", "externalId")
+        )
+        key = (named["space"], named["externalId"])
+        if not all(isinstance(part, str) for part in key) or not _CONTAINER.fullmatch(key[1]):
+            bad((*place, "source"), f"{shown(key)} is no container")
+        if not isinstance(source["properties"], dict):
+            bad((*place, "properties"), f"an object is needed, not {shown(source['properties'])}")
+        if key in read:
+            bad((*place, "source"), f"the container {shown(key)} is named twice in one record")
+        read[key] = source["properties"]
+    return Item(at, space, external_id, read)
+
+
+def prepare(item: Item, columns: Columns, now: int, *, content: bool) -> Prepared:
+    """Raises `BadRequest` that names item and property. `content`: equal records have equal ids."""
+    try:
+        return _prepared(item, columns, now, content)
+    except BadRequest as error:
+        raise BadRequest(f"{error.message} (record {item.space}/{item.external_id})", error.details) from None
+
+
+def _prepared(item: Item, columns: Columns, now: int, content: bool) -> Prepared:
+    fields: dict[str, Any] = {}
+    has: list[str] = []
+    told: dict[str, dict[str, dict[str, Json]]] = {}
+    for (space, container), properties in item.sources.items():
+        known = columns[(space, container)]
+        kept = told.setdefault(space, {}).setdefault(container, {})
+        for name, value in properties.items():
+            column = known.get(name)
+            if column is None:
+                bad((*item.at, "properties", name), f"the container {space}/{container} has no such property")
+            if value is None:
+                continue
+            _index(column, value, fields, has, (*item.at, "properties", name))
+            kept[name] = value
+        for name, column in known.items():
+            if name not in kept and column.needed and column.default is None:
+                bad((*item.at, "properties", name), f"{space}/{container} needs a value here: it is not nullable")
+            if name not in kept and name not in properties and column.default is not None:
+                _index(column, column.default, fields, has, (*item.at, "properties", name))
+                kept[name] = column.default
+        if kept and known:
+            has.append(container_token(next(iter(known.values()))))
+    identity = Identity(item.space, item.external_id)
+    raw = _encode(told)
+    id = identity.id
+    if content:
+        canonical = msgspec.json.encode(
+            [item.space, item.external_id, told if _has_json(item, columns) else None, fields], order="deterministic"
+        )
+        id = hashlib.sha256(canonical).hexdigest()[:40]
+    return Prepared(item.space, item.external_id, id, now, raw, has, fields)
+
+
+def _has_json(item: Item, columns: Columns) -> bool:
+    """Whether the index fields alone do not tell all of the values."""
+    return any(column.type == "json" for key in item.sources for column in columns[key].values()) or any(
+        not properties for properties in item.sources.values()
+    )
+
+
+def _index(column: Column, value: Json, fields: dict[str, Any], has: list[str], at: Location) -> None:
+    if not column.listed:
+        wanted = wrong(column, value)
+        if wanted is not None:
+            bad(at, f"{wanted} is needed ({column.told}), not {shown(value)}")
+        if column.max_text is not None and isinstance(value, str) and len(value.encode()) > column.max_text:
+            bad(at, f"at most {column.max_text:,} bytes, not {len(value.encode()):,}")
+        if column.mapping is None:
+            fields[column.extra] = 1
+            has.append(column.field)
+        else:
+            fields[column.field] = column.indexed(value)
+        return
+    if not isinstance(value, list):
+        bad(at, f"an array is needed ({column.told}), not {shown(value)}")
+    if len(value) > column.max_list:
+        bad(at, f"at most {column.max_list:,} elements, not {len(value):,}")
+    for number, each in enumerate(value):
+        wanted = "a value" if each is None else wrong(column, each)
+        if wanted is not None:
+            bad((*at, number), f"{wanted} is needed ({column.told}), not {shown(each)}")
+    if not value:
+        return
+    if column.mapping is None:
+        fields[column.extra] = len(value)
+        has.append(column.field)
+        return
+    terms = [column.indexed(each) for each in value]
+    fields[column.field] = terms
+    if column.mapping["type"] == "keyword" and len(set(terms)) < len(terms):
+        # A keyword field counts a value once in a record, however often it is there.
+        fields[column.extra] = len(terms) - len(set(terms))

@@ -1,0 +1,785 @@
+"""Records: written into streams, read, followed and aggregated (contract, records, 1 to 3)."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+import orjson
+
+from service.aggregations.base import Inexact
+from service.conditions.base import MATCH_ALL, Query
+from service.dialects.tree.filters import between, read_filter, updated_within
+from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_all
+from service.dialects.tree.properties import TOP, Key
+from service.dialects.tree.references import VIEWS, Columns, References, bad, named, of_object, shown
+from service.dialects.tree.request import Tree, read_tree
+from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
+from service.listing import Cursors
+from service.resources.clock import now_millis
+from service.resources.ingest import Identity, Prepared, prepare, read_items
+from service.resources.models import columns_of, container_key, space_key
+from service.resources.namespaces import Namespaces
+from service.resources.streams import Stream, Streams
+from service.storage import names
+from service.storage.catalog import Catalog, Entry
+from service.storage.records import RecordStore, Shard
+from service.tokens import string_term
+from service.values import Json, index_date
+
+ROUNDS: Final = 10
+MAX_ANSWER: Final = 20_000_000
+MAX_SYNC: Final = 10_000_000
+_MARGIN: Final = 600_000
+"""Milliseconds before a sync cursor was made in which writes may still have been on their way into a new index."""
+_ENDLESS: Final = 10 * 365 * 86_400.0 * 10
+_RECOUNT: Final = 10.0
+"""Seconds for which a stream's number of records is taken for known."""
+_SLICE: Final = 25
+
+_AGO = re.compile(r"([1-9][0-9]{0,6})(m|h|d)-ago", re.ASCII)
+_UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TOKEN = re.compile(r"…sha256:[0-9a-f]{64}$")
+
+T = TypeVar("T")
+
+
+class Limits(Protocol):
+    """How much one answer may cost."""
+
+    bucket_limit: int
+    fold_budget: int
+
+
+@dataclass
+class _Fill:
+    """How many records a stream has, as far as this process knows."""
+
+    records: int = 0
+    size: int = 0
+    at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Records:
+    """The use cases of records."""
+
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        streams: Streams,
+        catalog: Catalog,
+        store: RecordStore,
+        cursors: Cursors,
+        limits: Limits,
+    ) -> None:
+        self._namespaces = namespaces
+        self._streams = streams
+        self._catalog = catalog
+        self._store = store
+        self._cursors = Cursors(cursors.secret, _ENDLESS)
+        self._limits = limits
+        self._fills: dict[str, _Fill] = {}
+        self._known_slices: dict[str, tuple[str, list[str]]] = {}
+        """Stream → its current index and all of them: older ones come no more."""
+
+    # Writing
+
+    async def ingest(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
+        """New records; an equal one of an immutable stream is dropped, an id that is taken of a mutable one told."""
+        stream = await self._streams.find(project, stream_id)
+        prepared = await self._prepared(stream, body)
+        await self._room(stream, len(prepared))
+        if stream.mutable:
+            await self._create(stream, prepared)
+        else:
+            await self._append(stream, prepared)
+        if refresh:
+            await self._store.refresh(stream.place)
+
+    async def upsert(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
+        """Records that replace those of the same id."""
+        stream = await self._streams.find(project, stream_id)
+        _only_mutable(stream)
+        prepared = await self._prepared(stream, body)
+        await self._room(stream, len(prepared))
+        await self._settle(stream, prepared, self._replacing)
+        if refresh:
+            await self._store.refresh(stream.place)
+
+    async def delete(self, project: str, stream_id: str, body: Json, *, refresh: bool) -> None:
+        """Unknown ids are ignored; sync tells of those that were there."""
+        stream = await self._streams.find(project, stream_id)
+        _only_mutable(stream)
+        identities = _identities(body)
+        await self._store.ensure(stream.place, names.tombstones(stream.place.prefix), {})
+        await self._settle(stream, identities, self._deleting)
+        if refresh:
+            await self._store.refresh(stream.place)
+
+    async def _prepared(self, stream: Stream, body: bytes) -> list[Prepared]:
+        items = read_items(body)
+        columns, spaces = await self._named(
+            stream, {key for item in items for key in item.containers}, {item.space for item in items}
+        )
+        missing = [{"space": space} for space in dict.fromkeys(item.space for item in items) if space not in spaces]
+        missing += [
+            {"space": space, "externalId": id}
+            for space, id in dict.fromkeys(key for item in items for key in item.containers)
+            if (space, id) not in columns
+        ]
+        if missing:
+            raise BadRequest(
+                f"unknown spaces or containers: {', '.join('/'.join(each.values()) for each in missing[:10])}",
+                {"missing": missing},
+            )
+        now = now_millis()
+        prepared: list[Prepared] = []
+        for number, item in enumerate(items):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            prepared.append(prepare(item, columns, now, content=not stream.mutable))
+        if stream.mutable:
+            _once(prepared)
+        fields: dict[str, Json] = {}
+        for key in {key for item in items for key in item.containers}:
+            for column in columns[key].values():
+                if column.mapping is not None:
+                    fields[column.field] = column.mapping
+                if column.listed or column.mapping is None:
+                    fields[column.extra] = {"type": "long", "index": False}
+        await self._store.ensure(stream.place, stream.place.slice(now), fields)
+        return prepared
+
+    async def _named(
+        self, stream: Stream, containers: Iterable[tuple[str, str]], spaces: Iterable[str] = ()
+    ) -> tuple[Columns, set[str]]:
+        """The columns of containers, and which of the spaces there are, by one look at the catalogue."""
+        keys = {container_key(stream.scope, *key): key for key in containers}
+        homes = {space_key(stream.scope, space): space for space in spaces}
+        entries = await self._catalog.get(*keys, *homes) if keys or homes else []
+        found: list[Entry] = [
+            entry for entry in entries if entry and entry.kind == "container" and not entry.body.get("gone")
+        ]
+        return columns_of(found), {homes[entry.id] for entry in entries if entry and entry.id in homes}
+
+    async def _room(self, stream: Stream, more: int) -> None:
+        """Raises `BadRequest` if the stream would hold more than its template allows."""
+        fill = self._fills.setdefault(stream.place.prefix, _Fill())
+        async with fill.lock:
+            known = time.monotonic() - fill.at < _RECOUNT
+            if not known:
+                fill.records, fill.size = await self._store.size(stream.place)
+                fill.at = time.monotonic()
+            if fill.records + more > 0.95 * stream.max_records:
+                fill.records = await self._store.count(stream.place)
+            if fill.records + more > stream.max_records:
+                raise BadRequest(
+                    f"the stream {stream.id!r} holds {fill.records:,} records of at most {stream.max_records:,}; "
+                    f"{more:,} more do not fit",
+                    {"limit": stream.max_records},
+                )
+            if fill.size > stream.max_bytes:
+                raise BadRequest(
+                    f"the stream {stream.id!r} holds its {stream.body['max_gigabytes']} GB", {"limit": stream.max_bytes}
+                )
+            fill.records += more
+
+    async def _create(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
+        index = stream.place.slice(0)
+        actions = [({"create": {"_index": index, "_id": each.id}}, each.document()) for each in prepared]
+        results = await self._store.write(actions)
+        codes = [_code(item["status"]) for item in results]
+        if all(code == 202 for code in codes):
+            return
+        _tell_partial(prepared, codes, "is stored already; use upsert to replace it")
+
+    async def _append(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
+        """Equal records have equal ids, in whichever index they lie."""
+        index = stream.place.slice(prepared[0].now)
+        others = [each for each in await self._slices(stream, index) if each != index]
+        there: set[str] = set()
+        if others:
+            ids = [each.id for each in prepared]
+            latest = await self._store.read(others[-1], ids, source=False)
+            there = {each["_id"] for each in latest if each["found"]}
+            there |= await self._store.present(others[:-1], ids)
+        actions = [
+            ({"create": {"_index": index, "_id": each.id}}, each.document())
+            for each in prepared
+            if each.id not in there
+        ]
+        results = await self._store.write(actions) if actions else []
+        codes = [202 if item["status"] == 409 else _code(item["status"]) for item in results]
+        if any(code != 202 for code in codes):
+            left = [each for each in prepared if each.id not in there]
+            _tell_partial(left, codes, "could not be stored")
+
+    async def _slices(self, stream: Stream, current: str) -> list[str]:
+        key = stream.place.prefix
+        known = self._known_slices.get(key)
+        if known is None or known[0] != current:
+            known = self._known_slices[key] = (current, await self._store.indices(f"{key}-*"))
+        return known[1]
+
+    async def _settle(
+        self,
+        stream: Stream,
+        items: Sequence[T],
+        decide: Callable[
+            [Stream, Sequence[T], Sequence[Json]], Awaitable[list[tuple[T, list[tuple[Json, bytes | None]]]]]
+        ],
+    ) -> None:
+        """Writes what is decided upon what is there; what somebody else changed meanwhile is decided again."""
+        left = list(items)
+        index = names.live(stream.place.prefix)
+        for _ in range(ROUNDS):
+            found = await self._store.read(index, [item.id for item in left], source=["createdTime", "lastUpdatedTime"])  # type: ignore[attr-defined]
+            decided = await decide(stream, left, found)
+            actions = [action for _, mine in decided for action in mine]
+            if not actions:
+                return
+            results = iter(await self._store.write(actions))
+            lost = []
+            codes: list[int] = []
+            for item, mine in decided:
+                statuses = [next(results)["status"] for _ in mine]
+                worst = max(statuses)
+                if worst in (404, 409):
+                    lost.append(item)
+                else:
+                    codes.append(_code(worst))
+            failed = [code for code in codes if code != 202]
+            if failed:
+                raise Unavailable("some of the records could not be written; send them again", retry_after=5)
+            if not lost:
+                return
+            left = lost
+        raise Unavailable("the records are being changed by too many at once", retry_after=1)
+
+    async def _replacing(
+        self, stream: Stream, items: Sequence[Prepared], found: Sequence[Json]
+    ) -> list[tuple[Prepared, list[tuple[Json, bytes | None]]]]:
+        index = names.live(stream.place.prefix)
+        decided: list[tuple[Prepared, list[tuple[Json, bytes | None]]]] = []
+        for item, old in zip(items, found, strict=True):
+            if old["found"]:
+                guard = {"if_seq_no": old["_seq_no"], "if_primary_term": old["_primary_term"]}
+                before = old["_source"]
+                document = item.document(before["createdTime"], max(item.now, before["lastUpdatedTime"]))
+                decided.append((item, [({"index": {"_index": index, "_id": item.id, **guard}}, document)]))
+            else:
+                decided.append((item, [({"create": {"_index": index, "_id": item.id}}, item.document())]))
+        return decided
+
+    async def _deleting(
+        self, stream: Stream, items: Sequence[Identity], found: Sequence[Json]
+    ) -> list[tuple[Identity, list[tuple[Json, bytes | None]]]]:
+        """The deletion is told first: sync asks whether the record is really gone."""
+        live, gone = names.live(stream.place.prefix), names.tombstones(stream.place.prefix)
+        now = now_millis()
+        there = [(item, old) for item, old in zip(items, found, strict=True) if old["found"]]
+        tombstones = [
+            (
+                {"index": {"_index": gone, "_id": item.id}},
+                item.tombstone(old["_source"]["createdTime"], max(now, old["_source"]["lastUpdatedTime"])),
+            )
+            for item, old in there
+        ]
+        if tombstones and any(item["status"] >= 300 for item in await self._store.write(tombstones)):
+            raise Unavailable("the records could not be deleted; try again", retry_after=5)
+        return [
+            (
+                item,
+                [
+                    (
+                        {
+                            "delete": {
+                                "_index": live,
+                                "_id": item.id,
+                                "if_seq_no": old["_seq_no"],
+                                "if_primary_term": old["_primary_term"],
+                            }
+                        },
+                        None,
+                    )
+                ],
+            )
+            for item, old in there
+        ]
+
+    # Reading
+
+    async def filter(self, project: str, stream_id: str, body: Json) -> Json:
+        known = ("filter", "lastUpdatedTime", "sources", "sort", "limit", "includeTyping")
+        given = of_object(body, ("body",), known)
+        stream = await self._streams.find(project, stream_id)
+        columns, _ = await self._named(stream, named(given))
+        references = References(columns)
+        query, indices = _where(stream, given, references)
+        limit = _limit(given)
+        sources = _sources(given.get("sources"), columns)
+        search = {
+            "size": limit,
+            "query": query,
+            "sort": _sort(given.get("sort"), references),
+            "track_total_hits": False,
+            "_source": _SOURCE,
+        }
+        answer = await self._store.search(indices, search)
+        hits = answer["hits"]["hits"]
+        if sum(len(hit["_source"]["@raw"]) for hit in hits) > MAX_ANSWER:
+            raise BadRequest(f"the answer would have more than {MAX_ANSWER:,} bytes; ask for fewer records (limit)")
+        items = [_record(hit["_source"], sources) for hit in hits]
+        return {"items": items, **await self._typing(stream, given, items, columns)}
+
+    async def _typing(self, stream: Stream, given: Mapping[str, Json], items: Sequence[Json], columns: Columns) -> Json:
+        """The types of what the items hold, if asked for."""
+        if not _truth(given, "includeTyping"):
+            return {}
+        held = {
+            (space, container): {
+                name for item in items for name in item.get("properties", {}).get(space, {}).get(container, {})
+            }
+            for item in items
+            for space, inside in item.get("properties", {}).items()
+            for container in inside
+        }
+        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
+        return {"typing": typing_of([entry for entry in found if entry], held)}
+
+    async def aggregate(self, project: str, stream_id: str, body: Json, *, info: bool) -> Json:
+        known = ("aggregates", "lastUpdatedTime", "filter", "includeTyping", "targetUnits")
+        given = of_object(body, ("body",), known, ("aggregates",))
+        if "targetUnits" in given:
+            bad(("targetUnits",), "units are not supported")
+        stream = await self._streams.find(project, stream_id)
+        columns, _ = await self._named(stream, named(given))
+        references = References(columns)
+        tree = read_tree(given["aggregates"], references)
+        query, indices = _where(stream, given, references)
+        result, strategy = await self._computed(stream, tree, query, indices)
+        told: dict[str, Json] = {"aggregates": result}
+        if _truth(given, "includeTyping"):
+            told["typing"] = await self._typing_of_named(stream, given, columns)
+        if info:
+            told["info"] = {"accuracy": "exact", "strategy": strategy}
+        return told
+
+    async def _computed(self, stream: Stream, tree: Tree, query: Query, indices: str) -> tuple[Json, str]:
+        """From one request; where that cannot be proved exact from a more careful one, else from the records."""
+        how = How(self._store.shards if stream.mutable else 2)
+        for _ in range(ROUNDS):
+            answer = await self._asked(tree, query, indices, how)
+            shards = answer["_shards"]["total"]
+            if shards > how.shards and how.shards == 1:
+                how = How(shards, how.careful)
+                continue
+            try:
+                result = await self._read(stream, tree, answer)
+            except Inexact:
+                if how.careful:
+                    return await self._folded(tree, query, indices), "records"
+                how = How(max(shards, 1), careful=True)
+                continue
+            return result, "careful" if how.careful else "single"
+        raise Unavailable("the indices of the stream are changing; try again", retry_after=1)
+
+    async def _asked(self, tree: Tree, query: Query, indices: str, how: How) -> Json:
+        body = {
+            "size": 0,
+            "track_total_hits": any(not node.compile(how) for node in tree.nodes.values()),
+            "query": query,
+            "aggs": compiled(tree.nodes, how),
+        }
+        return await self._store.search(indices, body)
+
+    async def _read(self, stream: Stream, tree: Tree, answer: Json) -> Json:
+        reading = Reading(self._limits.bucket_limit)
+        aggregations = answer.get("aggregations")
+        if aggregations is None and answer["_shards"]["total"] == 0:
+            return fold_all(tree.nodes, (), reading)
+        total = answer["hits"].get("total", {}).get("value", 0)
+        tokens = list(_tokens(aggregations))
+        if tokens:
+            reading.texts = await self._texts(stream, tree, tokens)
+        size = answer["_shards"]["total"]
+        del size
+        return (
+            await asyncio.to_thread(read_all, tree.nodes, aggregations or {}, total, reading)
+            if _large(aggregations)
+            else read_all(tree.nodes, aggregations or {}, total, reading)
+        )
+
+    async def _texts(self, stream: Stream, tree: Tree, tokens: Sequence[str]) -> dict[str, str]:
+        """Long texts are in the index as tokens: what they stand for is read from a record that has one."""
+        columns = [column for column in tree.columns if column.type in ("text", "direct", "enum")]
+        should = [{"terms": {column.field: list(tokens)}} for column in columns]
+        body: dict[str, Json] = {
+            "size": 0,
+            "query": {"bool": {"should": should, "minimum_should_match": 1}},
+            "aggs": {
+                str(place): {
+                    "terms": {"field": column.field, "include": list(tokens), "size": len(tokens)},
+                    "aggs": {"one": {"top_hits": {"size": 1, "_source": ["@raw"]}}},
+                }
+                for place, column in enumerate(columns)
+            },
+        }
+        answer = await self._store.search(stream.place.pattern, body)
+        texts: dict[str, str] = {}
+        for place, column in enumerate(columns):
+            for bucket in answer["aggregations"][str(place)]["buckets"]:
+                hit = bucket["one"]["hits"]["hits"][0]["_source"]
+                record = {"properties": orjson.loads(hit["@raw"])}
+                for value in column.values(record):
+                    text = f"{value['space']} {value['externalId']}" if column.type == "direct" else value
+                    texts[string_term(text)] = text
+        return texts
+
+    async def _folded(self, tree: Tree, query: Query, indices: str) -> Json:
+        records: list[Json] = []
+        async with self._store.gateway.point_in_time(indices) as pit:
+            after: Json = None
+            while True:
+                body = {
+                    "size": 5_000,
+                    "query": query,
+                    "sort": [{"_shard_doc": "asc"}],
+                    "_source": _SOURCE,
+                    "track_total_hits": False,
+                    "pit": {"id": pit, "keep_alive": "2m"},
+                    **({"search_after": after} if after else {}),
+                }
+                hits = orjson.loads(await self._store.gateway.search(None, body))["hits"]["hits"]
+                records += [_record(hit["_source"], None) for hit in hits]
+                if len(records) > self._limits.fold_budget:
+                    raise OverBudget(
+                        f"an exact answer needs more than {self._limits.fold_budget:,} records to be looked at one by "
+                        "one, which is the budget of one answer; narrow it with `filter` or `lastUpdatedTime`",
+                        {"limit": self._limits.fold_budget},
+                    )
+                if len(hits) < 5_000:
+                    break
+                after = hits[-1]["sort"]
+        return await asyncio.to_thread(fold_all, tree.nodes, records, Reading(self._limits.bucket_limit))
+
+    async def _typing_of_named(self, stream: Stream, given: Mapping[str, Json], columns: Columns) -> Json:
+        held: dict[tuple[str, str], set[str]] = {}
+        for space, container, name in _properties_in([given["aggregates"], given.get("filter")]):
+            if name in columns.get((space, container), {}):
+                held.setdefault((space, container), set()).add(name)
+        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
+        return typing_of([entry for entry in found if entry], held)
+
+    # Following
+
+    async def sync(self, project: str, stream_id: str, body: Json) -> Json:
+        """What was written after a cursor, each record as it is now; nothing that was acknowledged is left out."""
+        known = ("cursor", "initializeCursor", "filter", "sources", "limit", "includeTyping", "targetUnits")
+        given = of_object(body, ("body",), known)
+        if "targetUnits" in given:
+            bad(("targetUnits",), "units are not supported")
+        stream = await self._streams.find(project, stream_id)
+        columns, _ = await self._named(stream, named(given))
+        wanted = read_filter(given.get("filter"), ("filter",), References(columns))
+        sources = _sources(given.get("sources"), columns)
+        limit = _limit(given)
+        bound = f"sync {stream.place.prefix}"
+        state = self._begun(given, bound)
+        page = await self._following(stream, state, wanted.query, limit)
+        items = [_synced(source, sources, gone=gone) for source, gone in page.items]
+        cursor = self._cursors.seal(of=bound, at=page.positions, since=state["since"], made=page.made)
+        typing = await self._typing(stream, given, items, columns)
+        return {"items": items, "nextCursor": cursor, "hasNext": page.more, **typing}
+
+    def _begun(self, given: Mapping[str, Json], bound: str) -> Json:
+        cursor, ago = given.get("cursor"), given.get("initializeCursor")
+        if (cursor is None) == (ago is None):
+            bad(("body",), "exactly one of cursor and initializeCursor is needed")
+        if cursor is not None:
+            if not isinstance(cursor, str):
+                bad(("cursor",), f"a string is needed, not {shown(cursor)}")
+            return self._cursors.open(cursor, bound)
+        match = _AGO.fullmatch(ago) if isinstance(ago, str) else None
+        if match is None:
+            bad(("initializeCursor",), f"such as 7d-ago, 12h-ago, 90m-ago, not {shown(ago)}")
+        return {"at": {}, "since": now_millis() - int(match[1]) * _UNITS[match[2]], "made": None}
+
+    async def _following(self, stream: Stream, state: Json, query: Query, limit: int) -> "_Page":
+        place = stream.place
+        made = now_millis()
+        patterns = [place.pattern, names.tombstones(place.prefix)] if place.mutable else [place.pattern]
+        shards = [shard for pattern in patterns for shard in await self._store.shards_of(pattern)]
+        # What lies up to the checkpoints is visible after this.
+        for pattern in patterns:
+            await self._store.refresh_all(pattern)
+        page = _Page(made, {})
+        for shard in shards:
+            await self._follow(stream, shard, state, query, limit, page)
+        return page
+
+    async def _follow(self, stream: Stream, shard: Shard, state: Json, query: Query, limit: int, page: "_Page") -> None:
+        key = f"{shard.uuid}:{shard.number}"
+        known = key in state["at"]
+        after = state["at"].get(key, -1)
+        if shard.checkpoint <= after:
+            page.positions[key] = after
+            return
+        if page.full(limit):
+            page.more = True
+            if known:
+                page.positions[key] = after
+            return
+        since = state["since"] if known or state["made"] is None else max(state["since"], state["made"] - _MARGIN)
+        gone = shard.index.endswith("-gone")
+        recent = {"range": {"lastUpdatedTime": {"gte": index_date(since)}}}
+        wanted: Query = {"bool": {"filter": [recent, MATCH_ALL if gone else query]}}
+        left = limit - len(page.items)
+        hits = await self._store.written(shard, after, wanted, left)
+        lost = await self._alive(stream, hits) if gone else set()
+        taken = 0
+        for hit in hits:
+            if page.size > MAX_SYNC:
+                break
+            taken += 1
+            if hit["_id"] in lost:
+                continue
+            page.take(hit["_source"], gone=gone)
+        whole = taken == len(hits) and len(hits) < left
+        page.positions[key] = shard.checkpoint if whole else hits[taken - 1]["_seq_no"]
+        page.more = page.more or not whole
+
+    async def _alive(self, stream: Stream, hits: Sequence[Json]) -> set[str]:
+        """Of deletions that were told: what is there nevertheless, never deleted or made anew."""
+        found = await self._store.read(names.live(stream.place.prefix), [hit["_id"] for hit in hits], source=False)
+        return {each["_id"] for each in found if each["found"]}
+
+
+_SOURCE: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw"]
+
+
+@dataclass
+class _Page:
+    """A page of sync as it grows."""
+
+    made: int
+    positions: dict[str, int]
+    items: list[tuple[Json, bool]] = field(default_factory=list)
+    more: bool = False
+    size: int = 0
+
+    def full(self, limit: int) -> bool:
+        return len(self.items) >= limit or self.size > MAX_SYNC
+
+    def take(self, source: Json, *, gone: bool) -> None:
+        self.items.append((source, gone))
+        self.size += len(source.get("@raw", "")) + 200
+
+
+def _only_mutable(stream: Stream) -> None:
+    if not stream.mutable:
+        raise Invalid([Problem((), f"the stream {stream.id!r} is immutable: its records cannot be changed or deleted")])
+
+
+def _once(prepared: Sequence[Prepared]) -> None:
+    seen: set[str] = set()
+    twice = []
+    for each in prepared:
+        if each.id in seen:
+            twice.append({"space": each.space, "externalId": each.external_id})
+        seen.add(each.id)
+    if twice:
+        told = ", ".join(f"{each['space']}/{each['externalId']}" for each in twice[:10])
+        error = Invalid([Problem((), f"the same record twice in one request: {told}")])
+        error.details = {"duplicated": twice}
+        raise error
+
+
+def _code(status: int) -> int:
+    return 202 if status < 300 else 409 if status == 409 else 503 if status in (429, 503, 404) else 500
+
+
+def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], message: str) -> None:
+    """Which records are stored and which are not; nothing stored for want of capacity is a plain 503."""
+    if all(code == 503 for code in codes):
+        raise Unavailable("OpenSearch is overloaded; send the records again", retry_after=5)
+    partial: list[Json] = []
+    for each, code in zip(prepared, codes, strict=True):
+        told: dict[str, Json] = {"space": each.space, "externalId": each.external_id, "code": code}
+        if code != 202:
+            told["message"] = message if code == 409 else "could not be stored; send it again"
+        partial.append(told)
+    refused = [each for each in partial if each["code"] != 202]
+    ids = ", ".join(f"{each['space']}/{each['externalId']}" for each in refused[:10])
+    raise AlreadyExists(f"{len(refused)} of {len(partial)} records were not stored: {ids}", {"partial": partial})
+
+
+def _identities(body: Json) -> list[Identity]:
+    given = of_object(body, ("body",), ("items",), ("items",))
+    items = given["items"]
+    if not isinstance(items, list) or not 1 <= len(items) <= 1_000:
+        bad(("items",), "an array of 1 to 1,000 records is needed")
+    found: dict[str, Identity] = {}
+    for number, each in enumerate(items):
+        at: Location = ("items", number)
+        one = of_object(each, at, ("space", "externalId"), ("space", "externalId"))
+        if not isinstance(one["space"], str) or not isinstance(one["externalId"], str):
+            bad(at, "space and externalId are strings")
+        identity = Identity(one["space"], one["externalId"])
+        found[identity.id] = identity
+    return list(found.values())
+
+
+def _where(stream: Stream, given: Mapping[str, Json], references: References) -> tuple[Query, str]:
+    """The query of a request, and the indices in which its records can lie."""
+    now = now_millis()
+    low, high = updated_within(
+        given.get("lastUpdatedTime"), ("lastUpdatedTime",), widest=stream.widest, needed=not stream.mutable, now=now
+    )
+    wanted = read_filter(given.get("filter"), ("filter",), references)
+    if not stream.mutable and stream.kept is not None:
+        low = max(low or 0, now - stream.kept)
+    filters = [each for each in (wanted.query, *between(low, high)) if each != MATCH_ALL]
+    query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
+    until = min(high, now + 60_000) if high is not None else now + 60_000
+    return query, stream.place.slices(low, until)
+
+
+def _limit(given: Mapping[str, Json]) -> int:
+    limit = given.get("limit", 10)
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1_000:
+        bad(("limit",), f"an integer from 1 to 1,000 is needed, not {shown(limit)}")
+    return limit
+
+
+def _truth(given: Mapping[str, Json], name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        bad((name,), f"true or false is needed, not {shown(value)}")
+    return value
+
+
+def _sort(given: Json, references: References) -> list[Json]:
+    """OpenSearch's sort; ties by time, then by id."""
+    ties = [{"lastUpdatedTime": {"order": "asc"}}, {"space": {"order": "asc"}}, {"externalId": {"order": "asc"}}]
+    if given is None:
+        return ties
+    if not isinstance(given, list) or not 1 <= len(given) <= 5:
+        bad(("sort",), "an array of 1 to 5 properties is needed")
+    found: list[Json] = []
+    for number, each in enumerate(given):
+        at: Location = ("sort", number)
+        one = of_object(each, at, ("property", "direction", "nullsFirst"), ("property",))
+        direction = one.get("direction", "ascending")
+        if direction not in ("ascending", "descending"):
+            bad((*at, "direction"), f"ascending or descending, not {shown(direction)}")
+        column = references.column(one["property"], (*at, "property"), tuple(TOP))
+        if column.listed or column.type == "json":
+            bad((*at, "property"), f"a {column.told} has no order")
+        first = one.get("nullsFirst", False)
+        if not isinstance(first, bool):
+            bad((*at, "nullsFirst"), f"true or false is needed, not {shown(first)}")
+        order: dict[str, Json] = {"order": direction[:-6], "missing": "_first" if first else "_last"}
+        if column.mapping is not None and not column.top:
+            order["unmapped_type"] = column.mapping["type"]
+        found.append({column.field: order})
+    return [*found, *ties]
+
+
+Wanted = Mapping[Key, None] | None
+
+
+def _sources(given: Json, columns: Columns) -> set[Key] | None:
+    """The properties that are to be told, None for all."""
+    if given is None:
+        return None
+    if not isinstance(given, list) or not 1 <= len(given) <= 10:
+        bad(("sources",), "an array of 1 to 10 sources is needed")
+    found: set[Key] = set()
+    for number, each in enumerate(given):
+        at: Location = ("sources", number)
+        one = of_object(each, at, ("source", "properties"), ("source", "properties"))
+        if isinstance(one["source"], dict) and one["source"].get("type", "container") != "container":
+            bad((*at, "source", "type"), VIEWS)
+        source = of_object(one["source"], (*at, "source"), ("type", "space", "externalId"), ("space", "externalId"))
+        key = (source["space"], source["externalId"])
+        if key not in columns:
+            bad((*at, "source"), f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
+        properties = one["properties"]
+        if not isinstance(properties, list) or not all(isinstance(name, str) for name in properties):
+            bad((*at, "properties"), 'an array of names, or ["*"], is needed')
+        for name in columns[key] if "*" in properties else properties:
+            if name not in columns[key]:
+                bad((*at, "properties"), f"no such property: {shown(name)}")
+            found.add((*key, name))
+    return found
+
+
+def _record(source: Mapping[str, Json], wanted: set[Key] | None) -> dict[str, Json]:
+    properties = orjson.loads(source["@raw"])
+    if wanted is not None:
+        kept: dict[str, dict[str, dict[str, Json]]] = {}
+        for space, container, name in sorted(wanted):
+            if name in properties.get(space, {}).get(container, {}):
+                kept.setdefault(space, {}).setdefault(container, {})[name] = properties[space][container][name]
+        properties = kept
+    return {
+        "space": source["space"],
+        "externalId": source["externalId"],
+        "createdTime": source["createdTime"],
+        "lastUpdatedTime": source["lastUpdatedTime"],
+        "properties": properties,
+    }
+
+
+def _synced(source: Mapping[str, Json], wanted: set[Key] | None, *, gone: bool) -> dict[str, Json]:
+    if gone:
+        told = {name: source[name] for name in ("space", "externalId", "createdTime", "lastUpdatedTime")}
+        return {**told, "status": "deleted"}
+    told = _record(source, wanted)
+    return {**told, "status": "created" if told["createdTime"] == told["lastUpdatedTime"] else "updated"}
+
+
+def typing_of(entries: Sequence[Entry], held: Mapping[tuple[str, str], Iterable[str]]) -> Json:
+    typing: dict[str, dict[str, dict[str, Json]]] = {}
+    for entry in entries:
+        space, container = entry.body["space"], entry.body["externalId"]
+        for name in sorted(held[(space, container)]):
+            spec = entry.body["properties"].get(name)
+            if spec is not None:
+                told = {each: value for each, value in spec.items() if each != "constraintState"}
+                typing.setdefault(space, {}).setdefault(container, {})[name] = told
+    return typing
+
+
+def _properties_in(value: Json) -> Iterable[Key]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name == "property" and isinstance(each, list) and len(each) == 3:
+                yield (each[0], each[1], each[2])
+            else:
+                yield from _properties_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _properties_in(each)
+
+
+def _tokens(value: Json) -> Iterable[str]:
+    """The terms of long texts in an answer."""
+    if isinstance(value, dict):
+        key = value.get("key")
+        if isinstance(key, str) and len(key) > 1_000 and _TOKEN.search(key):
+            yield key
+        for each in value.values():
+            if isinstance(each, dict | list):
+                yield from _tokens(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _tokens(each)
+
+
+def _large(aggregations: Json) -> bool:
+    return sum(len(each.get("buckets", ())) for each in (aggregations or {}).values()) > 500

@@ -1,0 +1,280 @@
+"""Streams of a project: made from templates, told with what they hold, deleted (contract, records, 4)."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from service.dialects.tree.properties import Loose
+from service.errors import AlreadyExists, BadRequest, NotFound
+from service.listing import Cursors
+from service.resources.clock import arrival, now_millis
+from service.resources.models import Listing
+from service.resources.namespaces import Namespaces
+from service.scope import Scope
+from service.settings import StreamTemplate
+from service.storage import names
+from service.storage.catalog import Catalog
+from service.storage.gateway import Conflict
+from service.storage.records import DAY, Place, RecordStore
+from service.values import Json
+
+STREAM: Final = r"^[a-z]([a-z0-9_-]{0,98}[a-z0-9])?$"
+
+_GIGABYTE: Final = 1024**3
+_TOMBSTONES: Final = 3 * DAY
+"""For so long at least sync tells of deletions (contract)."""
+
+
+def _not_reserved(id: str) -> str:
+    if id in ("logs", "records") or id.startswith(("cdf_", "cognite_")):
+        raise PydanticCustomError("reserved", "{id} is reserved", {"id": id})
+    return id
+
+
+class Template(Loose):
+    name: str
+
+
+class StreamSettings(Loose):
+    template: Template
+
+
+class StreamItem(Loose):
+    external_id: Annotated[str, Field(pattern=STREAM), AfterValidator(_not_reserved)]
+    settings: StreamSettings
+
+
+class CreateStreams(Loose):
+    items: list[StreamItem] = Field(min_length=1, max_length=1)
+
+
+class StreamId(Loose):
+    external_id: str
+
+
+class DeleteStreams(Loose):
+    items: list[StreamId] = Field(min_length=1, max_length=1)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream of a project that the caller may use."""
+
+    scope: Scope
+    id: str
+    body: Mapping[str, Json]
+
+    @property
+    def mutable(self) -> bool:
+        return bool(self.body["type"] == "Mutable")
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.scope.namespace_id, self.scope.namespace_name, self.body)
+
+    @property
+    def max_records(self) -> int:
+        return int(self.body["max_records"])
+
+    @property
+    def max_bytes(self) -> int:
+        return int(self.body["max_gigabytes"]) * _GIGABYTE
+
+    @property
+    def widest(self) -> int | None:
+        """Milliseconds that a lastUpdatedTime filter may span."""
+        return _days(self.body["max_filtering_interval"])
+
+    @property
+    def kept(self) -> int | None:
+        """Milliseconds after which records are deleted."""
+        return _days(self.body["data_deleted_after"])
+
+    @property
+    def tombstones_kept(self) -> int:
+        return max(_TOMBSTONES, _days(self.body["retained_after_soft_delete"]) or 0)
+
+
+def _days(duration: str | None) -> int | None:
+    return None if duration is None else int(re.sub(r"\D", "", duration)) * DAY
+
+
+def place_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -> Place:
+    kept = _days(body["data_deleted_after"])
+    return Place(
+        names.records_prefix(namespace_id, body["externalId"], body["making"]),
+        body["type"] == "Mutable",
+        # What expires goes by whole indices; what does not is laid out in fewer.
+        1 if kept is not None and kept <= 60 * DAY else 30,
+        names.records_alias(namespace_name, body["externalId"]),
+    )
+
+
+class Streams:
+    """The use cases of streams."""
+
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        catalog: Catalog,
+        store: RecordStore,
+        cursors: Cursors,
+        templates: Mapping[str, StreamTemplate],
+    ) -> None:
+        self._namespaces = namespaces
+        self._catalog = catalog
+        self._store = store
+        self._cursors = cursors
+        self._templates = templates
+
+    async def create(self, project: str, request: CreateStreams) -> list[Json]:
+        scope, _ = await self._namespaces.find(project)
+        (item,) = request.items
+        id, name = item.external_id, item.settings.template.name
+        template = self._templates.get(name)
+        if template is None:
+            known = ", ".join(self._templates)
+            raise BadRequest(f"items[0].settings.template.name: unknown template {name!r}; known: {known}")
+        now = now_millis()
+        body: dict[str, Any] = {
+            "externalId": id,
+            "createdTime": now,
+            "createdFromTemplate": name,
+            **template.model_dump(),
+            # Two streams of one name, one after the other, have indices of their own.
+            "making": f"m{secrets.token_hex(4)}",
+            "created_at": now,
+            "arrival": arrival(),
+        }
+        stream = Stream(scope, id, body)
+        try:
+            await self._catalog.create(_key(scope, id), "stream", scope.namespace_id, id, body, _view(body))
+        except Conflict:
+            raise AlreadyExists(f"a stream is named {id!r} already", {"duplicated": [{"externalId": id}]}) from None
+        if stream.mutable:
+            await self._store.ensure(stream.place, stream.place.pattern, {})
+        return [_told(body)]
+
+    async def find(self, project: str, id: str) -> Stream:
+        scope, _ = await self._namespaces.find(project)
+        (entry,) = await self._catalog.get(_key(scope, id))
+        if entry is None or entry.kind != "stream":
+            raise unknown(id)
+        return Stream(scope, id, entry.body)
+
+    async def get(self, project: str, id: str, *, statistics: bool) -> Json:
+        stream = await self.find(project, id)
+        if not statistics:
+            return _told(stream.body)
+        records = await self._store.count(stream.place)
+        _, size = await self._store.size(stream.place)
+        return _told(stream.body, records, -(-size // _GIGABYTE) if records else 0)
+
+    async def list(self, project: str, page: Listing) -> Json:
+        scope, _ = await self._namespaces.find(project)
+        bound = f"stream {scope.namespace_id}"
+        after = self._cursors.open(page.cursor, bound)["after"] if page.cursor else ""
+        query = [*_all(scope), {"range": {"order": {"gt": after}}}]
+        found = await self._catalog.find({"bool": {"filter": query}}, page.limit + 1, by=("order",))
+        items = found[: page.limit]
+        answer: dict[str, Json] = {"items": [_told(entry.body) for entry in items]}
+        if len(found) > len(items):
+            answer["nextCursor"] = self._cursors.seal(of=bound, after=items[-1].name)
+        return answer
+
+    async def delete(self, project: str, request: DeleteStreams) -> None:
+        """Gone at once for everybody; its data is removed when the time of its template is over."""
+        scope, _ = await self._namespaces.find(project)
+        for item in request.items:
+            (entry,) = await self._catalog.get(_key(scope, item.external_id))
+            if entry is None:
+                continue
+            place = place_of(scope.namespace_id, scope.namespace_name, entry.body)
+            now = now_millis()
+            body = {
+                "prefix": place.prefix,
+                "drop_at": now + (_days(entry.body["retained_after_soft_delete"]) or 0),
+                "created_at": now,
+                "arrival": arrival(),
+            }
+            view = {"drop_at": body["drop_at"], "status": "DELETING"}
+            key = f"stream-gone:{place.prefix}"
+            try:
+                await self._catalog.create(key, "stream-gone", scope.namespace_id, item.external_id, body, view)
+            except Conflict:
+                continue
+            await self._catalog.delete(entry.id, seen=True)
+
+    # In the background
+
+    async def care(self) -> int:
+        """Removes what was deleted long enough ago, and what has expired; the number of things done."""
+        now = now_millis()
+        over = {"range": {"drop_at@double": {"lte": now}}}
+        done = 0
+        for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream-gone"}}, over]}}):
+            await self._store.drop(entry.body["prefix"])
+            await self._catalog.delete(entry.id)
+            done += 1
+        for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream"}}]}}, 10_000):
+            done += await self._expire(
+                Stream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body), now
+            )
+        return done
+
+    async def _expire(self, stream: Stream, now: int) -> int:
+        done = 0
+        if stream.mutable:
+            await self._store.forget_tombstones(stream.place, now - stream.tombstones_kept)
+        elif stream.kept is not None:
+            for index in await self._store.indices(f"{stream.place.prefix}-*"):
+                if stream.place.ends(index) < now - stream.kept:
+                    await self._store.drop_index(index)
+                    done += 1
+        return done
+
+
+def unknown(id: str) -> NotFound:
+    error = NotFound("Stream", id)
+    error.details["missing"] = [{"externalId": id}]
+    return error
+
+
+def _told(body: Mapping[str, Json], records: int | None = None, gigabytes: int | None = None) -> Json:
+    limits: dict[str, Json] = {
+        "maxRecordsTotal": {"provisioned": body["max_records"]},
+        "maxGigaBytesTotal": {"provisioned": body["max_gigabytes"]},
+    }
+    if records is not None:
+        limits["maxRecordsTotal"]["consumed"] = records
+        limits["maxGigaBytesTotal"]["consumed"] = gigabytes
+    lifecycle = {"retainedAfterSoftDelete": body["retained_after_soft_delete"]}
+    if body["type"] == "Immutable":
+        if body["data_deleted_after"]:
+            lifecycle["dataDeletedAfter"] = body["data_deleted_after"]
+        if body["max_filtering_interval"]:
+            limits["maxFilteringInterval"] = body["max_filtering_interval"]
+    return {
+        "externalId": body["externalId"],
+        "createdTime": body["createdTime"],
+        "createdFromTemplate": body["createdFromTemplate"],
+        "type": body["type"],
+        "settings": {"lifecycle": lifecycle, "limits": limits},
+    }
+
+
+def _view(body: Mapping[str, Json]) -> dict[str, Json]:
+    return {"order": body["externalId"], "status": "ACTIVE"}
+
+
+def _all(scope: Scope) -> list[Json]:
+    return [{"term": {"kind": "stream"}}, {"term": {"namespace_id": scope.namespace_id}}]
+
+
+def _key(scope: Scope, id: str) -> str:
+    return f"stream:{scope.namespace_id}:{id}"

@@ -1,0 +1,272 @@
+"""The records of streams in their indices: made, written, read, searched, and followed in the order of their writes."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from service.errors import TooManyRequests, Unavailable
+from service.storage import names
+from service.storage.gateway import Absent, Gateway, Refresher, Rejected
+from service.values import Json, index_date, moment
+
+_RETRIES: Final = 8
+_EXPLICIT: Final = 40
+"""Indices that are named one by one in a request; more are found by a pattern."""
+
+DAY: Final = 86_400_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream's records lie."""
+
+    prefix: str
+    mutable: bool
+    slice_days: int = 1
+    """Days of one index of an immutable stream."""
+    alias: str = ""
+
+    @property
+    def pattern(self) -> str:
+        return names.live(self.prefix) if self.mutable else f"{self.prefix}-*"
+
+    def slice(self, millis: int) -> str:
+        """The index of records that are stored at a time."""
+        if self.mutable:
+            return names.live(self.prefix)
+        return self._slice(self._number(millis))
+
+    def slices(self, low: int | None, high: int | None) -> str:
+        """The indices in which records of a span of time can lie."""
+        if self.mutable or low is None or high is None:
+            return self.pattern
+        first, last = self._number(low), self._number(high)
+        if last - first >= _EXPLICIT:
+            return self.pattern
+        return ",".join(map(self._slice, range(first, last + 1)))
+
+    def ends(self, index: str) -> int:
+        """Epoch milliseconds before which all records of an index of an immutable stream were stored."""
+        begins = datetime.strptime(index.rsplit("-", 1)[1], "%Y%m%d").replace(tzinfo=UTC)
+        return int(begins.timestamp()) * 1_000 + self.slice_days * DAY
+
+    def _slice(self, number: int) -> str:
+        return f"{self.prefix}-{moment(number * self.slice_days * DAY):%Y%m%d}"
+
+    def _number(self, millis: int) -> int:
+        return max(0, millis) // (self.slice_days * DAY)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of an index, and how far its writes are certainly there."""
+
+    index: str
+    uuid: str
+    number: int
+    checkpoint: int
+
+
+class RecordStore:
+    """All streams' records."""
+
+    def __init__(self, gateway: Gateway, refresher: Refresher, shards: int, replicas: int) -> None:
+        self.gateway = gateway
+        self._refresher = refresher
+        self.shards = shards
+        self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
+        self._mapped: dict[str, set[str]] = {}
+
+    # Indices
+
+    async def ensure(self, place: Place, index: str, fields: Mapping[str, Json]) -> None:
+        """Makes the index if there is none, and the fields that it lacks."""
+        mapped = self._mapped.get(index)
+        if mapped is None:
+            await self._make(place, index)
+            mapped = self._mapped[index] = set()
+        missing = {name: body for name, body in fields.items() if name not in mapped}
+        if missing:
+            try:
+                await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": missing})
+            except Absent:
+                self._mapped.pop(index, None)
+                raise
+            mapped |= missing.keys()
+
+    async def _make(self, place: Place, index: str) -> None:
+        body: dict[str, Json] = {"settings": self._settings}
+        if place.alias and not index.endswith("-gone"):
+            body["aliases"] = {place.alias: {}}
+        try:
+            await self.gateway.request("PUT", f"/{index}", body)
+        except Rejected as rejected:
+            if rejected.kind != "resource_already_exists_exception":
+                raise
+
+    async def drop(self, prefix: str) -> None:
+        """Removes all indices of a stream."""
+        for index in await self.indices(f"{prefix}-*"):
+            with suppress(Absent):
+                await self.gateway.request("DELETE", f"/{index}")
+            self._mapped.pop(index, None)
+
+    async def drop_index(self, index: str) -> None:
+        with suppress(Absent):
+            await self.gateway.request("DELETE", f"/{index}")
+        self._mapped.pop(index, None)
+
+    async def indices(self, pattern: str) -> list[str]:
+        answer = await self.gateway.json("GET", f"/{pattern}/_settings/index.uuid", params={"allow_no_indices": "true"})
+        return sorted(answer)
+
+    async def size(self, place: Place) -> tuple[int, int]:
+        """Records and bytes of a stream."""
+        pattern = names.live(place.prefix) if place.mutable else f"{place.prefix}-*"
+        try:
+            answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs,store")
+        except Absent:
+            return 0, 0
+        return answer["_all"]["primaries"]["docs"]["count"], answer["_all"]["primaries"]["store"]["size_in_bytes"]
+
+    async def count(self, place: Place, query: Json | None = None) -> int:
+        """Records of a stream, also those that no refresh has shown yet."""
+        await self.refresh(place)
+        body = {"query": query} if query else None
+        answer = await self.gateway.json(
+            "POST", f"/{place.pattern}/_count", body, params={"ignore_unavailable": "true"}
+        )
+        return int(answer["count"])
+
+    async def refresh(self, place: Place) -> None:
+        with suppress(Absent):
+            await self._refresher.refresh(place.pattern)
+
+    # Documents
+
+    async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Json]:
+        """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
+        pairs = [
+            [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
+            for action, document in actions
+        ]
+        results: list[Json] = [{"status": 429}] * len(actions)
+        patience = AsyncRetrying(
+            retry=retry_if_exception_type(TooManyRequests),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=stop_after_attempt(_RETRIES),
+        )
+        with suppress(RetryError):
+            async for attempt in patience:
+                with attempt:
+                    left = [place for place, item in enumerate(results) if item["status"] == 429]
+                    items = await self.gateway.bulk([line for place in left for line in pairs[place]])
+                    for place, item in zip(left, items, strict=True):
+                        results[place] = item
+                    if any(item["status"] == 429 for item in items):
+                        raise TooManyRequests("OpenSearch is overloaded")
+        return results
+
+    async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
+        """Documents by id, also those that no refresh has shown yet."""
+        if not ids:
+            return []
+        docs = [{"_id": id, "_source": source} for id in ids]
+        try:
+            answer = await self.gateway.json("POST", f"/{index}/_mget", {"docs": docs})
+        except Absent:
+            return [{"found": False}] * len(ids)
+        documents: list[Json] = answer["docs"]
+        return [{"found": False} if "error" in each else each for each in documents]
+
+    async def present(self, indices: Sequence[str], ids: Sequence[str]) -> set[str]:
+        """Which ids are in any of the indices, as their refreshed state tells."""
+        if not indices or not ids:
+            return set()
+        body = {"size": len(ids), "query": {"ids": {"values": list(ids)}}, "_source": False}
+        answer = orjson.loads(await self.gateway.search(",".join(indices), body, missing=True))
+        return {hit["_id"] for hit in answer["hits"]["hits"]}
+
+    async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
+        """An answer that is whole; of no index at all, an empty one."""
+        try:
+            text = await self.gateway.search(indices, body, missing=True)
+        except Absent:
+            return _nothing()
+        answer = orjson.loads(text) if len(text) < 200_000 else await asyncio.to_thread(orjson.loads, text)
+        if answer["timed_out"] or answer["_shards"]["failed"]:
+            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+        return answer
+
+    async def forget_tombstones(self, place: Place, before: int) -> None:
+        old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
+        with suppress(Absent):
+            await self.gateway.request(
+                "POST",
+                f"/{names.tombstones(place.prefix)}/_delete_by_query",
+                {"query": old},
+                params={"conflicts": "proceed"},
+            )
+
+    async def holds(self, namespace_id: str, query: Json) -> bool:
+        """Whether any stream of a namespace has a record that a query finds."""
+        pattern = f"{names.PREFIX}-records-{namespace_id}.*"
+        with suppress(Absent):
+            await self._refresher.refresh(pattern)
+        body = {"size": 0, "track_total_hits": 1, "query": query}
+        answer = await self.search(f"{pattern},-{pattern}-gone", body)
+        return bool(answer["hits"]["total"]["value"])
+
+    async def drop_all(self, namespace_id: str) -> None:
+        await self.drop(f"{names.PREFIX}-records-{namespace_id}.*")
+
+    # In the order of writes
+
+    async def shards_of(self, pattern: str) -> list[Shard]:
+        """The shards of the indices; what was acknowledged lies up to their checkpoints, or will soon."""
+        try:
+            answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs", params={"level": "shards"})
+        except Absent:
+            return []
+        found = [
+            Shard(index, stats["uuid"], int(number), copy["seq_no"]["global_checkpoint"])
+            for index, stats in answer["indices"].items()
+            for number, copies in stats["shards"].items()
+            for copy in copies
+            if copy["routing"]["primary"]
+        ]
+        return sorted(found, key=lambda shard: (shard.index, shard.number))
+
+    async def refresh_all(self, pattern: str) -> None:
+        with suppress(Absent):
+            await self._refresher.refresh(pattern)
+
+    async def written(self, shard: Shard, after: int, query: Json, size: int) -> list[Json]:
+        """What a shard holds of the writes after a position up to its checkpoint, in their order."""
+        span = {"range": {"_seq_no": {"gt": after, "lte": shard.checkpoint}}}
+        body = {
+            "size": size,
+            "query": {"bool": {"filter": [span, query]}},
+            "sort": [{"_seq_no": "asc"}],
+            "seq_no_primary_term": True,
+            "track_total_hits": False,
+        }
+        params = {"preference": f"_shards:{shard.number}", "allow_partial_search_results": "false"}
+        try:
+            answer = await self.gateway.json("POST", f"/{shard.index}/_search", body, params=params)
+        except Absent:
+            return []
+        if answer["timed_out"] or answer["_shards"]["failed"]:
+            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+        hits: list[Json] = answer["hits"]["hits"]
+        return hits
+
+
+def _nothing() -> Json:
+    return {"timed_out": False, "_shards": {"failed": 0, "total": 0}, "hits": {"total": {"value": 0}, "hits": []}}
