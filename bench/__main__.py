@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench import aggregates, index_cost, writes
+from bench import aggregates, index_cost, lists, records, writes
 from bench.system import started
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
@@ -30,6 +30,7 @@ async def _everything(heap: str, megabytes: int, scale: float) -> None:
         await writes.all_flights(system)
         await writes.single(system, round(300 * scale))
         await aggregates.compare(system, scale)
+        await lists.compare(system, scale)
         await writes.generated(system, megabytes)
 
 
@@ -42,6 +43,40 @@ def import_(heap: Heap = "1g", megabytes: Megabytes = 1024) -> None:
 async def _import(heap: str, megabytes: int) -> None:
     async with started(heap) as system:
         await writes.generated(system, megabytes)
+
+
+@cli.command("records")
+def records_(heap: Heap = "1g", count: Annotated[int, typer.Option(min=40_000)] = 1_000_000, rounds: int = 60) -> None:
+    """Records written through the API beside bare bulk clients, and aggregate trees over them."""
+    asyncio.run(_records(heap, count, rounds))
+
+
+async def _records(heap: str, count: int, rounds: int) -> None:
+    async with started(heap) as system:
+        await records.ingest(system, count)
+        await records.trees(system, rounds)
+
+
+@cli.command("lists")
+def lists_(heap: Heap = "1g", scale: float = 1.0) -> None:
+    """Filtered, sorted pages with stats beside the bare requests that they need."""
+    asyncio.run(_lists(heap, scale))
+
+
+async def _lists(heap: str, scale: float) -> None:
+    async with started(heap) as system:
+        await lists.compare(system, scale)
+
+
+@cli.command("walk")
+def walk(heap: Heap = "1g", count: Annotated[int, typer.Option(min=1_000)] = 1_000_000) -> None:
+    """All objects of a bucket by cursor, with the service's memory watched."""
+    asyncio.run(_walk(heap, count))
+
+
+async def _walk(heap: str, count: int) -> None:
+    async with started(heap) as system:
+        await lists.walk(system, count)
 
 
 @cli.command("index")

@@ -150,6 +150,33 @@ def bootstrap() -> None:
 
 
 @cli.command()
+def sweep() -> None:
+    """Removes now what was deleted and what has expired, as the service does in the background."""
+    from aiohttp.web import AppRunner
+
+    from service.app import create_app
+    from service.running import api_key_of
+    from service.web.keys import CARETAKER
+
+    settings = _settings()
+    if settings.opensearch_url is None:
+        _complain("set TALLY_OPENSEARCH_URL")
+        raise typer.Exit(2)
+    key = api_key_of(settings, make=False)
+
+    async def once() -> int:
+        app = create_app(settings, key)
+        runner = AppRunner(app)
+        await runner.setup()
+        try:
+            return await app[CARETAKER].once()
+        finally:
+            await runner.cleanup()
+
+    _say(f"{_go(once())} things removed")
+
+
+@cli.command()
 def settings() -> None:
     """Every setting: its environment variable, its default, its meaning."""
     for name, field in Settings.model_fields.items():

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from service import metrics
 from service.aggregations.base import Accumulator, Inexact
 from service.conditions.base import Condition
 from service.conditions.logic import And
@@ -106,6 +107,8 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
             raise failure
         else:
             milliseconds = round((time.perf_counter() - started) * 1000)
+            metrics.strategies.labels(result.strategy).inc()
+            metrics.groups.inc(len(result.rows))
             return await _work(len(result.rows), render, result, plan, milliseconds)
     raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from service.listing import Cursors
+from service.metrics import watch_loop
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
@@ -123,8 +124,14 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        caring = asyncio.create_task(app[CARETAKER].run(settings.caretaking_seconds))
+        background = [
+            asyncio.create_task(app[CARETAKER].run(settings.caretaking_seconds)),
+            asyncio.create_task(watch_loop()),
+        ]
         yield
-        caring.cancel()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await app[OBJECTS].close()
     finally:
         await gateway.close()

@@ -5,6 +5,7 @@ order and tested here, so that memory stays flat and the answer exact. Numbers t
 (a bucket's objects) can be filtered and sorted by while no more than a thousand resources match.
 """
 
+import asyncio
 import hashlib
 import sys
 import time
@@ -20,7 +21,7 @@ from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, clause
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
 from service.dialects.flat.listing import ListRequest, read_path
-from service.errors import Gone, Invalid, OverBudget
+from service.errors import Gone, Invalid, Location, OverBudget
 from service.fields import Fields
 from service.paths import Path, resolve
 from service.planning.order import LASTING
@@ -30,7 +31,10 @@ from service.values import MISSING, Json, order
 COUNTED: Final = 1_000
 """Resources whose computed numbers one answer may need (contract, Sorting, search, paging)."""
 
+_FIRST: Final = 200
 _WALK: Final = 1_000
+_PAGE_BYTES: Final = 4_000_000
+"""Where many results are read, a page has at first so many of them, and later so many bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Found:
     hits: Sequence[Hit]
     total: int
     aggs: Mapping[str, Json]
+    size: int
+    """Bytes of the answer."""
 
 
 class Shelf(Protocol):
@@ -146,16 +152,14 @@ class Cursors:
     def seal(self, **content: Json) -> str:
         return self._sealer.dumps({**content, "until": time.time() + self.lifetime})
 
-    def open(self, text: str, bound: str) -> Mapping[str, Json]:
+    def open(self, text: str, bound: str, at: Location = ("body", "cursor")) -> Mapping[str, Json]:
         try:
             content: Mapping[str, Json] = self._sealer.loads(text)
         except BadData:
-            raise Invalid.at(
-                ("body", "cursor"), "this is no cursor of this service; it was changed or cut", "cursor"
-            ) from None
+            raise Invalid.at(at, "this is no cursor of this service; it was changed or cut", "cursor") from None
         if content["of"] != bound:
             raise Invalid.at(
-                ("body", "cursor"),
+                at,
                 "the cursor belongs to another list; send the same filters, sort, search and case_sensitive with it",
                 "cursor",
             )
@@ -177,16 +181,15 @@ def gone(lifetime: float) -> Gone:
 
 async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: int) -> Page:
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
-    request.check()
     condition, computes = _condition(request, shelf)
     path, descending = _order(request, shelf)
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
     query = all_of([Clause(shelf.query), clause]).query
-    if computes or (path and path[0] in shelf.resource.computed):
-        return await _computed(request, shelf, condition, query, path, descending)
     bound = hashlib.sha256(orjson.dumps([list(shelf.identity), request.question])).hexdigest()[:32]
+    if computes or (path and path[0] in shelf.resource.computed):
+        return await _computed(request, shelf, cursors, condition, query, path, descending, bound)
     exact = clause.exact and shelf.native
     walk = _Walking(request, shelf, cursors, budget, condition, query, exact, path, descending, bound)
     return await walk.page()
@@ -200,10 +203,10 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     endless = sys.maxsize
     walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, path, descending, "")
     async with _seen(shelf, None) as view:
-        async for page in walk.pages(view, None, _WALK):
-            kept = [hit.source for hit in page if clause.exact or condition.test(shelf.item(hit.source))]
+        async for page in walk.pages(view, None, _FIRST):
+            kept = page if clause.exact else [hit for hit, _ in await walk.sifted(page)]
             if kept:
-                yield kept
+                yield [hit.source for hit in kept]
 
 
 def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
@@ -248,12 +251,19 @@ class _Walking:
     descending: bool
     bound: str
 
+    def __post_init__(self) -> None:
+        self.sort: Json = self.shelf.order(self.path, self.descending)
+
+    @property
+    def lasting(self) -> bool:
+        """No update changes a result's place, so that no point in time is needed."""
+        return self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
+
     async def page(self) -> Page:
         given = self.request.cursor
         if given and given != "*":
-            return await self._further(self.cursors.open(given, self.bound))
-        lasting = self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
-        view = await self.shelf.open() if given and not lasting else None
+            return await self._further(self.cursors.open(given, self.bound, self.request.cursor_at))
+        view = await self.shelf.open() if given and not self.lasting else None
         try:
             return await self._first(view)
         except BaseException:
@@ -275,15 +285,23 @@ class _Walking:
 
     async def _further(self, content: Mapping[str, Json]) -> Page:
         """From a cursor on: what is known of everything that matched came with it."""
-        view: str | None = content["view"]
-        lasting = self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
-        if view is None and not lasting:
-            view = await self.shelf.open()
+        if content["view"] is not None or self.lasting:
+            return await self._after(content, content["view"])
+        view = await self.shelf.open()
+        try:
+            return await self._after(content, view)
+        except BaseException:
+            await self.shelf.close(view)
+            raise
+
+    async def _after(self, content: Mapping[str, Json], view: str | None) -> Page:
+        # A new kind of value would be one more key of the order, which the cursor has no place in.
+        self.sort = content["sort"]
         hits: list[Hit] = []
         size, start = self.request.size, content["start"]
         # One more than the page tells whether there is a next one: the total may be an old one.
         async for page in self.pages(view, content["after"], size + 1):
-            hits += [hit for hit in page if self.exact or self.condition.test(self.shelf.item(hit.source))]
+            hits += page if self.exact else [hit for hit, _ in await self.sifted(page)]
             if len(hits) > size:
                 break
         total = max(content["total"], start + len(hits))
@@ -301,6 +319,7 @@ class _Walking:
                 total=total,
                 stats=stats,
                 view=view,
+                sort=self.sort,
             )
         elif view is not None:
             await self.shelf.close(view)
@@ -309,7 +328,7 @@ class _Walking:
     def _body(self, size: int) -> dict[str, Json]:
         return {
             "query": self.query,
-            "sort": self.shelf.order(self.path, self.descending),
+            "sort": self.sort,
             "size": size,
             "_source": self.shelf.source,
             "seq_no_primary_term": True,
@@ -334,21 +353,28 @@ class _Walking:
                     {"limit": self.budget},
                 )
             after = found.hits[-1].place
-            size = _WALK
+            size = max(10, min(_WALK, len(found.hits) * _PAGE_BYTES // found.size))
+
+    async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:
+        """Those that the condition means, with their items."""
+
+        def work() -> list[tuple[Hit, Mapping[str, Json]]]:
+            items = ((hit, self.shelf.item(hit.source)) for hit in hits)
+            return [(hit, item) for hit, item in items if self.condition.test(item)]
+
+        return await asyncio.to_thread(work)
 
     async def _tested(self, wanted: int, view: str | None) -> tuple[list[Hit], int, Json]:
         """The first so many hits that pass, and what is known of all of them."""
         tally, total = self.shelf.tally(), 0
         kept: list[Hit] = []
         async with _seen(self.shelf, view) as state:
-            async for page in self.pages(state, None, _WALK):
-                for hit in page:
-                    item = self.shelf.item(hit.source)
-                    if self.condition.test(item):
-                        total += 1
-                        tally.add(item)
-                        if len(kept) < wanted:
-                            kept.append(hit)
+            async for page in self.pages(state, None, _FIRST):
+                for hit, item in await self.sifted(page):
+                    total += 1
+                    tally.add(item)
+                    if len(kept) < wanted:
+                        kept.append(hit)
         return kept, total, await tally.stats()
 
 
@@ -364,11 +390,18 @@ async def _seen(shelf: Shelf, view: str | None) -> AsyncIterator[str]:
 
 
 async def _computed(
-    request: ListRequest, shelf: Shelf, condition: Condition, query: Json, path: Path | None, descending: bool
+    request: ListRequest,
+    shelf: Shelf,
+    cursors: Cursors,
+    condition: Condition,
+    query: Json,
+    path: Path | None,
+    descending: bool,
+    bound: str,
 ) -> Page:
-    """Filters and sorts by numbers that are counted now."""
-    if request.cursor is not None:
-        raise Invalid.at(("body", "cursor"), "a list by computed fields has no cursor; take offset or page", "cursor")
+    """Filters and sorts by numbers that are counted now; a cursor goes on after the same result, wherever it is."""
+    given = request.cursor
+    gone_on = cursors.open(given, bound, request.cursor_at) if given and given != "*" else None
     sort = path if path and path[0] not in shelf.resource.computed else None
     body = {"query": query, "sort": shelf.order(sort, descending), "size": COUNTED, "_source": shelf.source}
     found = await shelf.search({**body, "track_total_hits": True}, None)
@@ -381,19 +414,24 @@ async def _computed(
             "too_many",
         )
     items = await shelf.counted([shelf.item(hit.source) for hit in found.hits])
-    rows = [(item, hit.source) for item, hit in zip(items, found.hits, strict=True) if condition.test(item)]
+    rows = [(item, hit) for item, hit in zip(items, found.hits, strict=True) if condition.test(item)]
     if path and path[0] in shelf.resource.computed:
         rows = _sorted(rows, path, descending)
     tally = shelf.tally()
     for item, _ in rows:
         tally.add(item)
-    start = request.start
-    return Page(
-        [source for _, source in rows[start : start + request.size]], start, len(rows), await tally.stats(), None
-    )
+    start, end = request.start, request.start + request.size
+    if gone_on is not None:
+        places = [list(hit.place)[-1] for _, hit in rows]
+        start = places.index(gone_on["after"]) + 1 if gone_on["after"] in places else gone_on["start"]
+        end = start + request.size
+    cursor = None
+    if end < len(rows):
+        cursor = cursors.seal(of=bound, after=list(rows[end - 1][1].place)[-1], start=end)
+    return Page([hit.source for _, hit in rows[start:end]], start, len(rows), await tally.stats(), cursor)
 
 
-Row = tuple[Mapping[str, Json], Mapping[str, Json]]
+Row = tuple[Mapping[str, Json], Hit]
 
 
 def _sorted(rows: list[Row], path: Path, descending: bool) -> list[Row]:

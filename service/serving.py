@@ -1,12 +1,14 @@
 """Serves the application: one process that stops gently, or several that share a port."""
 
 import asyncio
+import atexit
 import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from aiohttp import web
 
+from service import metrics
 from service.settings import Settings
 from service.web.keys import STATE
 
@@ -90,7 +93,15 @@ async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) 
 def serve_many(workers: int, settings: Settings, api_key: str) -> int:
     """Runs so many processes on one port and starts again what dies; they end with this process, however it ends."""
     check_port(settings)
-    environment = {**os.environ, "TALLY_API_KEY": api_key, "TALLY_PORT": str(settings.port)}
+    shared = tempfile.TemporaryDirectory(prefix="tally-metrics-")
+    atexit.register(shared.cleanup)
+    environment = {
+        **os.environ,
+        "TALLY_API_KEY": api_key,
+        "TALLY_PORT": str(settings.port),
+        # One scrape meets one process; it tells the numbers of all of them.
+        metrics.MANY: shared.name,
+    }
     command = [sys.executable, "-m", "service", "serve", "--child"]
     stopping = threading.Event()
 

@@ -9,6 +9,8 @@ LONG_MIN: Final = -(2**63)
 LONG_MAX: Final = 2**63 - 1
 
 _PREFIX: Final = 1_000
+_SURELY_SHORT: Final = LENGTHY // 4
+"""Characters that are below the limit however many bytes each has."""
 
 
 def number_leaf(value: int | float, natural: str | None) -> Literal["double", "long"]:
@@ -31,6 +33,6 @@ def is_lengthy(value: str) -> bool:
 
 def string_term(value: str) -> str:
     """The keyword of a string: itself, or for a long one its beginning and its SHA-256."""
-    if not is_lengthy(value):
+    if len(value) < _SURELY_SHORT or not is_lengthy(value):
         return value
     return f"{value[:_PREFIX]}…sha256:{hashlib.sha256(value.encode()).hexdigest()}"

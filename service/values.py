@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, Final, TypeGuard
 
 Json = Any
@@ -70,6 +71,7 @@ def moment(millis: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=millis)
 
 
+@lru_cache(maxsize=64)
 def index_date(millis: int) -> str:
     """A date as queries name it: OpenSearch finds nothing for negative epoch milliseconds."""
     return moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

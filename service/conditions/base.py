@@ -44,7 +44,13 @@ def clauses_in(query: Query) -> int:
 
 
 def all_of(clauses: list[Clause]) -> Clause:
-    queries = [clause.query for clause in clauses if clause.query != MATCH_ALL]
+    queries: list[Query] = []
+    for clause in clauses:
+        inner = clause.query.get("bool", {})
+        if inner.keys() == {"filter"}:
+            queries += inner["filter"]
+        elif clause.query != MATCH_ALL:
+            queries.append(clause.query)
     exact = all(clause.exact for clause in clauses)
     if not queries:
         return Clause(MATCH_ALL, exact)

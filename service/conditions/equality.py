@@ -84,9 +84,13 @@ class Equals:
     def _meets(self, end: Json) -> bool:
         if end is MISSING:
             return None in self._wanted
-        if self._key(end) in self._wanted:
+        return self._is_wanted(end) or (isinstance(end, list) and any(map(self._is_wanted, end)))
+
+    def _is_wanted(self, value: Json) -> bool:
+        if self._key(value) in self._wanted:
             return True
-        return isinstance(end, list) and any(self._key(item) in self._wanted for item in end)
+        # A date that is written in small letters is none, but a text like any other.
+        return self.folded and self.instant and isinstance(value, str) and fold(value) in self._wanted
 
     @cached_property
     def _wanted(self) -> frozenset[Hashable]:

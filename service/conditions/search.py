@@ -25,19 +25,25 @@ class Search:
 
     def test(self, value: Json) -> bool:
         meets = Text((), self.text, folded=self.folded).meets()
-        found = [end for path in self.paths for end in ends(value, path)]
+        found = [text for path in self.paths for end in ends(value, path) for text in _texts(end)]
         if self.below is not None:
-            found.append(value.get(self.below))
-        return any(meets(text) for each in found for text in _texts(each, deep=False))
+            found += _all_texts(value.get(self.below))
+        return any(map(meets, found))
 
 
-def _texts(value: Json, *, deep: bool) -> Iterator[str]:
-    """The texts in a value; an array in an array is one value, into which nothing looks."""
+def _texts(value: Json) -> Iterator[str]:
+    """A text, or those of an array."""
+    return (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
+
+
+def _all_texts(value: Json) -> Iterator[str]:
+    """The texts in a value at any depth; an array in an array is one value, into which nothing looks."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _texts(item, deep=False)
-    elif isinstance(value, list) and not deep:
+            yield from _all_texts(item)
+    elif isinstance(value, list):
         for item in value:
-            yield from _texts(item, deep=True)
+            if not isinstance(item, list):
+                yield from _all_texts(item)

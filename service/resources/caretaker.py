@@ -9,12 +9,12 @@ from typing import Final
 
 import structlog
 
-from service.errors import NotFound, TallyError
+from service.errors import Invalid, TallyError
 from service.resources.buckets import Buckets, id_of
 from service.resources.buckets import view as bucket_view
 from service.resources.namespaces import Namespaces, hidden_objects, view
 from service.resources.streams import Streams
-from service.resources.tasks import LEASE, Tasks
+from service.resources.tasks import Tasks
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Absent, Conflict
@@ -22,7 +22,6 @@ from service.storage.objects import ObjectStore
 
 log = structlog.get_logger()
 
-_ROUNDS: Final = 100
 _MOST: Final = 10_000
 
 
@@ -60,8 +59,13 @@ class Caretaker:
                 if entry.kind == "namespace"
                 else bucket_view(id_of(entry), entry.body)
             )
-            with suppress(Conflict):  # changed just now, by somebody who knows
+            try:
                 await self._catalog.replace(entry, entry.body, view=told)
+            except Conflict:  # changed just now, by somebody who knows
+                continue
+            except Invalid as error:
+                log.warning("lists cannot filter by all of a resource", id=entry.id, message=error.text())
+                await self._catalog.replace(entry, entry.body, view={**told, "description": None, "metadata": {}})
 
     async def run(self, every: float) -> None:
         """For ever: at once when woken, else each so many seconds."""
@@ -88,8 +92,7 @@ class Caretaker:
                 done += 1
         mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
         for entry in await self._catalog.find(mortal, _MOST):
-            with suppress(NotFound):  # the namespace was deleted meanwhile
-                done += await self._expire(entry)
+            done += await self._expire(entry)
         await self._tasks.forget_old()
         return done + await self._streams.care()
 
@@ -110,30 +113,19 @@ class Caretaker:
         scope = Scope(entry.namespace_id, home.name if home else entry.namespace_id)
         query = {"term": {"bucket_id": id_of(entry)}}
         deleted = 0
-        try:
-            for _ in range(_ROUNDS):
-                running = await self._store.start_deleting(scope, query)
-                beat = 0.0
-                while not (state := await self._store.deleting(running))[0]:
-                    await asyncio.sleep(0.5)
-                    beat += 0.5
-                    if beat * 1_000 > LEASE / 3:
-                        await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted + state[1])
-                        beat = 0.0
-                deleted += state[1]
-                if not state[1] and not state[2]:
-                    break
-        except Absent:
-            return
-        await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
+        with suppress(Absent):  # the namespace was deleted meanwhile
+            async for count in self._store.remove(scope, query):
+                deleted += count
+                await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
+                await self._tasks.keep(entry)
 
     async def _expire(self, entry: Entry) -> int:
         """Every replica may do so; what one removes the other does not find."""
         if entry.body["status"] != "ACTIVE":
             return 0
         scope = Scope(entry.namespace_id, entry.namespace_id)
-        query = hidden_objects(entry)
-        if not await self._store.any(scope, query):
-            return 0
-        await self._store.start_deleting(scope, query)
-        return 1
+        removed = 0
+        with suppress(Absent):
+            async for count in self._store.remove(scope, hidden_objects(entry)):
+                removed += count
+        return removed

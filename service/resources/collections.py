@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -126,6 +126,8 @@ class CollectionShelf(ResourceShelf):
 
     collections: "Collections"
     scope: Scope
+    found: dict[str, int] = field(default_factory=dict)
+    """What was counted already, by id in the catalogue."""
     kind = "collection"
     names = ("collection_id", "collection_name", "description")
     instants = frozenset({"created_at", "updated_at", "last_schema_sync"})
@@ -162,9 +164,12 @@ class CollectionShelf(ResourceShelf):
         }
 
     async def counts(self, entries: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
-        found = [entry for entry in await self.catalog.get(*entries) if entry]
-        counts = await self.collections.counts(self.scope, found)
-        return {entry: {"document_count": counts.get(entry, 0)} for entry in entries}
+        await self.count([entry for entry in await self.catalog.get(*entries) if entry])
+        return {entry: {"document_count": self.found.get(entry, 0)} for entry in entries}
+
+    async def count(self, entries: Sequence[Entry]) -> None:
+        missing = [entry for entry in entries if entry.id not in self.found]
+        self.found |= await self.collections.counts(self.scope, missing)
 
     def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
         documents = sum_of(counts, "document_count")
@@ -276,8 +281,8 @@ class Collections:
         shelf = CollectionShelf(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
         page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
         entries = [Entry.of(source) for source in page.sources]
-        counts = await self.counts(scope, entries)
-        return page, [_told(entry, counts[entry.id]) for entry in entries]
+        await shelf.count(entries)
+        return page, [_told(entry, shelf.found[entry.id]) for entry in entries]
 
     async def update(self, namespace: str, identifier: str, request: UpdateCollection) -> Json:
         scope, entry = await self.find(namespace, identifier)
@@ -331,7 +336,8 @@ class Collections:
         for _ in range(_ROUNDS):
             sources = await self._sources(scope, entries)
             numbers = await self._counted(scope, sources)
-            if not any([await source.newer() for source in sources.values()]):
+            known = {held.bucket_id: held.version for source in sources.values() for held in source.buckets}
+            if await self._store.versions(list(known)) == list(known.values()):
                 return {entry.id: numbers[_selection(entry)] for entry in entries}
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 

@@ -4,13 +4,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from service.dialects.tree.filters import HAS, container_token
-from service.dialects.tree.properties import CONTAINER, SPACE, Column, wrong
-from service.dialects.tree.references import VIEWS, Columns, bad, of_object, shown
+from service.dialects.tree.properties import CONTAINER, SPACE, Column, Wrong, wrong
+from service.dialects.tree.references import VIEWS, Columns, bad, counted, measured, of_object, shown
 from service.errors import BadRequest, Location
 from service.values import Json, index_date
 
@@ -41,7 +41,8 @@ class Identity:
             return text
         return f"#{hashlib.sha256(text.encode()).hexdigest()}"
 
-    def tombstone(self, created: int, deleted: int) -> bytes:
+    def tombstone(self, created: int, deleted: int, version: list[int]) -> bytes:
+        """`version`: the one that is deleted (`following`)."""
         return _encode(
             {
                 "@timestamp": index_date(deleted),
@@ -49,6 +50,7 @@ class Identity:
                 "externalId": self.external_id,
                 "createdTime": created,
                 "lastUpdatedTime": deleted,
+                "@of": version,
             }
         )
 
@@ -106,8 +108,7 @@ def read_items(body: bytes) -> list[Item]:
         raise BadRequest("nested too deep") from None
     items = of_object(given, ("body",), ("items",), ("items",))["items"]
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_ITEMS:
-        count = f"{len(items):,}" if isinstance(items, list) else shown(items)
-        bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {count}")
+        bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {counted(items)}")
     return [_item(each, ("items", number)) for number, each in enumerate(items)]
 
 
@@ -117,11 +118,10 @@ def _item(given: Json, at: Location) -> Item:
     if not isinstance(space, str) or not _SPACE.fullmatch(space):
         bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
     if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
-        bad(
-            (*at, "externalId"), f"a string of 1 to {MAX_ID} characters without NUL is needed, not {shown(external_id)}"
-        )
+        told = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
+        bad((*at, "externalId"), told)
     if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
-        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed")
+        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
     read: dict[tuple[str, str], Mapping[str, Json]] = {}
     for number, each in enumerate(sources):
         place = (*at, "sources", number)
@@ -142,46 +142,64 @@ def _item(given: Json, at: Location) -> Item:
     return Item(at, space, external_id, read)
 
 
-def prepare(item: Item, columns: Columns, now: int, *, content: bool) -> Prepared:
-    """Raises `BadRequest` that names item and property. `content`: equal records have equal ids."""
-    try:
-        return _prepared(item, columns, now, content)
-    except BadRequest as error:
-        raise BadRequest(f"{error.message} (record {item.space}/{item.external_id})", error.details) from None
+class Preparing:
+    """Makes records of one request ready to be written. `content`: equal records have equal ids."""
 
+    def __init__(self, columns: Columns, now: int, *, content: bool) -> None:
+        self._columns = columns
+        self._now = now
+        self._content = content
+        self._tokens = {key: container_token(next(iter(known.values()))) for key, known in columns.items()}
+        self._demands = {
+            key: [(name, column) for name, column in known.items() if column.needed or column.default is not None]
+            for key, known in columns.items()
+        }
 
-def _prepared(item: Item, columns: Columns, now: int, content: bool) -> Prepared:
-    fields: dict[str, Any] = {}
-    has: list[str] = []
-    told: dict[str, dict[str, dict[str, Json]]] = {}
-    for (space, container), properties in item.sources.items():
-        known = columns[(space, container)]
-        kept = told.setdefault(space, {}).setdefault(container, {})
-        for name, value in properties.items():
-            column = known.get(name)
-            if column is None:
-                bad((*item.at, "properties", name), f"the container {space}/{container} has no such property")
-            if value is None:
-                continue
-            _index(column, value, fields, has, (*item.at, "properties", name))
-            kept[name] = value
-        for name, column in known.items():
-            if name not in kept and column.needed and column.default is None:
-                bad((*item.at, "properties", name), f"{space}/{container} needs a value here: it is not nullable")
-            if name not in kept and name not in properties and column.default is not None:
-                _index(column, column.default, fields, has, (*item.at, "properties", name))
-                kept[name] = column.default
-        if kept and known:
-            has.append(container_token(next(iter(known.values()))))
-    identity = Identity(item.space, item.external_id)
-    raw = _encode(told)
-    id = identity.id
-    if content:
-        canonical = msgspec.json.encode(
-            [item.space, item.external_id, told if _has_json(item, columns) else None, fields], order="deterministic"
-        )
-        id = hashlib.sha256(canonical).hexdigest()[:40]
-    return Prepared(item.space, item.external_id, id, now, raw, has, fields)
+    def prepare(self, item: Item) -> Prepared:
+        """Raises `BadRequest` that names item and property."""
+        try:
+            return self._prepared(item)
+        except BadRequest as error:
+            raise BadRequest(f"{error.message} (record {item.space}/{item.external_id})", error.details) from None
+
+    def _prepared(self, item: Item) -> Prepared:
+        fields: dict[str, Any] = {}
+        has: list[str] = []
+        told: dict[str, dict[str, dict[str, Json]]] = {}
+        for key, properties in item.sources.items():
+            known = self._columns[key]
+            kept = told.setdefault(key[0], {}).setdefault(key[1], {})
+            for name, value in properties.items():
+                column = known.get(name)
+                if column is None:
+                    bad((*item.at, "properties", name), f"the container {key[0]}/{key[1]} has no such property")
+                if value is None:
+                    continue
+                if column.simple:
+                    try:
+                        fields[column.field] = column.convert(value)
+                    except Wrong:
+                        _refuse(column, value, (*item.at, "properties", name))
+                else:
+                    _index(column, value, fields, has, (*item.at, "properties", name))
+                kept[name] = value
+            for name, column in self._demands[key]:
+                if name in kept:
+                    continue
+                if column.default is not None and name not in properties:
+                    _index(column, column.default, fields, has, (*item.at, "properties", name))
+                    kept[name] = column.default
+                elif column.needed:
+                    bad((*item.at, "properties", name), f"{key[0]}/{key[1]} needs a value here: it is not nullable")
+            if kept:
+                has.append(self._tokens[key])
+        identity = Identity(item.space, item.external_id)
+        id = identity.id
+        if self._content:
+            whole = told if _has_json(item, self._columns) else None
+            canonical = msgspec.json.encode([item.space, item.external_id, whole, fields], order="deterministic")
+            id = hashlib.sha256(canonical).hexdigest()[:40]
+        return Prepared(item.space, item.external_id, id, self._now, _encode(told), has, fields)
 
 
 def _has_json(item: Item, columns: Columns) -> bool:
@@ -191,34 +209,45 @@ def _has_json(item: Item, columns: Columns) -> bool:
     )
 
 
+def _check_size(column: Column, text: Json, at: Location) -> None:
+    if column.max_text is not None and isinstance(text, str) and len(text.encode()) > column.max_text:
+        bad(at, f"at most {column.max_text:,} bytes, not {len(text.encode()):,}")
+
+
+def _refuse(column: Column, value: Json, at: Location) -> NoReturn:
+    bad(at, f"{wrong(column, value) or 'a value'} is needed ({column.told}), not {shown(value)}")
+
+
 def _index(column: Column, value: Json, fields: dict[str, Any], has: list[str], at: Location) -> None:
     if not column.listed:
-        wanted = wrong(column, value)
-        if wanted is not None:
-            bad(at, f"{wanted} is needed ({column.told}), not {shown(value)}")
-        if column.max_text is not None and isinstance(value, str) and len(value.encode()) > column.max_text:
-            bad(at, f"at most {column.max_text:,} bytes, not {len(value.encode()):,}")
+        try:
+            term = column.convert(value)
+        except Wrong:
+            _refuse(column, value, at)
+        _check_size(column, value, at)
         if column.mapping is None:
             fields[column.extra] = 1
             has.append(column.field)
         else:
-            fields[column.field] = column.indexed(value)
+            fields[column.field] = term
         return
     if not isinstance(value, list):
         bad(at, f"an array is needed ({column.told}), not {shown(value)}")
     if len(value) > column.max_list:
         bad(at, f"at most {column.max_list:,} elements, not {len(value):,}")
+    terms: list[Json] = []
     for number, each in enumerate(value):
-        wanted = "a value" if each is None else wrong(column, each)
-        if wanted is not None:
-            bad((*at, number), f"{wanted} is needed ({column.told}), not {shown(each)}")
+        try:
+            terms.append(column.convert(each))
+        except Wrong:
+            _refuse(column, each, (*at, number))
+        _check_size(column, each, (*at, number))
     if not value:
         return
     if column.mapping is None:
         fields[column.extra] = len(value)
         has.append(column.field)
         return
-    terms = [column.indexed(each) for each in value]
     fields[column.field] = terms
     if column.mapping["type"] == "keyword" and len(set(terms)) < len(terms):
         # A keyword field counts a value once in a record, however often it is there.

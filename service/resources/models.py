@@ -184,7 +184,7 @@ class Models:
 
     async def _list(self, scope: Scope, kind: str, page: Listing, filters: list[Json], told: Any) -> Json:
         bound = f"{kind} {scope.namespace_id}"
-        after = self._cursors.open(page.cursor, bound)["after"] if page.cursor else ""
+        after = self._cursors.open(page.cursor, bound, ("cursor",))["after"] if page.cursor else ""
         query = [*_of(scope, kind), *filters, {"range": {"order": {"gt": after}}}]
         found = await self._catalog.find({"bool": {"filter": query}}, min(page.limit, _PAGE) + 1, by=("order",))
         items = found[: min(page.limit, _PAGE)]

@@ -4,12 +4,13 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, TallyError, Unavailable
 from service.listing import Cursors, Page, everything, matching, page_of
@@ -21,7 +22,7 @@ from service.resources.incoming import read_incoming
 from service.resources.shelves import ObjectShelf
 from service.resources.tasks import Tasks
 from service.resources.writing import ROUNDS, Write, Writer
-from service.storage.document import Parts, Stored, millis
+from service.storage.document import Answer, millis, told
 from service.storage.objects import ObjectStore
 from service.values import Json
 
@@ -30,6 +31,9 @@ Line = tuple[int, bytes | None]
 
 _PATIENCE: Final = 20.0
 """Seconds that an answer waits for what could also go on in the background."""
+
+_INLINE: Final = 100
+"""Objects that are told in the event loop."""
 
 _ERRORS: Final = 20
 """Errors that the answer to an import tells one by one."""
@@ -75,7 +79,7 @@ class Objects:
         self._running: set[asyncio.Task[None]] = set()
         self._writer = Writer(store, limits.field_budget)
 
-    async def create(self, namespace: str, bucket: str, raw: bytes, policy: Policy | None) -> Parts:
+    async def create(self, namespace: str, bucket: str, raw: bytes, policy: Policy | None) -> Answer:
         home = await self._buckets.find(namespace, bucket)
         write = Write(0, raw)
         await self._writer.run(home, [write], policy)
@@ -108,6 +112,8 @@ class Objects:
         running: deque[asyncio.Task[list[Write]]] = deque()
 
         async def store(batch: list[Line]) -> list[Write]:
+            # Deleted meanwhile: what would still be written, nobody would remove.
+            await self._buckets.find(home.scope.namespace_id, home.id)
             writes = [Write(number, raw, error=None if raw is not None else _too_long()) for number, raw in batch]
             await self._writer.run(home, writes, policy, arrival, created, refresh=False)
             return writes
@@ -127,11 +133,11 @@ class Objects:
         summary.seconds = round(time.perf_counter() - started, 3)
         return summary
 
-    async def get(self, namespace: str, bucket: str, id: str) -> Parts:
+    async def get(self, namespace: str, bucket: str, id: str) -> Answer:
         home = await self._buckets.find(namespace, bucket)
-        return Stored.load((await self._read(home, id))["_source"]).answer()
+        return told((await self._read(home, id))["_source"])
 
-    async def update(self, namespace: str, bucket: str, id: str, raw: bytes) -> Parts:
+    async def update(self, namespace: str, bucket: str, id: str, raw: bytes) -> Answer:
         """PUT and PATCH: metadata is merged, other fields are replaced, what is not given stays."""
         home = await self._buckets.find(namespace, bucket)
         incoming = read_incoming(raw)
@@ -164,7 +170,7 @@ class Objects:
             page = await page_of(request, shelf, self._cursors, self._limits.object_budget)
             newer = await source.newer()
             if newer is None:
-                return page, [select(Stored.load(each["_source"])) for each in page.sources]
+                return page, await _told_all(select, page.sources)
             source = newer
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
@@ -175,7 +181,7 @@ class Objects:
         matching(request, shelf)
 
         def lines(sources: Sequence[Json]) -> bytes:
-            return b"".join(msgspec.json.encode(select(Stored.load(each["_source"]))) + b"\n" for each in sources)
+            return b"".join(msgspec.json.encode(select(each["_source"])) + b"\n" for each in sources)
 
         async def pages() -> AsyncIterator[bytes]:
             async for sources in everything(request, shelf):
@@ -188,7 +194,10 @@ class Objects:
         source = await self._buckets.source(namespace, bucket)
         asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
         shelf = ObjectShelf(source, self._cursors.lifetime)
-        matching(asked, shelf)
+        if matching(asked, shelf)[1] == Clause(MATCH_ALL):
+            raise Invalid.at(
+                ("body", "filters"), "these filters match everything; to empty a bucket, delete it", "too_short"
+            )
         task = f"task_{secrets.token_hex(8)}"
         named = {"bucket_id": source.buckets[0].bucket_id, "deleted_count": 0}
         await self._tasks.start(task, "api_objects_delete", named)
@@ -196,8 +205,8 @@ class Objects:
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         await asyncio.wait([work], timeout=_PATIENCE)
-        told = await self._tasks.get(task)
-        return {"task_id": task, "status": told["status"], **told["additional_data"]}
+        state = await self._tasks.get(task)
+        return {"task_id": task, "status": state["status"], **state["additional_data"]}
 
     async def _delete(self, task: str, request: ListRequest, shelf: ObjectShelf) -> None:
         source = shelf.bucket
@@ -226,6 +235,15 @@ class Objects:
             await self._tasks.tell(task, "COMPLETED", deleted_count=deleted)
         except TallyError as error:
             await self._tasks.tell(task, "FAILED", error.message, deleted_count=deleted)
+        except asyncio.CancelledError:
+            await self._tasks.tell(task, "INTERRUPTED", "the service was stopped", deleted_count=deleted)
+            raise
+
+    async def close(self) -> None:
+        """Stops what goes on in the background; its tasks say so."""
+        for work in self._running:
+            work.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _read(self, home: Bucket, id: str) -> Json:
         (found,) = await self._store.read(home.scope, [id])
@@ -237,39 +255,50 @@ class Objects:
         return found
 
 
-def _selected(request: ListRequest) -> Callable[[Stored], Json]:
+def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
     """How an object is told: whole, or the selected paths and its ids."""
     if request.select is None:
-        return Stored.answer
+        return told
     chosen = [read_path(text, ("body", "select", place)) for place, text in enumerate(request.select)]
 
-    def select(stored: Stored) -> Json:
-        item = msgspec.json.decode(msgspec.json.encode(stored.answer()))
-        told: dict[str, Json] = {"object_id": stored.object_id, "bucket_id": stored.bucket_id}
+    def select(source: Mapping[str, Any]) -> Answer:
+        item = msgspec.json.decode(msgspec.json.encode(told(source)))
+        kept: Answer = {"object_id": item["object_id"], "bucket_id": item["bucket_id"]}
         for path in chosen:
-            _keep(told, item, path)
-        return told
+            _keep(kept, item, path)
+        return kept
 
     return select
 
 
-def _keep(told: dict[str, Json], item: Json, path: Path) -> None:
+async def _told_all(
+    select: Callable[[Mapping[str, Any]], Answer], documents: Sequence[Mapping[str, Any]]
+) -> list[Answer]:
+    """Many are told in a thread, so that no other request waits for them."""
+
+    def work() -> list[Answer]:
+        return [select(each["_source"]) for each in documents]
+
+    return work() if len(documents) <= _INLINE else await asyncio.to_thread(work)
+
+
+def _keep(kept: dict[str, Json], item: Json, path: Path) -> None:
     """Copies what lies at a path, through arrays of objects element by element."""
     step, rest = path[0], path[1:]
     if not isinstance(item, dict) or step not in item:
         return
     value = item[step]
     if not rest:
-        told[step] = value
+        kept[step] = value
     elif isinstance(value, dict):
-        inner = told.setdefault(step, {})
+        inner = kept.setdefault(step, {})
         if isinstance(inner, dict):
             _keep(inner, value, rest)
     elif isinstance(value, list):
-        kept = told.setdefault(step, [{} for _ in value])
+        elements = kept.setdefault(step, [{} for _ in value])
         for place, each in enumerate(value):
-            if isinstance(kept[place], dict):
-                _keep(kept[place], each, rest)
+            if isinstance(elements[place], dict):
+                _keep(elements[place], each, rest)
 
 
 def _count(summary: ImportSummary, writes: list[Write]) -> None:

@@ -3,40 +3,44 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+import msgspec
 import orjson
 
+from service import metrics
 from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
 from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_all
 from service.dialects.tree.properties import TOP, Key
-from service.dialects.tree.references import VIEWS, Columns, References, bad, named, of_object, shown
+from service.dialects.tree.references import VIEWS, Columns, References, bad, counted, named, of_object, shown
 from service.dialects.tree.request import Tree, read_tree
 from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
 from service.listing import Cursors
 from service.resources.clock import now_millis
-from service.resources.ingest import Identity, Prepared, prepare, read_items
+from service.resources.following import Follower, Mark, deletion, tombstone_id, version_of
+from service.resources.ingest import Identity, Prepared, Preparing, read_items
 from service.resources.models import columns_of, container_key, space_key
 from service.resources.namespaces import Namespaces
 from service.resources.streams import Stream, Streams
+from service.scope import Scope
 from service.storage import names
 from service.storage.catalog import Catalog, Entry
-from service.storage.records import RecordStore, Shard
+from service.storage.records import RecordStore
 from service.tokens import string_term
-from service.values import Json, index_date
+from service.values import Json
 
 ROUNDS: Final = 10
 MAX_ANSWER: Final = 20_000_000
-MAX_SYNC: Final = 10_000_000
-_MARGIN: Final = 600_000
-"""Milliseconds before a sync cursor was made in which writes may still have been on their way into a new index."""
 _ENDLESS: Final = 10 * 365 * 86_400.0 * 10
 _RECOUNT: Final = 10.0
 """Seconds for which a stream's number of records is taken for known."""
+_CLOSE: Final = 600_000
+"""Milliseconds around the change from one index of an immutable stream to the next."""
 _SLICE: Final = 25
 
 _AGO = re.compile(r"([1-9][0-9]{0,6})(m|h|d)-ago", re.ASCII)
@@ -59,8 +63,10 @@ class _Fill:
 
     records: int = 0
     size: int = 0
-    at: float = 0.0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    coming: int = 0
+    """Records that are being written."""
+    at: float = float("-inf")
+    turn: asyncio.Condition = field(default_factory=asyncio.Condition)
 
 
 class Records:
@@ -82,30 +88,27 @@ class Records:
         self._cursors = Cursors(cursors.secret, _ENDLESS)
         self._limits = limits
         self._fills: dict[str, _Fill] = {}
-        self._known_slices: dict[str, tuple[str, list[str]]] = {}
-        """Stream → its current index and all of them: older ones come no more."""
+        self._known_slices: dict[str, tuple[str, float, list[str]]] = {}
+        """Stream → its current index, and for how long which ones are taken for all of them."""
 
     # Writing
 
     async def ingest(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
         """New records; an equal one of an immutable stream is dropped, an id that is taken of a mutable one told."""
-        stream = await self._streams.find(project, stream_id)
-        prepared = await self._prepared(stream, body)
-        await self._room(stream, len(prepared))
-        if stream.mutable:
-            await self._create(stream, prepared)
-        else:
-            await self._append(stream, prepared)
+        stream, prepared = await self._prepared(project, stream_id, body)
+        async with self._room(stream, prepared):
+            if stream.mutable:
+                await self._create(stream, prepared)
+            else:
+                await self._append(stream, prepared)
         if refresh:
             await self._store.refresh(stream.place)
 
     async def upsert(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
         """Records that replace those of the same id."""
-        stream = await self._streams.find(project, stream_id)
-        _only_mutable(stream)
-        prepared = await self._prepared(stream, body)
-        await self._room(stream, len(prepared))
-        await self._settle(stream, prepared, self._replacing)
+        stream, prepared = await self._prepared(project, stream_id, body, changing=True)
+        async with self._room(stream, prepared):
+            await self._settle(stream, prepared, self._replacing)
         if refresh:
             await self._store.refresh(stream.place)
 
@@ -119,11 +122,15 @@ class Records:
         if refresh:
             await self._store.refresh(stream.place)
 
-    async def _prepared(self, stream: Stream, body: bytes) -> list[Prepared]:
+    async def _prepared(
+        self, project: str, stream_id: str, body: bytes, *, changing: bool = False
+    ) -> tuple[Stream, list[Prepared]]:
         items = read_items(body)
-        columns, spaces = await self._named(
-            stream, {key for item in items for key in item.containers}, {item.space for item in items}
+        stream, columns, spaces = await self._opened(
+            project, stream_id, {key for item in items for key in item.containers}, {item.space for item in items}
         )
+        if changing:
+            _only_mutable(stream)
         missing = [{"space": space} for space in dict.fromkeys(item.space for item in items) if space not in spaces]
         missing += [
             {"space": space, "externalId": id}
@@ -136,11 +143,12 @@ class Records:
                 {"missing": missing},
             )
         now = now_millis()
+        preparing = Preparing(columns, now, content=not stream.mutable)
         prepared: list[Prepared] = []
         for number, item in enumerate(items):
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
-            prepared.append(prepare(item, columns, now, content=not stream.mutable))
+            prepared.append(preparing.prepare(item))
         if stream.mutable:
             _once(prepared)
         fields: dict[str, Json] = {}
@@ -151,41 +159,64 @@ class Records:
                 if column.listed or column.mapping is None:
                     fields[column.extra] = {"type": "long", "index": False}
         await self._store.ensure(stream.place, stream.place.slice(now), fields)
-        return prepared
+        return stream, prepared
 
-    async def _named(
-        self, stream: Stream, containers: Iterable[tuple[str, str]], spaces: Iterable[str] = ()
-    ) -> tuple[Columns, set[str]]:
-        """The columns of containers, and which of the spaces there are, by one look at the catalogue."""
-        keys = {container_key(stream.scope, *key): key for key in containers}
-        homes = {space_key(stream.scope, space): space for space in spaces}
-        entries = await self._catalog.get(*keys, *homes) if keys or homes else []
-        found: list[Entry] = [
-            entry for entry in entries if entry and entry.kind == "container" and not entry.body.get("gone")
-        ]
-        return columns_of(found), {homes[entry.id] for entry in entries if entry and entry.id in homes}
+    async def _opened(
+        self, project: str, stream_id: str, containers: Iterable[tuple[str, str]], spaces: Iterable[str] = ()
+    ) -> tuple[Stream, Columns, set[str]]:
+        """The stream, the columns of containers, and which of the spaces there are, by one look at the catalogue."""
+        containers, spaces = list(containers), list(spaces)
 
-    async def _room(self, stream: Stream, more: int) -> None:
+        def keys(scope: Scope) -> list[str]:
+            return [
+                *(container_key(scope, *key) for key in containers),
+                *(space_key(scope, space) for space in spaces),
+            ]
+
+        stream, entries = await self._streams.open(project, stream_id, keys)
+        found = [each for each in entries[: len(containers)] if each and not each.body.get("gone")]
+        there = {space for space, entry in zip(spaces, entries[len(containers) :], strict=True) if entry}
+        return stream, columns_of(found), there
+
+    @asynccontextmanager
+    async def _room(self, stream: Stream, prepared: Sequence[Prepared]) -> AsyncIterator[None]:
         """Raises `BadRequest` if the stream would hold more than its template allows."""
         fill = self._fills.setdefault(stream.place.prefix, _Fill())
-        async with fill.lock:
-            known = time.monotonic() - fill.at < _RECOUNT
-            if not known:
+        more = len(prepared)
+        async with fill.turn:
+            if time.monotonic() - fill.at >= _RECOUNT:
                 fill.records, fill.size = await self._store.size(stream.place)
                 fill.at = time.monotonic()
-            if fill.records + more > 0.95 * stream.max_records:
+            if fill.records + fill.coming + more > 0.95 * stream.max_records:
+                # Near the limit one after the other, so that none is refused, or let in, because of another.
+                await fill.turn.wait_for(lambda: not fill.coming)
                 fill.records = await self._store.count(stream.place)
-            if fill.records + more > stream.max_records:
-                raise BadRequest(
-                    f"the stream {stream.id!r} holds {fill.records:,} records of at most {stream.max_records:,}; "
-                    f"{more:,} more do not fit",
-                    {"limit": stream.max_records},
-                )
+                await self._check_room(stream, prepared, fill)
             if fill.size > stream.max_bytes:
                 raise BadRequest(
                     f"the stream {stream.id!r} holds its {stream.body['max_gigabytes']} GB", {"limit": stream.max_bytes}
                 )
-            fill.records += more
+            fill.coming += more
+        try:
+            yield
+        finally:
+            async with fill.turn:
+                fill.coming -= more
+                fill.records += more
+                fill.turn.notify_all()
+
+    async def _check_room(self, stream: Stream, prepared: Sequence[Prepared], fill: "_Fill") -> None:
+        """What is there already takes no more room."""
+        if fill.records + len(prepared) <= stream.max_records:
+            return
+        there = await self._store.present(stream.place.pattern, [each.id for each in prepared], ())
+        more = len({each.id for each in prepared} - there)
+        if fill.records + more > stream.max_records:
+            raise BadRequest(
+                f"the stream {stream.id!r} holds {fill.records:,} records of at most {stream.max_records:,}; "
+                f"{more:,} more do not fit",
+                {"limit": stream.max_records},
+            )
 
     async def _create(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
         index = stream.place.slice(0)
@@ -198,14 +229,15 @@ class Records:
 
     async def _append(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
         """Equal records have equal ids, in whichever index they lie."""
-        index = stream.place.slice(prepared[0].now)
+        now = prepared[0].now
+        index = stream.place.slice(now)
         others = [each for each in await self._slices(stream, index) if each != index]
-        there: set[str] = set()
-        if others:
-            ids = [each.id for each in prepared]
-            latest = await self._store.read(others[-1], ids, source=False)
-            there = {each["_id"] for each in latest if each["found"]}
-            there |= await self._store.present(others[:-1], ids)
+        ids = [each.id for each in prepared]
+        low = now - stream.kept if stream.kept is not None else None
+        there = await self._store.present(stream.place.named(others), ids, between(low, None))
+        # Around the change from one index to the next, of which others may think otherwise, a refresh may be to come.
+        for near in {stream.place.slice(now - _CLOSE), stream.place.slice(now + _CLOSE)} - {index}:
+            there |= {each["_id"] for each in await self._store.read(near, ids, source=False) if each["found"]}
         actions = [
             ({"create": {"_index": index, "_id": each.id}}, each.document())
             for each in prepared
@@ -220,9 +252,10 @@ class Records:
     async def _slices(self, stream: Stream, current: str) -> list[str]:
         key = stream.place.prefix
         known = self._known_slices.get(key)
-        if known is None or known[0] != current:
-            known = self._known_slices[key] = (current, await self._store.indices(f"{key}-*"))
-        return known[1]
+        if known is None or known[0] != current or known[1] < time.monotonic():
+            there = await self._store.indices(f"{key}-*")
+            known = self._known_slices[key] = (current, time.monotonic() + _RECOUNT, there)
+        return known[2]
 
     async def _settle(
         self,
@@ -268,7 +301,9 @@ class Records:
             if old["found"]:
                 guard = {"if_seq_no": old["_seq_no"], "if_primary_term": old["_primary_term"]}
                 before = old["_source"]
-                document = item.document(before["createdTime"], max(item.now, before["lastUpdatedTime"]))
+                # Later than its creation: that is how sync knows an update.
+                updated = max(item.now, before["lastUpdatedTime"], before["createdTime"] + 1)
+                document = item.document(before["createdTime"], updated)
                 decided.append((item, [({"index": {"_index": index, "_id": item.id, **guard}}, document)]))
             else:
                 decided.append((item, [({"create": {"_index": index, "_id": item.id}}, item.document())]))
@@ -277,46 +312,29 @@ class Records:
     async def _deleting(
         self, stream: Stream, items: Sequence[Identity], found: Sequence[Json]
     ) -> list[tuple[Identity, list[tuple[Json, bytes | None]]]]:
-        """The deletion is told first: sync asks whether the record is really gone."""
+        """The deletion is announced first, so that sync tells of it even if this process dies in between."""
         live, gone = names.live(stream.place.prefix), names.tombstones(stream.place.prefix)
         now = now_millis()
         there = [(item, old) for item, old in zip(items, found, strict=True) if old["found"]]
         tombstones = [
             (
-                {"index": {"_index": gone, "_id": item.id}},
-                item.tombstone(old["_source"]["createdTime"], max(now, old["_source"]["lastUpdatedTime"])),
+                {"index": {"_index": gone, "_id": tombstone_id(old)}},
+                item.tombstone(
+                    old["_source"]["createdTime"], max(now, old["_source"]["lastUpdatedTime"]), version_of(old)
+                ),
             )
             for item, old in there
         ]
         if tombstones and any(item["status"] >= 300 for item in await self._store.write(tombstones)):
             raise Unavailable("the records could not be deleted; try again", retry_after=5)
-        return [
-            (
-                item,
-                [
-                    (
-                        {
-                            "delete": {
-                                "_index": live,
-                                "_id": item.id,
-                                "if_seq_no": old["_seq_no"],
-                                "if_primary_term": old["_primary_term"],
-                            }
-                        },
-                        None,
-                    )
-                ],
-            )
-            for item, old in there
-        ]
+        return [(item, [(deletion(live, old), None)]) for item, old in there]
 
     # Reading
 
     async def filter(self, project: str, stream_id: str, body: Json) -> Json:
         known = ("filter", "lastUpdatedTime", "sources", "sort", "limit", "includeTyping")
         given = of_object(body, ("body",), known)
-        stream = await self._streams.find(project, stream_id)
-        columns, _ = await self._named(stream, named(given))
+        stream, columns, _ = await self._opened(project, stream_id, named(given))
         references = References(columns)
         query, indices = _where(stream, given, references)
         limit = _limit(given)
@@ -336,17 +354,17 @@ class Records:
         return {"items": items, **await self._typing(stream, given, items, columns)}
 
     async def _typing(self, stream: Stream, given: Mapping[str, Json], items: Sequence[Json], columns: Columns) -> Json:
-        """The types of what the items hold, if asked for."""
+        """The types of what the items hold and the filter names, if asked for."""
         if not _truth(given, "includeTyping"):
             return {}
-        held = {
-            (space, container): {
-                name for item in items for name in item.get("properties", {}).get(space, {}).get(container, {})
-            }
-            for item in items
-            for space, inside in item.get("properties", {}).items()
-            for container in inside
-        }
+        held: dict[tuple[str, str], set[str]] = {}
+        for item in items:
+            for space, inside in item.get("properties", {}).items():
+                for container, properties in inside.items():
+                    held.setdefault((space, container), set()).update(properties)
+        for space, container, name in _properties_in(given.get("filter")):
+            if name in columns.get((space, container), {}):
+                held.setdefault((space, container), set()).add(name)
         found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
         return {"typing": typing_of([entry for entry in found if entry], held)}
 
@@ -355,12 +373,12 @@ class Records:
         given = of_object(body, ("body",), known, ("aggregates",))
         if "targetUnits" in given:
             bad(("targetUnits",), "units are not supported")
-        stream = await self._streams.find(project, stream_id)
-        columns, _ = await self._named(stream, named(given))
+        stream, columns, _ = await self._opened(project, stream_id, named(given))
         references = References(columns)
         tree = read_tree(given["aggregates"], references)
         query, indices = _where(stream, given, references)
         result, strategy = await self._computed(stream, tree, query, indices)
+        metrics.strategies.labels(f"records {strategy}").inc()
         told: dict[str, Json] = {"aggregates": result}
         if _truth(given, "includeTyping"):
             told["typing"] = await self._typing_of_named(stream, given, columns)
@@ -482,18 +500,24 @@ class Records:
         given = of_object(body, ("body",), known)
         if "targetUnits" in given:
             bad(("targetUnits",), "units are not supported")
-        stream = await self._streams.find(project, stream_id)
-        columns, _ = await self._named(stream, named(given))
+        stream, columns, _ = await self._opened(project, stream_id, named(given))
         wanted = read_filter(given.get("filter"), ("filter",), References(columns))
         sources = _sources(given.get("sources"), columns)
         limit = _limit(given)
         bound = f"sync {stream.place.prefix}"
         state = self._begun(given, bound)
-        page = await self._following(stream, state, wanted.query, limit)
-        items = [_synced(source, sources, gone=gone) for source, gone in page.items]
-        cursor = self._cursors.seal(of=bound, at=page.positions, since=state["since"], made=page.made)
-        typing = await self._typing(stream, given, items, columns)
-        return {"items": items, "nextCursor": cursor, "hasNext": page.more, **typing}
+        marks = {key: Mark(*mark) for key, mark in state["marks"].items()}
+        follower = Follower(self._store, stream.place, state["since"], marks, wanted.query)
+        found, more = await follower.page(limit)
+        items = [_synced(source, sources, gone=gone) for source, gone in found]
+        positions = {key: [mark.uuid, mark.at, mark.goal, mark.since] for key, mark in marks.items()}
+        cursor = self._cursors.seal(of=bound, marks=positions, since=state["since"])
+        return {
+            "items": items,
+            "nextCursor": cursor,
+            "hasNext": more,
+            **await self._typing(stream, given, items, columns),
+        }
 
     def _begun(self, given: Mapping[str, Json], bound: str) -> Json:
         cursor, ago = given.get("cursor"), given.get("initializeCursor")
@@ -502,81 +526,15 @@ class Records:
         if cursor is not None:
             if not isinstance(cursor, str):
                 bad(("cursor",), f"a string is needed, not {shown(cursor)}")
-            return self._cursors.open(cursor, bound)
+            return self._cursors.open(cursor, bound, ("cursor",))
         match = _AGO.fullmatch(ago) if isinstance(ago, str) else None
         if match is None:
             bad(("initializeCursor",), f"such as 7d-ago, 12h-ago, 90m-ago, not {shown(ago)}")
-        return {"at": {}, "since": now_millis() - int(match[1]) * _UNITS[match[2]], "made": None}
-
-    async def _following(self, stream: Stream, state: Json, query: Query, limit: int) -> "_Page":
-        place = stream.place
-        made = now_millis()
-        patterns = [place.pattern, names.tombstones(place.prefix)] if place.mutable else [place.pattern]
-        shards = [shard for pattern in patterns for shard in await self._store.shards_of(pattern)]
-        # What lies up to the checkpoints is visible after this.
-        for pattern in patterns:
-            await self._store.refresh_all(pattern)
-        page = _Page(made, {})
-        for shard in shards:
-            await self._follow(stream, shard, state, query, limit, page)
-        return page
-
-    async def _follow(self, stream: Stream, shard: Shard, state: Json, query: Query, limit: int, page: "_Page") -> None:
-        key = f"{shard.uuid}:{shard.number}"
-        known = key in state["at"]
-        after = state["at"].get(key, -1)
-        if shard.checkpoint <= after:
-            page.positions[key] = after
-            return
-        if page.full(limit):
-            page.more = True
-            if known:
-                page.positions[key] = after
-            return
-        since = state["since"] if known or state["made"] is None else max(state["since"], state["made"] - _MARGIN)
-        gone = shard.index.endswith("-gone")
-        recent = {"range": {"lastUpdatedTime": {"gte": index_date(since)}}}
-        wanted: Query = {"bool": {"filter": [recent, MATCH_ALL if gone else query]}}
-        left = limit - len(page.items)
-        hits = await self._store.written(shard, after, wanted, left)
-        lost = await self._alive(stream, hits) if gone else set()
-        taken = 0
-        for hit in hits:
-            if page.size > MAX_SYNC:
-                break
-            taken += 1
-            if hit["_id"] in lost:
-                continue
-            page.take(hit["_source"], gone=gone)
-        whole = taken == len(hits) and len(hits) < left
-        page.positions[key] = shard.checkpoint if whole else hits[taken - 1]["_seq_no"]
-        page.more = page.more or not whole
-
-    async def _alive(self, stream: Stream, hits: Sequence[Json]) -> set[str]:
-        """Of deletions that were told: what is there nevertheless, never deleted or made anew."""
-        found = await self._store.read(names.live(stream.place.prefix), [hit["_id"] for hit in hits], source=False)
-        return {each["_id"] for each in found if each["found"]}
+        since = now_millis() - int(match[1]) * _UNITS[match[2]]
+        return {"marks": {}, "since": max(since, 0)}
 
 
 _SOURCE: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw"]
-
-
-@dataclass
-class _Page:
-    """A page of sync as it grows."""
-
-    made: int
-    positions: dict[str, int]
-    items: list[tuple[Json, bool]] = field(default_factory=list)
-    more: bool = False
-    size: int = 0
-
-    def full(self, limit: int) -> bool:
-        return len(self.items) >= limit or self.size > MAX_SYNC
-
-    def take(self, source: Json, *, gone: bool) -> None:
-        self.items.append((source, gone))
-        self.size += len(source.get("@raw", "")) + 200
 
 
 def _only_mutable(stream: Stream) -> None:
@@ -621,7 +579,7 @@ def _identities(body: Json) -> list[Identity]:
     given = of_object(body, ("body",), ("items",), ("items",))
     items = given["items"]
     if not isinstance(items, list) or not 1 <= len(items) <= 1_000:
-        bad(("items",), "an array of 1 to 1,000 records is needed")
+        bad(("items",), f"an array of 1 to 1,000 records is needed, not {counted(items)}")
     found: dict[str, Identity] = {}
     for number, each in enumerate(items):
         at: Location = ("items", number)
@@ -668,7 +626,7 @@ def _sort(given: Json, references: References) -> list[Json]:
     if given is None:
         return ties
     if not isinstance(given, list) or not 1 <= len(given) <= 5:
-        bad(("sort",), "an array of 1 to 5 properties is needed")
+        bad(("sort",), f"an array of 1 to 5 properties is needed, not {counted(given)}")
     found: list[Json] = []
     for number, each in enumerate(given):
         at: Location = ("sort", number)
@@ -697,7 +655,7 @@ def _sources(given: Json, columns: Columns) -> set[Key] | None:
     if given is None:
         return None
     if not isinstance(given, list) or not 1 <= len(given) <= 10:
-        bad(("sources",), "an array of 1 to 10 sources is needed")
+        bad(("sources",), f"an array of 1 to 10 sources is needed, not {counted(given)}")
     found: set[Key] = set()
     for number, each in enumerate(given):
         at: Location = ("sources", number)
@@ -719,7 +677,7 @@ def _sources(given: Json, columns: Columns) -> set[Key] | None:
 
 
 def _record(source: Mapping[str, Json], wanted: set[Key] | None) -> dict[str, Json]:
-    properties = orjson.loads(source["@raw"])
+    properties = msgspec.json.decode(source["@raw"])  # integers of any size
     if wanted is not None:
         kept: dict[str, dict[str, dict[str, Json]]] = {}
         for space, container, name in sorted(wanted):

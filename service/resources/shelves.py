@@ -49,7 +49,7 @@ def _found(text: str) -> Found:
     if answer["timed_out"] or answer["_shards"]["failed"]:
         raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
     hits = [Hit(hit, hit.get("sort", ())) for hit in answer["hits"]["hits"]]
-    return Found(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}))
+    return Found(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}), len(text))
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,9 @@ class ResourceShelf:
 
     def order(self, path: Path | None, descending: bool) -> list[Json]:
         ties = [{"@arrival": {"order": "asc"}}, {"id": {"order": "asc"}}]
-        return [by_terms(path, descending), *ties] if path else ties
+        if path is None:
+            return ties
+        return [by_terms(path, descending, instant=self.fields.get(path).instant), *ties]
 
     def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
         entry = Entry.of(source)
@@ -243,7 +245,13 @@ class _Resources:
     async def stats(self) -> Json:
         if self.total > COUNTED:
             return self.shelf.summed(self.total, None, {})
-        counts = await self.shelf.counts([item[ID] for item in self.items])
+        computed = self.shelf.resource.computed
+        if all(computed <= item.keys() for item in self.items):
+            counts: Mapping[str, Mapping[str, Json]] = {
+                item[ID]: {name: item[name] for name in computed} for item in self.items
+            }
+        else:
+            counts = await self.shelf.counts([item[ID] for item in self.items])
         return self.shelf.summed(self.total, counts, {"items": self.items})
 
 

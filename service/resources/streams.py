@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -14,11 +14,11 @@ from service.errors import AlreadyExists, BadRequest, NotFound
 from service.listing import Cursors
 from service.resources.clock import arrival, now_millis
 from service.resources.models import Listing
-from service.resources.namespaces import Namespaces
+from service.resources.namespaces import Namespaces, namespace_key
 from service.scope import Scope
 from service.settings import StreamTemplate
 from service.storage import names
-from service.storage.catalog import Catalog
+from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.records import DAY, Place, RecordStore
 from service.values import Json
@@ -161,11 +161,25 @@ class Streams:
         return [_told(body)]
 
     async def find(self, project: str, id: str) -> Stream:
+        stream, _ = await self.open(project, id)
+        return stream
+
+    async def open(
+        self, project: str, id: str, more: Callable[[Scope], Sequence[str]] = lambda scope: ()
+    ) -> tuple[Stream, list[Entry | None]]:
+        """The stream and further entries of the catalogue, by one look at it when the project was used before.
+
+        Raises `NotFound` for the project or the stream.
+        """
+        guess = await self._namespaces.guess(project)
+        if guess is not None:
+            scope = Scope(guess, project)
+            home, entry, *others = await self._catalog.get(namespace_key(guess), _key(scope, id), *more(scope))
+            if home and home.body["status"] == "ACTIVE" and project in (home.namespace_id, home.name):
+                return _stream(Scope(guess, home.name), id, entry), others
         scope, _ = await self._namespaces.find(project)
-        (entry,) = await self._catalog.get(_key(scope, id))
-        if entry is None or entry.kind != "stream":
-            raise unknown(id)
-        return Stream(scope, id, entry.body)
+        entry, *others = await self._catalog.get(_key(scope, id), *more(scope))
+        return _stream(scope, id, entry), others
 
     async def get(self, project: str, id: str, *, statistics: bool) -> Json:
         stream = await self.find(project, id)
@@ -178,7 +192,7 @@ class Streams:
     async def list(self, project: str, page: Listing) -> Json:
         scope, _ = await self._namespaces.find(project)
         bound = f"stream {scope.namespace_id}"
-        after = self._cursors.open(page.cursor, bound)["after"] if page.cursor else ""
+        after = self._cursors.open(page.cursor, bound, ("cursor",))["after"] if page.cursor else ""
         query = [*_all(scope), {"range": {"order": {"gt": after}}}]
         found = await self._catalog.find({"bool": {"filter": query}}, page.limit + 1, by=("order",))
         items = found[: page.limit]
@@ -237,6 +251,12 @@ class Streams:
                     await self._store.drop_index(index)
                     done += 1
         return done
+
+
+def _stream(scope: Scope, id: str, entry: Entry | None) -> Stream:
+    if entry is None or entry.kind != "stream":
+        raise unknown(id)
+    return Stream(scope, id, entry.body)
 
 
 def unknown(id: str) -> NotFound:

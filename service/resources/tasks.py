@@ -83,12 +83,20 @@ class Tasks:
 
     async def take(self, entry: Entry) -> bool:
         """Whether what an entry stands for is ours to work on: no other process has it just now."""
-        now = now_millis()
         (fresh,) = await self._catalog.get(entry.id)
-        if fresh is None or fresh.body.get("taken_until", 0) > now:
+        if fresh is None or fresh.body.get("taken_until", 0) > now_millis():
             return False
+        return await self._hold(fresh)
+
+    async def keep(self, entry: Entry) -> None:
+        """What is worked on stays ours."""
+        (fresh,) = await self._catalog.get(entry.id)
+        if fresh is not None:
+            await self._hold(fresh)
+
+    async def _hold(self, entry: Entry) -> bool:
         try:
-            await self._catalog.amend(fresh, taken_until=now + LEASE)
+            await self._catalog.amend(entry, taken_until=now_millis() + LEASE)
         except (Conflict, Absent):
             return False
         return True

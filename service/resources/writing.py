@@ -32,7 +32,7 @@ from service.resources.incoming import (
     validate,
     with_blobs,
 )
-from service.storage.document import Parts, Stored
+from service.storage.document import Answer, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
 
@@ -62,10 +62,10 @@ class Write:
     """Races that it has lost."""
 
     @property
-    def answer(self) -> Parts:
+    def answer(self) -> Answer:
         assert self.stored is not None  # noqa: S101 - asked only of writes without an error
         answer = self.stored.answer()
-        return {**answer, "replayed": msgspec.Raw(b"true")} if self.replayed else answer
+        return {**answer, "replayed": True} if self.replayed else answer
 
 
 class Writer:

@@ -72,7 +72,7 @@ class Catalog:
     ) -> tuple[list[Entry | None], list[Version | None]]:
         """Entries, and the versions of others that are not read, by one look."""
         ids, of = list(ids), list(of)
-        documents = await self.gateway.get_many(names.CATALOG, ids, of) if ids or of else []
+        documents = await self.gateway.get_many(names.CATALOG, ids, of)
         entries = [Entry.of(document) if document.get("found") else None for document in documents[: len(ids)]]
         return entries, [_version(document) for document in documents[len(ids) :]]
 

@@ -14,6 +14,9 @@ SYSTEM: Final = ("object_id", "bucket_id", "status", "key_prefix", "created_at",
 Parts = dict[str, msgspec.Raw]
 """The fields of an object, unread: what is not touched comes back as it was sent."""
 
+Answer = dict[str, Any]
+"""An object to be written as JSON; some of it is JSON already."""
+
 _parts = msgspec.json.Decoder(Parts).decode
 _blobs = msgspec.json.Decoder(list[Parts]).decode
 
@@ -70,31 +73,31 @@ class Stored:
             source.get("@idempotency_key"),
         )
 
-    def answer(self) -> Parts:
+    def answer(self) -> Answer:
         """The object as a GET gives it: the documented fields first, then the user's own."""
-        system = {
-            "object_id": self.object_id,
-            "bucket_id": self.bucket_id,
-            "status": self.status,
-            "created_at": render_date(self.created_at),
-            "updated_at": render_date(self.updated_at),
-        }
-        known = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in system.items()}
-        defaults = {"key_prefix": b"null", "blobs": b"[]", "metadata": b"{}"}
-        parts = {name: self.parts.get(name, msgspec.Raw(empty)) for name, empty in defaults.items()}
-        parts["blobs"] = _with_properties(parts["blobs"])
-        order = (
-            "object_id",
-            "bucket_id",
-            "key_prefix",
-            "blobs",
-            "status",
-            "metadata",
-            "created_at",
-            "updated_at",
-        )
-        head = {name: known.get(name) or parts[name] for name in order}
-        return {**head, **{name: value for name, value in self.parts.items() if name not in head}}
+        created, updated = render_date(self.created_at), render_date(self.updated_at)
+        return _answer(self.object_id, self.bucket_id, self.status, created, updated, self.parts)
+
+
+def told(source: Mapping[str, Any]) -> Answer:
+    """The same of a document, unread where it can be."""
+    created, updated = (source[name].replace(".000Z", "Z") for name in ("created_at", "updated_at"))
+    parts = _parts(source["@raw"])
+    return _answer(source["object_id"], source["bucket_id"], source["status"], created, updated, parts)
+
+
+def _answer(object_id: str, bucket_id: str, status: str, created: str, updated: str, parts: Parts) -> Answer:
+    head: Answer = {
+        "object_id": object_id,
+        "bucket_id": bucket_id,
+        "key_prefix": parts.get("key_prefix"),
+        "blobs": _with_properties(parts["blobs"]) if "blobs" in parts else [],
+        "status": status,
+        "metadata": parts.get("metadata", {}),
+        "created_at": created,
+        "updated_at": updated,
+    }
+    return {**head, **{name: value for name, value in parts.items() if name not in head}}
 
 
 def _with_properties(blobs: msgspec.Raw) -> msgspec.Raw:

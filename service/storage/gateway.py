@@ -13,6 +13,7 @@ from opensearchpy import AsyncOpenSearch, ConnectionTimeout, TransportError
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.serializer import JSONSerializer, TextSerializer
 
+from service import metrics
 from service.errors import BadRequest, Internal, TimedOut, TooManyRequests, Unavailable
 from service.telemetry import note_backend
 from service.values import Json
@@ -137,17 +138,20 @@ class Gateway:
         """One that lives so long after its last use."""
         keep_alive = f"{max(1, int(seconds))}s"
         opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params={"keep_alive": keep_alive})
+        metrics.views.inc()
         return str(opened["pit_id"])
 
     async def close_point_in_time(self, pit: str) -> None:
+        metrics.views.dec()
         try:
             await self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
         except (Absent, TimedOut, Unavailable):
             log.warning("a point in time was not closed; it ends by itself in a few minutes")
 
     async def bulk(self, lines: Sequence[bytes]) -> list[Json]:
-        """The items of a `_bulk` answer, in order, each without its action's name."""
-        answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON)
+        """The items of a `_bulk` answer, in order: the `status` of each."""
+        params = {"filter_path": "items.*.status"}
+        answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON, params=params)
         return [next(iter(item.values())) for item in answer["items"]]
 
     async def get_many(self, index: str, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
@@ -156,6 +160,8 @@ class Gateway:
         After them come the ids of which only the version is wanted.
         """
         docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": False} for id in versions]
+        if not docs:
+            return []
         answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})
         documents: list[Json] = answer["docs"]
         if any("error" in document for document in documents):

@@ -1,7 +1,7 @@
 """The objects of a namespace in its index: fields made known, documents written and read, points in time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
@@ -22,6 +22,9 @@ from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Reject
 from service.values import Json
 
 _RETRIES: Final = 8
+_REMOVED: Final = 20_000
+"""Objects that one request removes, in seconds."""
+
 _NAMED: Final = 50
 """Indices that one request's address has room for."""
 
@@ -302,30 +305,19 @@ class ObjectStore:
         found = answer.get("aggregations", {}).get("namespaces", {}).get("buckets", {})
         return {id: found.get(id, {}).get("doc_count", 0) for id in namespace_ids}
 
-    async def start_deleting(self, scope: Scope, query: Json) -> str:
-        """Removes what a query finds in the background, in OpenSearch, whatever happens here; the task's id."""
-        await self.refresh(scope)
-        answer = await self.gateway.json(
-            "POST",
-            f"/{names.objects_alias(scope.namespace_id)}/_delete_by_query",
-            {"query": query},
-            params={"wait_for_completion": "false", "conflicts": "proceed"},
-        )
-        return str(answer["task"])
+    async def remove(self, scope: Scope, query: Json) -> AsyncIterator[int]:
+        """Removes what a query finds, also what is written meanwhile; tells how many after each round, 0 at the end.
 
-    async def deleting(self, task: str) -> tuple[bool, int, int]:
-        """Of what `start_deleting` began: whether it ended, documents deleted, documents changed meanwhile."""
-        try:
-            answer = await self.gateway.json("GET", f"/_tasks/{task}")
-        except Absent:
-            return True, 0, 1
-        status = answer["task"]["status"]
-        return answer["completed"], status["deleted"], status["version_conflicts"]
-
-    async def any(self, scope: Scope, query: Json) -> bool:
-        """Whether a query finds an object."""
-        body = {"query": query, "size": 0, "track_total_hits": 1}
-        return bool((await self.search(scope, body))["hits"]["total"]["value"])
+        Raises `Absent` if the namespace is gone.
+        """
+        alias = names.objects_alias(scope.namespace_id)
+        params = {"conflicts": "proceed", "max_docs": _REMOVED, "refresh": "true"}
+        while True:
+            await self._refresher.refresh(alias)
+            answer = await self.gateway.json("POST", f"/{alias}/_delete_by_query", {"query": query}, params=params)
+            yield answer["deleted"]
+            if not answer["deleted"] and not answer["version_conflicts"]:
+                return
 
     async def forget_fields(self, bucket_id: str) -> None:
         self._known.pop(bucket_id, None)

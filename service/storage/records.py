@@ -17,7 +17,8 @@ from service.values import Json, index_date, moment
 
 _RETRIES: Final = 8
 _EXPLICIT: Final = 40
-"""Indices that are named one by one in a request; more are found by a pattern."""
+_LINE: Final = 3_000
+"""Indices, and characters of their names, that are named one by one in a request; more are found by a pattern."""
 
 DAY: Final = 86_400_000
 
@@ -47,9 +48,14 @@ class Place:
         if self.mutable or low is None or high is None:
             return self.pattern
         first, last = self._number(low), self._number(high)
-        if last - first >= _EXPLICIT:
+        if not 0 <= last - first < _EXPLICIT:
             return self.pattern
-        return ",".join(map(self._slice, range(first, last + 1)))
+        return self.named(list(map(self._slice, range(first, last + 1))))
+
+    def named(self, indices: Sequence[str]) -> str:
+        """Some of the stream's indices; all of them if those are too many to be named."""
+        text = ",".join(indices)
+        return text if len(text) <= _LINE else self.pattern
 
     def ends(self, index: str) -> int:
         """Epoch milliseconds before which all records of an index of an immutable stream were stored."""
@@ -69,8 +75,14 @@ class Shard:
 
     index: str
     uuid: str
+    """Of its history: another one numbers its writes anew."""
     number: int
     checkpoint: int
+
+
+_PRIMARY: Final = {"preference": "_primary"}
+"""What is written but not acknowledged is there first."""
+_TOLD: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw", "@of"]
 
 
 class RecordStore:
@@ -123,8 +135,12 @@ class RecordStore:
         self._mapped.pop(index, None)
 
     async def indices(self, pattern: str) -> list[str]:
+        return sorted(await self.uuids(pattern))
+
+    async def uuids(self, pattern: str) -> dict[str, str]:
+        """Indices by name, also those that are not available now."""
         answer = await self.gateway.json("GET", f"/{pattern}/_settings/index.uuid", params={"allow_no_indices": "true"})
-        return sorted(answer)
+        return {index: each["settings"]["index"]["uuid"] for index, each in answer.items()}
 
     async def size(self, place: Place) -> tuple[int, int]:
         """Records and bytes of a stream."""
@@ -133,7 +149,8 @@ class RecordStore:
             answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs,store")
         except Absent:
             return 0, 0
-        return answer["_all"]["primaries"]["docs"]["count"], answer["_all"]["primaries"]["store"]["size_in_bytes"]
+        found = answer["_all"]["primaries"]
+        return (found["docs"]["count"], found["store"]["size_in_bytes"]) if found else (0, 0)
 
     async def count(self, place: Place, query: Json | None = None) -> int:
         """Records of a stream, also those that no refresh has shown yet."""
@@ -179,18 +196,21 @@ class RecordStore:
             return []
         docs = [{"_id": id, "_source": source} for id in ids]
         try:
-            answer = await self.gateway.json("POST", f"/{index}/_mget", {"docs": docs})
+            answer = await self.gateway.json("POST", f"/{index}/_mget", {"docs": docs}, params=_PRIMARY)
         except Absent:
             return [{"found": False}] * len(ids)
         documents: list[Json] = answer["docs"]
+        if any("error" in each and each["error"]["type"] != "index_not_found_exception" for each in documents):
+            raise Unavailable("some of the records cannot be read; try again", retry_after=2)
         return [{"found": False} if "error" in each else each for each in documents]
 
-    async def present(self, indices: Sequence[str], ids: Sequence[str]) -> set[str]:
+    async def present(self, indices: str, ids: Sequence[str], filters: Sequence[Json]) -> set[str]:
         """Which ids are in any of the indices, as their refreshed state tells."""
         if not indices or not ids:
             return set()
-        body = {"size": len(ids), "query": {"ids": {"values": list(ids)}}, "_source": False}
-        answer = orjson.loads(await self.gateway.search(",".join(indices), body, missing=True))
+        query = {"bool": {"filter": [{"ids": {"values": list(ids)}}, *filters]}}
+        body = {"size": len(ids), "query": query, "_source": False}
+        answer = orjson.loads(await self.gateway.search(indices, body, missing=True))
         return {hit["_id"] for hit in answer["hits"]["hits"]}
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
@@ -235,29 +255,37 @@ class RecordStore:
         except Absent:
             return []
         found = [
-            Shard(index, stats["uuid"], int(number), copy["seq_no"]["global_checkpoint"])
+            Shard(
+                index,
+                f"{stats['uuid']}{copy['commit']['user_data']['history_uuid'][:8]}",
+                int(number),
+                copy["seq_no"]["global_checkpoint"],
+            )
             for index, stats in answer["indices"].items()
             for number, copies in stats["shards"].items()
             for copy in copies
-            if copy["routing"]["primary"]
+            if copy["routing"]["primary"] and copy["routing"]["state"] in ("STARTED", "RELOCATING")
         ]
         return sorted(found, key=lambda shard: (shard.index, shard.number))
 
-    async def refresh_all(self, pattern: str) -> None:
-        with suppress(Absent):
-            await self._refresher.refresh(pattern)
+    async def refresh_whole(self, pattern: str) -> None:
+        """Raises `Unavailable` if any shard could not be refreshed."""
+        answer = await self.gateway.json("POST", f"/{pattern}/_refresh")
+        if answer["_shards"]["failed"]:
+            raise Unavailable("a part of the stream is not available; try again", retry_after=2)
 
-    async def written(self, shard: Shard, after: int, query: Json, size: int) -> list[Json]:
-        """What a shard holds of the writes after a position up to its checkpoint, in their order."""
-        span = {"range": {"_seq_no": {"gt": after, "lte": shard.checkpoint}}}
+    async def written(self, shard: Shard, after: int, until: int, filters: Sequence[Json], size: int) -> list[Json]:
+        """What a shard holds of the writes after one number up to another, in their order."""
+        span = {"range": {"_seq_no": {"gt": after, "lte": until}}}
         body = {
             "size": size,
-            "query": {"bool": {"filter": [span, query]}},
+            "query": {"bool": {"filter": [span, *filters]}},
             "sort": [{"_seq_no": "asc"}],
             "seq_no_primary_term": True,
             "track_total_hits": False,
+            "_source": _TOLD,
         }
-        params = {"preference": f"_shards:{shard.number}", "allow_partial_search_results": "false"}
+        params = {"preference": f"_shards:{shard.number}|_primary", "allow_partial_search_results": "false"}
         try:
             answer = await self.gateway.json("POST", f"/{shard.index}/_search", body, params=params)
         except Absent:

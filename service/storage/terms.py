@@ -16,8 +16,9 @@ from service.conditions.regex import literal
 from service.conditions.text import wildcard_literal
 from service.encoding import Encoder, Unindexable
 from service.errors import Invalid
-from service.fields import LENGTHY, Field, Fields, Leaf, Mark, plain_name
+from service.fields import LENGTHY, SAFE_INTEGER, Field, Fields, Leaf, Mark, plain_name
 from service.paths import Path
+from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, parse_date
 
 TERMS: Final = "@terms"
@@ -27,11 +28,15 @@ _MARKS: Final[frozenset[Mark]] = frozenset(
     {"text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "cased", "denormal"}
 )
 _SORT: Final = (
-    "String best = null; for (String t : doc['@terms']) { for (int i = 0; i < params.p.length; i++) { "
-    "if (t.startsWith(params.p[i])) { String c = params.r[i] + t.substring(params.p[i].length()); "
-    "if (best == null || (params.d ? c.compareTo(best) > 0 : c.compareTo(best) < 0)) { best = c; } } } } "
-    "return best == null ? params.m : best"
+    "String[] best = new String[params.n]; for (String t : doc['@terms']) { "
+    "for (int i = 0; i < params.p.length; i++) { if (t.startsWith(params.p[i])) { "
+    "String c = t.substring(params.p[i].length()); int r = params.r[i]; "
+    # Terms come in their order; only those of doubles and longs have to be compared.
+    "if (best[r] == null || (params.d ? (i > 1 || c.compareTo(best[r]) > 0) "
+    ": i < 2 && c.compareTo(best[r]) < 0)) { best[r] = c } } } } "
+    "String all = ''; for (String b : best) { all += b == null ? params.m : '1' + b + params.e } return all"
 )
+"""The best value of each type, one after the other; those that have none of a type come after those that have one."""
 
 
 class ResourceFields(Fields):
@@ -100,8 +105,9 @@ def _written(leaf: Leaf, value: Any) -> str:
         return "1" if value else "0"
     if leaf == "date":
         return _sortable(_millis(value))
-    # A long is told by its double first, so that longs and doubles sort among each other.
-    return _double(float(value)) + (f".{_sortable(int(value))}" if leaf == "long" else "")
+    # From 2^53 on an integer is told by its double first and then exactly, so that longs and doubles sort as one.
+    large = abs(value) >= SAFE_INTEGER and LONG_MIN <= value <= LONG_MAX
+    return _double(float(value)) + (f".{_sortable(int(value))}" if large else "~" if value > LONG_MAX else "")
 
 
 def _millis(value: Json) -> int:
@@ -175,42 +181,18 @@ def _on_field(kind: str, name: str, operand: Any) -> Json:
     raise ValueError(f"no query on terms: {kind}")
 
 
-def by_terms(path: Path, descending: bool) -> Json:
-    """Sorts by the value at a path: numbers, texts, booleans; what lacks one comes last."""
-    name = plain_name(path)
-    prefixes = [
-        f"{name}@double{_SEPARATOR}",
-        f"{name}@long{_SEPARATOR}",
-        name + _SEPARATOR,
-        f"{name}@boolean{_SEPARATOR}",
-    ]
+def by_terms(path: Path, descending: bool, *, instant: bool = False) -> Json:
+    """Sorts by the value at a path: numbers, texts, booleans, descending the other way; what lacks one comes last."""
+    start = plain_name(path)
+    leaves = (("@date", 0),) if instant else (("@double", 0), ("@long", 0), ("", 1), ("@boolean", 2))
+    last = leaves[-1][1]
     params = {
-        "p": prefixes,
-        "r": ["1", "1", "2", "3"],
+        "p": [f"{start}{leaf}{_SEPARATOR}" for leaf, _ in leaves],
+        "r": [last - place if descending else place for _, place in leaves],
+        "n": last + 1,
         "d": descending,
-        "m": "" if descending else "\uffff",
+        "m": "0" if descending else "2",
+        "e": "\0",
     }
-    return {
-        "_script": {
-            "type": "string",
-            "script": {"source": _SORT, "params": params},
-            "order": "desc" if descending else "asc",
-        }
-    }
-
-
-def amounts(name: str, buckets: list[Json]) -> list[tuple[float, int]]:
-    """The numbers of a field and how many resources have each, from a terms aggregation over its terms."""
-    start = f"{name}@double{_SEPARATOR}"
-    return [(_number(bucket["key"].removeprefix(start)), bucket["doc_count"]) for bucket in buckets]
-
-
-def amounts_of(name: str) -> Json:
-    """The aggregation that `amounts` reads."""
-    return {"terms": {"field": TERMS, "size": 10_000, "include": f"{re.escape(name)}@double{_SEPARATOR}.*"}}
-
-
-def _number(text: str) -> float:
-    bits = int(text[:16], 16)
-    (number,) = struct.unpack(">d", struct.pack(">Q", bits ^ (2**63 if bits >> 63 else 2**64 - 1)))
-    return float(number)
+    script = {"source": _SORT, "params": params}
+    return {"_script": {"type": "string", "script": script, "order": "desc" if descending else "asc"}}

@@ -7,20 +7,26 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from service import metrics
 from service.errors import TallyError, record_envelope
 
 _INLINE_ROWS: Final = 500
 
 
 def answer(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=encode(value), status=status, content_type="application/json")
+    return _json(encode(value), status)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    metrics.answered.inc(len(body))
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 async def large_answer(value: Any, rows: int) -> web.Response:
     """Written in a thread if there are many rows, so that no other request waits for it."""
     if rows <= _INLINE_ROWS:
         return answer(value)
-    return web.Response(body=await asyncio.to_thread(encode, value), content_type="application/json")
+    return _json(await asyncio.to_thread(encode, value))
 
 
 def error_answer(error: TallyError, path: str = "") -> web.Response:

@@ -1,10 +1,12 @@
-"""Is the process alive (/healthz), and should it get requests (/readyz)."""
+"""Is the process alive (/healthz), should it get requests (/readyz), and how is it doing (/metrics)."""
 
 import asyncio
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import TallyError
+from service.metrics import exposition
 from service.web.answers import answer
 from service.web.keys import READY, STATE
 
@@ -27,3 +29,9 @@ async def readyz(request: web.Request) -> web.Response:
     if not ready:
         return answer({"status": "not set up; run bootstrap"}, 503)
     return answer({"status": "ready"})
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """For those who have the key: what all tenants do together is not for each of them to know."""
+    return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})

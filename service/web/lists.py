@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from service.dialects.flat.listing import LIST_KEYS, PAGING_KEYS, ListRequest, pagination
+from service.dialects.flat.listing import CURSORS, LIST_KEYS, PAGING_KEYS, ListRequest, pagination
 from service.errors import Invalid, Problem
 from service.listing import Page
 from service.values import Json
@@ -43,7 +43,7 @@ def from_parts(request: web.Request, body: Json) -> ListRequest:
     for name in _TEXTS:
         if name in request.query:
             given[name] = request.query[name]
-    for name in ("cursor", "next_cursor", "after"):
+    for name in CURSORS:
         if not given.get(name, "x"):
             del given[name]
     if "sort_field" in request.query:
@@ -88,7 +88,10 @@ def _typed(text: str) -> list[Json]:
 def _placed(given: Mapping[str, Json], request: web.Request) -> ListRequest:
     """The model; problems of what came in the query say so."""
     try:
-        return validated(ListRequest, given)
+        asked = validated(ListRequest, given)
+        asked.told_in(request.query)
+        asked.check()
+        return asked
     except Invalid as invalid:
         raise Invalid(
             [
@@ -114,7 +117,7 @@ def is_list(body: Json, creates: tuple[str, ...]) -> bool:
     problems = [
         Problem(
             ("body", name),
-            f"neither a key that creates ({creates[0]} is missing) nor one of a list: {', '.join(sorted(LIST_KEYS))}",
+            f"{name!r} neither creates ({creates[0]} is missing) nor lists; a list has {', '.join(sorted(LIST_KEYS))}",
             "unknown_key",
         )
         if name not in LIST_KEYS

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from service import metrics
 from service.errors import BadRequest, Internal, MethodNotAllowed, NotFound, TallyError, TooLarge, Unauthorized
 from service.telemetry import Backend, backend
 from service.web.answers import error_answer
@@ -45,6 +46,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "(unknown)"
+        _count(request.method if resource else "(unknown)", route, status, time.perf_counter() - started, cost)
         level = log.debug if route in PUBLIC else log.info
         level(
             "request",
@@ -58,15 +60,24 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
         )
 
 
+def _count(method: str, route: str, status: int, seconds: float, cost: Backend) -> None:
+    metrics.requests.labels(method, route, str(status)).inc()
+    metrics.latency.labels(method, route).observe(seconds)
+    metrics.searches.inc(cost.requests)
+    metrics.took.inc(cost.took / 1_000)
+
+
 @web.middleware
 async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Knows how many requests are in flight, so that a stop can wait for them."""
     state = request.app[STATE]
     state.in_flight += 1
+    metrics.in_flight.inc()
     try:
         return await handler(request)
     finally:
         state.in_flight -= 1
+        metrics.in_flight.dec()
         if not state.in_flight:
             state.idle.set()
 
@@ -77,6 +88,7 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except TallyError as error:
+        metrics.refusals.labels(error.type).inc()
         if error.status >= 500:
             log.warning("failed", status=error.status, message=error.message)
         return error_answer(error, request.path)

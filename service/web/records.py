@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from service.dialects.tree.references import of_object
+from service.dialects.tree.references import counted, of_object
 from service.errors import BadRequest, Gone
 from service.resources.models import Containers, Listing, Spaces
 from service.resources.streams import CreateStreams, DeleteStreams
@@ -59,7 +59,7 @@ async def _names(request: web.Request, *parts: str) -> list[tuple[str, ...]]:
     """The ids of `{"items": [{…}]}`."""
     items = of_object(await _json(request), ("body",), ("items", "ignoreUnknownIds"), ("items",))["items"]
     if not isinstance(items, list) or not 1 <= len(items) <= 100:
-        raise BadRequest("items: an array of 1 to 100 ids is needed")
+        raise BadRequest(f"items: an array of 1 to 100 ids is needed, not {counted(items)}")
     found = []
     for number, each in enumerate(items):
         one = of_object(each, ("items", number), parts, parts)

@@ -288,6 +288,12 @@ def test_bootstrap_does_no_harm_twice(opensearch_url: str, folder: Path) -> None
     assert out == ["everything is there already"]
 
 
+def test_sweep_removes_and_tells(opensearch_url: str, folder: Path) -> None:
+    code, out, err = said(folder, opensearch_url, "sweep")
+    assert (code, err) == (0, [])
+    assert out[-1].split()[1:] == ["things", "removed"]
+
+
 def test_bootstrap_without_opensearch_is_one_line(folder: Path) -> None:
     code, _, err = said(folder, f"http://127.0.0.1:{free_port()}", "bootstrap")
     assert code == 1

@@ -87,6 +87,8 @@ class _Reader:
     max_conditions: int = MAX_CONDITIONS
     count: int = field(default=0)
     computes: bool = False
+    folded: bool = False
+    """Case does not count below a path, for MongoDB's operators in a filter of the list form."""
 
     def any_form(self, filters: Json, at: Location, depth: int, sensitive: bool) -> Condition:
         if filters is None:
@@ -132,7 +134,7 @@ class _Reader:
     def _on_path(self, path: Path, value: Json, at: Location, depth: int) -> Condition:
         self._deeper(at, depth)
         if not (isinstance(value, dict) and any(key.startswith("$") for key in value)):
-            return self._equals(path, (value,))
+            return self._equals(path, (value,), self.folded)
         unknown = [key for key in value if key not in OPERATORS and key != "$options"]
         if unknown:
             raise Invalid.at(
@@ -152,20 +154,21 @@ class _Reader:
         return conditions[0] if len(conditions) == 1 else And(conditions)
 
     def _operator(self, path: Path, key: str, operand: Json, options: Json, at: Location, depth: int) -> Condition:
+        folded = self.folded
         match key:
             case "$eq":
-                return self._equals(path, (operand,))
+                return self._equals(path, (operand,), folded)
             case "$ne":
-                return Not(self._equals(path, (operand,)))
+                return Not(self._equals(path, (operand,), folded))
             case "$in" | "$nin":
-                within = self._equals(path, tuple(_list(operand, key, at)))
+                within = self._equals(path, tuple(_list(operand, key, at)), folded)
                 return within if key == "$in" else Not(within)
             case "$gt" | "$gte" | "$lt" | "$lte":
-                return self._compare(path, key[1:], operand, key, at)
+                return self._compare(path, key[1:], operand, key, at, folded)
             case "$exists":
                 return Exists(path) if _truth(operand, key, at) else Not(Exists(path))
             case "$regex":
-                return self._regex(path, operand, options, at)
+                return self._regex(path, operand, options, at, folded)
             case "$not":
                 if not isinstance(operand, dict) or not all(name.startswith("$") for name in operand) or not operand:
                     raise Invalid.at(at, '$not takes operators: {"$not": {"$gt": 5}}', "dict_type")
@@ -173,17 +176,17 @@ class _Reader:
             case "$all":
                 items = _list(operand, key, at)
                 self._count(at, len(items))
-                return And(tuple(self._equals(path, (item,)) for item in items)) if items else Or(())
+                return And(tuple(self._equals(path, (item,), folded) for item in items)) if items else Or(())
             case "$size":
                 if not isinstance(operand, int) or isinstance(operand, bool) or operand < 0:
                     raise Invalid.at(at, "$size takes an integer from 0 on", "int_type")
                 return Size(path, operand)
             case "$contains":
-                return Contains(path, operand)
+                return Contains(path, operand, folded)
             case "$startsWith":
-                return StartsWith(path, _string(operand, key, at))
+                return StartsWith(path, _string(operand, key, at), folded)
             case "$endsWith":
-                return EndsWith(path, _string(operand, key, at))
+                return EndsWith(path, _string(operand, key, at), folded)
             case "$text":
                 return Text(path, _string(operand, key, at))
             case _:
@@ -256,6 +259,7 @@ class _Reader:
 
     def _shorthand(self, path: Path, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
         if isinstance(value, dict) and any(key.startswith("$") for key in value):
+            self.folded = not sensitive
             return self._located(path, lambda place: self._on_path(place, value, at, depth))
         self._count(at, 1)
         return self._located(path, lambda place: self._equals(place, (value,), not sensitive))
@@ -290,10 +294,6 @@ class _Reader:
                 return self._compare(path, operator, value, operator, place, folded)
             case "contains":
                 return Contains(path, value, folded)
-            case "starts_with":
-                return StartsWith(path, _string(value, operator, place), folded)
-            case "ends_with":
-                return EndsWith(path, _string(value, operator, place), folded)
             case "regex":
                 return self._regex(path, value, "", place, folded)
             case "exists":
@@ -301,17 +301,26 @@ class _Reader:
             case "is_null":
                 null = self._equals(path, (None,))
                 return null if _truth(condition.get("value", True), operator, place) else Not(null)
-            case "text":
-                return Text(path, _string(value, operator, place))
-            case "words":
-                return Words(path, _string(value, operator, place), folded)
-            case "phrase":
-                return Phrase(path, _string(value, operator, place), folded)
+            case "starts_with" | "ends_with" | "text" | "words" | "phrase":
+                # Nothing starts with a number (contract: no match, no error).
+                return self._on_text(path, operator, value, folded) if isinstance(value, str) else Or(())
         raise Invalid.at(
             (*at, "operator"),
             f"unknown operator {operator!r}; known: {', '.join(LIST_OPERATORS)}",
             "unknown_operator",
         )
+
+    def _on_text(self, path: Path, operator: str, text: str, folded: bool) -> Condition:
+        match operator:
+            case "starts_with":
+                return StartsWith(path, text, folded)
+            case "ends_with":
+                return EndsWith(path, text, folded)
+            case "text":
+                return Text(path, text)
+            case "words":
+                return Words(path, text, folded)
+        return Phrase(path, text, folded)
 
     # Both
 

@@ -1,14 +1,14 @@
 """The request of a list, as it is documented, and its pagination."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from pydantic import AliasChoices, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AliasChoices, Field, PrivateAttr, StrictBool, StrictInt, StrictStr
 
 from service import paths
 from service.dialects.flat.spec import Model
-from service.errors import Invalid
+from service.errors import Invalid, Location
 from service.paths import Path
 from service.values import Json
 
@@ -22,6 +22,9 @@ LIST_KEYS: Final = frozenset(
         "cursor", "include_total",
     }
 )  # fmt: skip
+CURSORS: Final = frozenset({"cursor", "next_cursor", "after"})
+"""Spellings of `cursor`."""
+
 PAGING_KEYS: Final = frozenset({"limit", "offset", "page", "page_size", "cursor", "include_total", "case_sensitive"})
 
 Count = Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)]
@@ -57,6 +60,8 @@ class ListRequest(Model):
         description="`next_cursor` of the page before; `*` begins a walk over one state of the data.",
     )
 
+    _in_query: frozenset[str] = PrivateAttr(frozenset())
+
     @property
     def size(self) -> int:
         return self.limit or self.page_size or 10
@@ -78,12 +83,20 @@ class ListRequest(Model):
         kept = self.model_dump(include={"filters", "search", "case_sensitive"})
         return [kept, self.order.model_dump() if self.order else None]
 
+    def told_in(self, query: Container[str]) -> None:
+        """Keeps which parts stood in the query, for what is told of them."""
+        self._in_query = frozenset(name for name in (*PAGING_KEYS, *CURSORS) if name in query)
+
+    @property
+    def cursor_at(self) -> Location:
+        return ("query" if self._in_query & CURSORS else "body", "cursor")
+
     def check(self) -> None:
         """Raises `Invalid` for a page that cannot be reached by counting."""
         if self.cursor is None and self.start + self.size > WINDOW:
             name = "offset" if self.offset is not None else "page"
             raise Invalid.at(
-                ("body", name),
+                ("query" if name in self._in_query else "body", name),
                 f"offset and page reach {WINDOW:,} results, this page ends at {self.start + self.size:,}; go on with "
                 "`cursor`: the `next_cursor` of the page before, or `*` to begin a walk",
                 "too_deep",
@@ -102,7 +115,7 @@ def pagination(
 ) -> dict[str, Json]:
     """The documented `pagination`; `place` and `query` are the request's own, for the links."""
     size = request.size
-    kept = [(name, value) for name, value in query if name not in PAGING_KEYS | {"next_cursor", "after"}]
+    kept = [(name, value) for name, value in query if name not in PAGING_KEYS | CURSORS]
     if request.case_sensitive:
         kept.append(("case_sensitive", "true"))
 

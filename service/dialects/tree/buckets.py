@@ -216,7 +216,8 @@ class Histogram(Bucketing):
                 if len(starts) > MAX_HISTOGRAM:
                     raise refusal(
                         self.at,
-                        f"more than {MAX_HISTOGRAM:,} buckets between {self.told(have[0])} and {self.told(have[-1])}; "
+                        f"at most {MAX_HISTOGRAM:,} buckets in a histogram, not {len(starts):,} or more between "
+                        f"{self.told(have[0])} and {self.told(have[-1])}; "
                         "take a wider interval, or hardBounds",
                     )
         reading.count(len(starts))

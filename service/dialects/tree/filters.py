@@ -7,7 +7,7 @@ from typing import Any, Final
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Query
 from service.conditions.ordering import COMPARE, number_bound
 from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Column, instant, timestamp, wrong
-from service.dialects.tree.references import VIEWS, References, bad, of_object, refusal, shown
+from service.dialects.tree.references import VIEWS, References, bad, counted, measured, of_object, refusal, shown
 from service.errors import Location
 from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, identity, index_date
@@ -33,6 +33,20 @@ _ALLOWED: Final[Mapping[str, frozenset[str]]] = {
 _LISTS: Final = frozenset({"containsAll", "containsAny", "exists"})
 _TIMES: Final = ("createdTime", "lastUpdatedTime")
 _IDS: Final = ("space", "externalId")
+
+_CLAUSES: Final = 8
+_GATHER: Final = "Set found = new HashSet(); for (v in doc[params.f]) {{ found.add({each}); }} "
+_SCRIPT: Final = "for (v in params.values) {{ if (!found.contains({each})) return false; }} return true"
+_READ: Final[Mapping[str, tuple[str, str]]] = {
+    **dict.fromkeys(INTEGERS, ("(long) v", "((Number) v).longValue()")),
+    **dict.fromkeys(NUMBERS - INTEGERS, ("(double) v", "((Number) v).doubleValue()")),
+    **dict.fromkeys(("timestamp", "date"), ("v.toInstant().toEpochMilli()", "((Number) v).longValue()")),
+}
+_ALL_OF: Final = {
+    type: _GATHER.format(each=_READ.get(type, ("v", "v"))[0]) + _SCRIPT.format(each=_READ.get(type, ("v", "v"))[1])
+    for type in _ALLOWED
+}
+"""Whether a record's values are all of those given; only asked of records that have some."""
 
 Record = Mapping[str, Any]
 
@@ -63,9 +77,9 @@ class _Reader:
     def read(self, given: Json, at: Location, depth: int) -> Filter:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            bad(self.at, f"a filter has at most {MAX_NODES} nodes")
+            bad(self.at, f"a filter has at most {MAX_NODES} nodes; this one has {self.nodes} or more")
         if depth > MAX_DEPTH:
-            bad(self.at, f"a filter is nested at most {MAX_DEPTH} deep")
+            bad(self.at, f"a filter is nested at most {MAX_DEPTH} deep; this one is {depth} or more")
         if not isinstance(given, dict) or len(given) != 1:
             bad(at, f"a filter is an object with one operator, not {shown(given)}")
         ((name, operand),) = given.items()
@@ -73,7 +87,7 @@ class _Reader:
         match name:
             case "and" | "or":
                 if not isinstance(operand, list) or not 1 <= len(operand) <= 99:
-                    bad(place, "an array of 1 to 99 filters is needed")
+                    bad(place, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
                 parts = [self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand)]
                 return _all(parts) if name == "and" else _any(parts)
             case "not":
@@ -91,7 +105,7 @@ class _Reader:
 
     def _has_data(self, given: Json, at: Location) -> Filter:
         if not isinstance(given, list) or not 1 <= len(given) <= 10:
-            bad(at, "an array of 1 to 10 containers is needed")
+            bad(at, f"an array of 1 to 10 containers is needed, not {counted(given)}")
         parts = []
         for number, each in enumerate(given):
             place = (*at, number)
@@ -137,13 +151,11 @@ class _Reader:
             case "range":
                 return self._range(column, operands, at)
         values = self._operands(column, operands["values"], (*at, "values"))
-        if name == "containsAll":
-            return _all([within(column, [value]) for value in values])
-        return within(column, values)
+        return _contains_all(column, values) if name == "containsAll" else within(column, values)
 
     def _operands(self, column: Column, given: Json, at: Location) -> list[Json]:
         if not isinstance(given, list) or not 1 <= len(given) <= 100:
-            bad(at, "an array of 1 to 100 values is needed")
+            bad(at, f"an array of 1 to 100 values is needed, not {counted(given)}")
         return [self._operand(column, value, (*at, number)) for number, value in enumerate(given)]
 
     def _operand(self, column: Column, value: Json, at: Location) -> Json:
@@ -186,6 +198,25 @@ def within(column: Column, values: list[Json]) -> Filter:
     if not terms:
         return Filter(MATCH_NONE, test)
     return Filter({"terms": {column.field: terms}} if len(terms) > 1 else {"term": {column.field: terms[0]}}, test)
+
+
+def _contains_all(column: Column, values: list[Json]) -> Filter:
+    """A hundred filters of a hundred values are more clauses than Lucene takes: the first few find, a script checks."""
+    first = _all([within(column, [value]) for value in values[:_CLAUSES]])
+    if len(values) <= _CLAUSES:
+        return first
+    terms = [_term(column, value) for value in values]
+    if any(term is None for term in terms):
+        return NOTHING
+    if column.type in ("timestamp", "date"):
+        terms = [instant(value) for value in values]
+    script = {"source": _ALL_OF[column.type], "params": {"f": column.field, "values": terms}}
+    wanted = {canonical(column, value) for value in values}
+
+    def test(record: Record) -> bool:
+        return wanted <= {canonical(column, value) for value in column.values(record)}
+
+    return Filter({"bool": {"filter": [first.query, {"script": {"script": script}}]}}, test)
 
 
 def time_of(value: Json, at: Location) -> int:
@@ -267,7 +298,7 @@ def bound_of(column: Column, name: str, value: Json) -> Query:
 
 def _prefix(column: Column, value: Json, at: Location) -> Filter:
     if not isinstance(value, str) or not 1 <= len(value) <= 500:
-        bad(at, f"a string of 1 to 500 characters is needed, not {shown(value)}")
+        bad(at, f"a string of 1 to 500 characters is needed, not {measured(value)}")
     return Filter(
         {"prefix": {column.field: {"value": value}}},
         lambda record: any(each.startswith(value) for each in column.values(record)),
@@ -313,9 +344,9 @@ def updated_within(
 def between(low: int | None, high: int | None) -> list[Query]:
     bounds = {}
     if low is not None:
-        bounds["gte"] = max(low, _EARLIEST)
+        bounds["gte"] = min(max(low, _EARLIEST), _LATEST)
     if high is not None:
-        bounds["lt"] = min(high, _LATEST)
+        bounds["lt"] = min(max(high, _EARLIEST), _LATEST)
     texts = {name: index_date(value) for name, value in bounds.items()}
     return [{"range": {TOP["lastUpdatedTime"].field: texts}}] if texts else []
 

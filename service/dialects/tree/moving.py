@@ -9,7 +9,7 @@ import orjson
 
 from service.dialects.tree.filters import Filter
 from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
-from service.dialects.tree.references import refusal, shown
+from service.dialects.tree.references import measured, refusal, shown
 from service.errors import Location
 from service.values import Json, is_number
 
@@ -156,7 +156,7 @@ class _Within:
 def read_path(text: Json, at: Location, children: Mapping[str, Node], name: str) -> Path:
     """`AGG([KEY])?(>AGG)*`, `_count`, `sibling>_count`; raises `BadRequest` that says what is wrong."""
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_PATH:
-        raise refusal(at, f"a path of 1 to {MAX_PATH:,} characters is needed, not {shown(text)}")
+        raise refusal(at, f"a path of 1 to {MAX_PATH:,} characters is needed, not {measured(text)}")
     steps: list[tuple[str, str | None]] = []
     place = 0
     while True:

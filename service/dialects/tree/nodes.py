@@ -40,8 +40,8 @@ class Reading:
         self.buckets += more
         if self.buckets > self.limit:
             raise BadRequest(
-                f"the answer has more than {self.limit:,} buckets; narrow it with `filter`, smaller `size`s or wider "
-                "intervals",
+                f"at most {self.limit:,} buckets in one answer, not {self.buckets:,} or more; narrow it with `filter`, "
+                "smaller `size`s or wider intervals",
                 {"limit": self.limit},
             )
 

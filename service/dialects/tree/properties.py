@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
@@ -24,6 +25,8 @@ RESERVED: Final = frozenset(
 )  # fmt: skip
 
 INT32: Final = 2**31
+FLOAT32: Final = 3.4028234663852886e38
+"""The largest number of single precision; numbers are not rounded to it."""
 MAX_TEXT: Final = 128_000
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -99,6 +102,19 @@ class Property(Loose):
         return {**told, **{name: value for name, value in more.items() if value is not None}}
 
 
+def _fitting(given: Property) -> Property:
+    """Its default is a value of its type."""
+    if given.default_value is not None:
+        told = given.type
+        column = Column(("", "", ""), told.type, told.is_list, frozenset(told.values or ()))
+        fits = isinstance(given.default_value, list) if told.is_list else True
+        for each in given.default_value if told.is_list and fits else [given.default_value]:
+            fits = fits and wrong(column, each) is None
+        if not fits:
+            raise PydanticCustomError("value_error", "defaultValue is no value of {type}", {"type": column.told})
+    return given
+
+
 PropertyId = Annotated[str, Field(pattern=PROPERTY), AfterValidator(_not_reserved)]
 
 
@@ -107,7 +123,7 @@ class Container(Loose):
 
     space: Annotated[str, Field(pattern=SPACE)]
     external_id: Annotated[str, Field(pattern=CONTAINER)]
-    properties: dict[PropertyId, Property] = Field(min_length=1, max_length=1000)
+    properties: dict[PropertyId, Annotated[Property, AfterValidator(_fitting)]] = Field(min_length=1, max_length=1000)
     used_for: Literal["record"]
     name: StrictStr | None = Field(None, max_length=255)
     description: StrictStr | None = Field(None, max_length=1024)
@@ -136,7 +152,7 @@ class Column:
     generation: int = 1
     """Of the container: one that was deleted and made again has fields of its own."""
 
-    @property
+    @cached_property
     def field(self) -> str:
         """Steps are joined by a sign that none of them may have, so no two columns share a field."""
         if self.top:
@@ -144,7 +160,7 @@ class Column:
         name = "/".join(self.key)
         return name if self.generation == 1 else f"{name}@{self.generation}"
 
-    @property
+    @cached_property
     def extra(self) -> str:
         """The field that counts values which the column's own field does not: repeated ones of a list, all of json."""
         return f"{self.field}@extra"
@@ -168,7 +184,16 @@ class Column:
         """For messages: `int32`, `list of text`."""
         return f"list of {self.type}" if self.listed else self.type
 
-    @property
+    @cached_property
+    def simple(self) -> bool:
+        """One value in one field, and no other demand than its type's."""
+        return not self.listed and self.max_text is None and self.mapping is not None
+
+    @cached_property
+    def convert(self) -> Callable[[Json], Json]:
+        return converter(self)
+
+    @cached_property
     def mapping(self) -> Json | None:
         """None for what is not searched."""
         return MAPPINGS[self.type]
@@ -261,6 +286,87 @@ def direct_term(value: Json) -> str:
     return string_term(f"{value['space']} {value['externalId']}")
 
 
+class Wrong(Exception):
+    """A value has not the type of its property."""
+
+
+def converter(column: Column) -> Callable[[Json], Json]:
+    """Checks one value and gives it as the index has it; raises `Wrong`. What `wrong` and `indexed` say, in one go."""
+    match column.type:
+        case "text":
+            return _text
+        case "boolean":
+            return _boolean
+        case "int32":
+            return _int32
+        case "int64":
+            return _int64
+        case "float32":
+            return _float32
+        case "float64":
+            return _float
+        case "timestamp":
+            return _time
+
+    def convert(value: Json) -> Json:
+        if wrong(column, value) is not None:
+            raise Wrong
+        return column.indexed(value)
+
+    return convert
+
+
+def _text(value: Json) -> Json:
+    if type(value) is not str:
+        raise Wrong
+    return string_term(value)
+
+
+def _boolean(value: Json) -> Json:
+    if type(value) is not bool:
+        raise Wrong
+    return value
+
+
+def _int32(value: Json) -> Json:
+    if type(value) is not int or not -INT32 <= value < INT32:
+        raise Wrong
+    return value
+
+
+def _int64(value: Json) -> Json:
+    if type(value) is not int or not LONG_MIN <= value <= LONG_MAX:
+        raise Wrong
+    return value
+
+
+def _float(value: Json) -> Json:
+    if type(value) is float:
+        return value + 0.0
+    if type(value) is not int:
+        raise Wrong
+    try:
+        return float(value)
+    except OverflowError:
+        raise Wrong from None
+
+
+def _float32(value: Json) -> Json:
+    number = _float(value)
+    if abs(number) > FLOAT32:
+        raise Wrong
+    return number
+
+
+def _time(value: Json) -> Json:
+    if type(value) is not str or len(value) < 19 or _TIMESTAMP.fullmatch(value) is None:
+        raise Wrong
+    millis = parse_date(value)
+    if millis is None:
+        raise Wrong
+    return millis
+
+
 _INDEXED: Final[Mapping[str, Callable[[Json], Json]]] = {
     "text": string_term,
     "enum": string_term,
@@ -288,7 +394,10 @@ def wrong(column: Column, value: Json, *, operand: bool = False) -> str | None:
         case "boolean":
             return None if isinstance(value, bool) else "true or false"
         case "float32" | "float64":
-            return None if is_number(value) and _finite(value) else "a number"
+            if not is_number(value) or not _finite(value):
+                return "a number"
+            fits = operand or column.type == "float64" or abs(value) <= FLOAT32
+            return None if fits else f"a number from {-FLOAT32} to {FLOAT32}"
         case "int32" | "int64":
             if operand:
                 return None if is_number(value) else "a number"

@@ -38,6 +38,8 @@ class References:
 
     def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> Column:
         """`[space, container, property]`, or one of the `tops` alone."""
+        if isinstance(given, list) and any(isinstance(each, dict) and each.get("type") == "view" for each in given):
+            bad(at, VIEWS)
         if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
             bad(at, f"a property is an array of strings: [space, container, property], not {shown(given)}")
         if len(given) == 1:
@@ -61,6 +63,16 @@ def shown(value: Json) -> str:
     return text if len(text) <= 100 else f"{text[:97]}…"
 
 
+def counted(value: Json) -> str:
+    """For messages about how long an array may be."""
+    return f"{len(value):,}" if isinstance(value, list) else shown(value)
+
+
+def measured(value: Json) -> str:
+    """For messages about how long a text may be."""
+    return f"one of {len(value):,}: {shown(value)}" if isinstance(value, str) else shown(value)
+
+
 def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> dict[str, Json]:
     """An object with known keys only; null is as good as absent."""
     if not isinstance(given, dict):
@@ -68,7 +80,9 @@ def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[s
     for name in given:
         if name not in known:
             bad((*at, name), f"unknown key; known: {', '.join(known)}")
-    found = {name: value for name, value in given.items() if value is not None}
+    found = given
+    if None in given.values():
+        found = {name: value for name, value in given.items() if value is not None}
     for name in needed:
         if name not in found:
             bad(at, f"{name} is needed")

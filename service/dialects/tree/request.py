@@ -11,7 +11,7 @@ from service.dialects.tree.metrics import Avg, Count, Max, Min, Sum
 from service.dialects.tree.moving import FUNCTIONS, MovingFunction, read_path
 from service.dialects.tree.nodes import Node
 from service.dialects.tree.properties import NUMBERS, Column, timestamp
-from service.dialects.tree.references import References, bad, of_object, refusal, shown
+from service.dialects.tree.references import References, bad, counted, measured, of_object, refusal, shown
 from service.errors import Location
 from service.values import Json, is_number
 
@@ -78,18 +78,18 @@ class _Reader:
         if len(given) > MAX_LEVEL:
             bad(at, f"at most {MAX_LEVEL} aggregates on one level, not {len(given)}")
         if depth > MAX_DEPTH:
-            bad(at, f"aggregates are nested at most {MAX_DEPTH} deep")
+            bad(at, f"aggregates are nested at most {MAX_DEPTH} deep, not {depth}")
         nodes: dict[str, Node] = {}
         moving: list[tuple[str, Json, Location]] = []
         for id, body in given.items():
             place = (*at, id)
             if not _ID.fullmatch(id) or id in ("_count", "_bucket_count"):
-                bad(at, f"{shown(id)} is no identifier: 1 to 255 characters without [ ] > . and not _count")
+                bad(at, f"1 to 255 characters without [ ] > . are needed, and not _count; not {measured(id)}")
             if id in self.ids:
                 bad(place, "the identifier is used twice; it is unique in the whole tree")
             self.ids.add(id)
             if len(self.ids) > MAX_ALL:
-                bad(at, f"at most {MAX_ALL} aggregates in one request")
+                bad(at, f"at most {MAX_ALL} aggregates in one request, not {len(self.ids)} or more")
             if not isinstance(body, dict) or len(body) != 1:
                 bad(place, f"an aggregate is an object with one key, its type: {', '.join(KINDS)}")
             ((kind, operands),) = body.items()
@@ -136,10 +136,11 @@ class _Reader:
         operands = of_object(given, at, ("filters", "aggregates"), ("filters",))
         filters = operands["filters"]
         if not isinstance(filters, list) or not 1 <= len(filters) <= 10:
-            bad((*at, "filters"), "an array of 1 to 10 filters is needed")
+            bad((*at, "filters"), f"an array of 1 to 10 filters is needed, not {counted(filters)}")
         self.filters += len(filters)
         if self.filters > MAX_FILTERS:
-            bad((*at, "filters"), f"at most {MAX_FILTERS} filters in all filters aggregates of a request")
+            told = f"at most {MAX_FILTERS} filters in all filters aggregates of a request, not {self.filters} or more"
+            bad((*at, "filters"), told)
         read: list[Filter] = []
         for number, each in enumerate(filters):
             if each is None:
@@ -181,7 +182,7 @@ class _Reader:
         given = of_object(operands["hardBounds"], place, ("min", "max"))
         low, high = (read(given[name], (*place, name)) if name in given else None for name in ("min", "max"))
         if low is not None and high is not None and low > high:
-            bad(place, "min is greater than max")
+            bad(place, f"min, {shown(given['min'])}, is greater than max, {shown(given['max'])}")
         return low, high
 
     def _moving(

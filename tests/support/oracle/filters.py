@@ -66,7 +66,7 @@ def _filter(document: Json, filters: Json, context: Context) -> bool:
         raise OracleRefusal("a filter is an object")
     if isinstance(filters.get("case_sensitive"), bool):
         context = replace(context, folded=not filters["case_sensitive"])
-    if _is_condition(filters):
+    if is_condition(filters):
         return _condition(document, filters, context)
     return all(_entry(document, key, value, context) for key, value in filters.items() if key != "case_sensitive")
 
@@ -173,7 +173,7 @@ def _element(element: Json, condition: Json, context: Context) -> bool:
     return isinstance(element, dict) and _filter(element, condition, replace(context, expand=True, listed=False))
 
 
-def _is_condition(filters: Json) -> bool:
+def is_condition(filters: Json) -> bool:
     """`field` with an operator or a value; such an object alone is a filter too (contract, List filters)."""
     return (
         isinstance(filters.get("field"), str)

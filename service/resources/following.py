@@ -1,0 +1,210 @@
+"""Sync: what was written to a stream after a cursor, in the order in which OpenSearch numbered the writes.
+
+A shard numbers its writes and knows up to which of them all are there, its global checkpoint; what was acknowledged
+lies up to it. A cursor goes in rounds. A round notes the checkpoints of all shards, its goals, then refreshes, so that
+all up to them is visible, and tells page by page what lies between the marks of the round before and the goals. What is
+changed meanwhile moves beyond its shard's goal and is told in the next round; busy shards keep no other one waiting.
+
+Deletions come last in a round, from an index of their own, where each is written before the record is deleted. It names
+the version that is to be deleted: if just that one is still there, whoever wanted to delete it is about to, or died,
+so it is deleted here, and the deletion is told exactly once it is true. If another one is there, the deletion lost a
+race and will be told anew if it is tried again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from service.conditions.base import MATCH_ALL, Query
+from service.errors import Unavailable
+from service.storage import names
+from service.storage.records import Place, RecordStore, Shard
+from service.values import Json, index_date
+
+MAX_SYNC: Final = 10_000_000
+"""Bytes of a page."""
+
+_FIRST: Final = 50
+"""Records that are asked for while their size is not known."""
+_AROUND: Final = 250
+"""Bytes of a record in an answer beside its properties and its id."""
+_MARGIN: Final = 600_000
+"""Milliseconds by which clocks may differ."""
+
+
+@dataclass
+class Mark:
+    """How far a cursor is in one shard."""
+
+    uuid: str
+    """Of the index and of the shard's history: another one numbers its writes anew."""
+    at: int
+    """All up to here was told."""
+    goal: int
+    """Up to here this round tells."""
+    since: int | None = None
+    """In a shard that the cursor has not seen yet: the first `lastUpdatedTime` that is told, None for any."""
+
+
+@dataclass
+class Page:
+    """A page as it grows: the latest of each record."""
+
+    limit: int
+    found: dict[str, tuple[Json, bool]] = field(default_factory=dict)
+    """Id → the record, or its deletion (true)."""
+    size: int = 0
+    full: bool = False
+
+    @property
+    def room(self) -> int:
+        """How many more may fit."""
+        left = self.limit - len(self.found)
+        if not self.found:
+            return min(left, _FIRST)
+        return min(left, max(1, (MAX_SYNC - self.size) * len(self.found) // self.size))
+
+    def take(self, id: str, source: Json, *, gone: bool) -> bool:
+        """False, and nothing taken, if the page would become too large."""
+        size = _AROUND + len(source["externalId"].encode()) + len(source.get("@raw", "").encode())
+        if self.found and self.size + size > MAX_SYNC:
+            self.full = True
+            return False
+        self.found.pop(id, None)
+        self.found[id] = (source, gone)
+        self.size += size
+        self.full = len(self.found) >= self.limit
+        return True
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Follows one stream from one cursor on."""
+
+    store: RecordStore
+    place: Place
+    since: int
+    marks: dict[str, Mark]
+    query: Query
+
+    async def page(self, limit: int) -> tuple[list[tuple[Json, bool]], bool]:
+        """Records and deletions (true), and whether there are more by now; `marks` have moved on."""
+        shards = await self._shards()
+        page = Page(limit)
+        await self._tell_all(shards, page)
+        if not page.full:
+            await self._begin(shards)
+            await self._tell_all(shards, page)
+        return list(page.found.values()), any(self._behind(shard) for shard in shards)
+
+    async def _tell_all(self, shards: Sequence[Shard], page: Page) -> None:
+        for shard in shards:
+            if self._unfinished(shard):
+                await self._tell(shard, page)
+
+    async def _shards(self) -> list[Shard]:
+        """Records before deletions: what is told last about an id is so."""
+        patterns = [self.place.pattern]
+        if self.place.mutable:
+            patterns.append(names.tombstones(self.place.prefix))
+        shards = [shard for pattern in patterns for shard in await self.store.shards_of(pattern)]
+        unseen = self.marks.keys() - {self._key(shard) for shard in shards}
+        if unseen:
+            there = await self.store.uuids(f"{self.place.prefix}-*")
+            for key in unseen:
+                uuid = there.get(f"{self.place.prefix}-{key.rpartition('.')[0]}")
+                if uuid is not None and self.marks[key].uuid.startswith(uuid):
+                    raise Unavailable("a part of the stream is not available; try again", retry_after=5)
+                del self.marks[key]  # its index expired, or was made anew with fewer shards
+        return shards
+
+    def _key(self, shard: Shard) -> str:
+        return f"{shard.index.removeprefix(self.place.prefix)[1:]}.{shard.number}"
+
+    def _unfinished(self, shard: Shard) -> bool:
+        mark = self.marks.get(self._key(shard))
+        return mark is not None and mark.uuid == shard.uuid and mark.at < mark.goal
+
+    def _behind(self, shard: Shard) -> bool:
+        """Something was written that was not told."""
+        mark = self.marks.get(self._key(shard))
+        return mark is None or mark.uuid != shard.uuid or mark.at < max(mark.goal, shard.checkpoint)
+
+    async def _begin(self, shards: Sequence[Shard]) -> None:
+        """A new round."""
+        first = not self.marks
+        for shard in shards:
+            mark = self.marks.get(self._key(shard))
+            if mark is not None and mark.uuid == shard.uuid:
+                mark.goal, mark.since = max(mark.at, shard.checkpoint), None
+                continue
+            # A new index has nothing but news; one that was made anew has what was told before, too.
+            since = self.since if first else self.since - _MARGIN if mark is not None else None
+            self.marks[self._key(shard)] = Mark(shard.uuid, -1, shard.checkpoint, since)
+        if any(map(self._unfinished, shards)):
+            await self.store.refresh_whole(f"{self.place.prefix}-*")
+
+    async def _tell(self, shard: Shard, page: Page) -> None:
+        """Moves the mark over what was told, and over what is not to be told."""
+        mark = self.marks[self._key(shard)]
+        gone = shard.index == names.tombstones(self.place.prefix)
+        filters: list[Query] = [] if gone or self.query == MATCH_ALL else [self.query]
+        if mark.since is not None:
+            filters.append({"range": {"lastUpdatedTime": {"gte": index_date(mark.since)}}})
+        while mark.at < mark.goal and not page.full:
+            asked = page.room
+            hits = await self.store.written(shard, mark.at, mark.goal, filters, asked)
+            told = await self._deleted(hits) if gone else {hit["_id"]: hit["_id"] for hit in hits}
+            for hit in hits:
+                id = told.get(hit["_id"])
+                if id is not None and not page.take(id, hit["_source"], gone=gone):
+                    return
+                mark.at = hit["_seq_no"]
+            if len(hits) < asked:
+                mark.at = mark.goal
+
+    async def _deleted(self, hits: Sequence[Json]) -> dict[str, str]:
+        """Of deletions as they were announced those that are true: their ids → the records' ids."""
+        announced = {hit["_id"]: victim(hit) for hit in hits}
+        index = names.live(self.place.prefix)
+        there = await self._there(index, list(announced.values()))
+        pending = [
+            (hit, there[id])
+            for hit in hits
+            if (id := announced[hit["_id"]]) in there and _same(hit["_source"], there[id])
+        ]
+        if pending:
+            await self.store.write([(deletion(index, found), None) for _, found in pending])
+            there = await self._there(index, list(announced.values()))
+            if any(_same(hit["_source"], there.get(found["_id"])) for hit, found in pending):
+                raise Unavailable("a deletion cannot be finished; try again", retry_after=5)
+        return {key: id for key, id in announced.items() if id not in there}
+
+    async def _there(self, index: str, ids: Sequence[str]) -> dict[str, Json]:
+        found = await self.store.read(index, ids, source=["lastUpdatedTime"])
+        return {each["_id"]: each for each in found if each["found"]}
+
+
+def tombstone_id(found: Json) -> str:
+    """One for each version of a record, so that deletions that race do not hide each other."""
+    return f"{found['_id']}@{found['_seq_no']}.{found['_primary_term']}"
+
+
+def version_of(found: Json) -> list[int]:
+    """What a deletion says of its record; the time tells versions apart if all indices were made anew."""
+    return [found["_seq_no"], found["_primary_term"], found["_source"]["lastUpdatedTime"]]
+
+
+def deletion(index: str, found: Json) -> dict[str, Any]:
+    """The bulk action that deletes just this version of a record."""
+    guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
+    return {"delete": {"_index": index, "_id": found["_id"], **guard}}
+
+
+def victim(hit: Json) -> str:
+    """The id of the record that an announced deletion is about."""
+    return str(hit["_id"]).rpartition("@")[0]
+
+
+def _same(announced: Mapping[str, Json], found: Json | None) -> bool:
+    return found is not None and announced["@of"] == version_of(found)
