@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check prove mutations bench fmt lock clean
+.PHONY: help run test check prove chaos mutations bench fmt lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -36,11 +36,14 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
 test: check ## everything: `check`, then integration, property and e2e tests on a real OpenSearch
-	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden
+	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 \
 		$(BIN)/python -m pytest tests/properties -s
+
+chaos: .venv/dev.stamp ## a minute of writers and followers while a service process is killed
+	@$(BIN)/python -m pytest tests/chaos -s
 
 mutations: .venv/dev.stamp ## deliberate faults, one at a time in a copy of the code; the tests must catch each
 	@$(BIN)/python -m tests.mutations

@@ -1,9 +1,11 @@
-"""Records: a million through the API beside bare bulk requests of the same documents, then aggregate trees over them."""
+"""Records: a million through the API beside bare bulk requests of the same documents, then trees over them."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -116,7 +118,7 @@ async def ingest(system: System, count: int) -> None:
     console.print(f"{done:,} records in chunks of {CHUNK:,} from {CLIENTS} clients: {ours:,.0f}/s through the API, ")
     console.print(f"{other:,.0f}/s by bare bulk clients: {ours / other:.2f} × (aim: at least 0.7)")
     console.print(
-        f"memory of the service: {memory.start / 1e6:.0f} MB before, at most {memory.peak / 1e6:.0f} MB (aim: under 300)\n"
+        f"memory of the service: {memory.start / 1e6:.0f} MB, at most {memory.peak / 1e6:.0f} MB (aim: under 300)\n"
     )
 
 
@@ -129,10 +131,8 @@ async def _ours(system: System, body: bytes) -> None:
 async def _bare(client: AsyncOpenSearch, index: str, chunk: Sequence[Mapping[str, Any]]) -> None:
     lines: list[Any] = []
     for document in chunk:
-        lines += [
-            {"create": {"_index": index, "_id": document["_id"]}},
-            {k: v for k, v in document.items() if k != "_id"},
-        ]
+        lines.append({"create": {"_index": index, "_id": document["_id"]}})
+        lines.append({name: value for name, value in document.items() if name != "_id"})
     answer = await client.bulk(body=lines)
     if answer["errors"]:
         raise RuntimeError("a bare bulk request failed")
@@ -233,28 +233,19 @@ async def trees(system: System, rounds: int) -> None:
     index = await _index(system)
     await system.ask_bare("POST", f"/{index}/_refresh")
     table = comparison("Aggregate trees over the records")
-    for title, tree, bare in TREES:
-        body = {"size": 0, "track_total_hits": False, "aggs": bare}
-        path = f"/{index}/_search?request_cache=false"
-        # A filter that is another one each time keeps the service's request out of the cache, too.
-        numbers = iter(range(10**9))
+    route, path = f"{BASE}/streams/readings/records/aggregate", f"/{index}/_search?request_cache=false"
+    # A filter that is another one each time keeps the service's request out of the cache, too.
+    numbers = itertools.count(1)
 
-        def filtered() -> int:
-            return -1 - next(numbers)  # noqa: B023
+    def ours(tree: Any) -> Awaitable[bytes]:
+        condition = {"range": {"property": _p("count"), "gte": -next(numbers)}}
+        return system.ask("POST", route, {"aggregates": tree, "filter": condition})
 
-        ours, theirs = await side_by_side(
-            rounds,
-            5,
-            lambda: system.ask(
-                "POST",
-                f"{BASE}/streams/readings/records/aggregate",
-                {"aggregates": tree, "filter": {"range": {"property": _p("count"), "gte": filtered()}}},  # noqa: B023
-            ),
-            lambda: system.ask_bare(
-                "POST",
-                path,
-                {**body, "query": {"range": {_f("count"): {"gte": filtered()}}}},  # noqa: B023
-            ),
-        )
-        add(table, title, ours, theirs, "hand-written request")
+    def bare(aggs: Any) -> Awaitable[bytes]:
+        query = {"range": {_f("count"): {"gte": -next(numbers)}}}
+        return system.ask_bare("POST", path, {"size": 0, "track_total_hits": False, "aggs": aggs, "query": query})
+
+    for title, tree, aggs in TREES:
+        mine, theirs = await side_by_side(rounds, 5, partial(ours, tree), partial(bare, aggs))
+        add(table, title, mine, theirs, "hand-written request")
     console.print(table)

@@ -9,9 +9,9 @@ import asyncio
 import hashlib
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import orjson
@@ -139,6 +139,10 @@ class Page:
     stats: Json
     cursor: str | None
     """Where the next page begins, None at the end."""
+    opened: str | None = None
+    """The point in time that this page opened."""
+    settled: bool = False
+    """It comes from a point in time that is older than this request, so that no writer could change it."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,10 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
 
 
 async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
-    """All that matches, page by page, as one state of the data has it; for what is too much for one answer."""
+    """All that matches, page by page, as one state of the data has it; for what is too much for one answer.
+
+    Each is tested here: a writer may have brought a kind of value that the query does not reckon with.
+    """
     condition, clause = matching(request, shelf)
     path, descending = _order(request, shelf)
     query = all_of([Clause(shelf.query), clause]).query
@@ -204,9 +211,8 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, path, descending, "")
     async with _seen(shelf, None) as view:
         async for page in walk.pages(view, None, _FIRST):
-            kept = page if clause.exact else [hit for hit, _ in await walk.sifted(page)]
-            if kept:
-                yield [hit.source for hit in kept]
+            if kept := await walk.sifted(page):
+                yield [hit.source for hit, _ in kept]
 
 
 def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
@@ -263,13 +269,9 @@ class _Walking:
         given = self.request.cursor
         if given and given != "*":
             return await self._further(self.cursors.open(given, self.bound, self.request.cursor_at))
-        view = await self.shelf.open() if given and not self.lasting else None
-        try:
-            return await self._first(view)
-        except BaseException:
-            if view is not None:
-                await self.shelf.close(view)
-            raise
+        if not given or self.lasting:
+            return await self._first(None)
+        return await self._opening(self._first)
 
     async def _first(self, view: str | None) -> Page:
         size, start = self.request.size, self.request.start
@@ -279,17 +281,21 @@ class _Walking:
             hits, total = found.hits, found.total
             stats = await self.shelf.stats(total, found.aggs)
         else:
-            hits, total, stats = await self._tested(start + size, view)
-            hits = hits[start:]
+            hits, total, stats = await self._tested(start, size, view)
         return await self._page(hits, start, total, stats, view, more=bool(hits) and start + len(hits) < total)
 
     async def _further(self, content: Mapping[str, Json]) -> Page:
         """From a cursor on: what is known of everything that matched came with it."""
-        if content["view"] is not None or self.lasting:
-            return await self._after(content, content["view"])
+        if content["view"] is not None:
+            return replace(await self._after(content, content["view"]), settled=True)
+        if self.lasting:
+            return await self._after(content, None)
+        return await self._opening(lambda view: self._after(content, view))
+
+    async def _opening(self, work: Callable[[str], Awaitable[Page]]) -> Page:
         view = await self.shelf.open()
         try:
-            return await self._after(content, view)
+            return replace(await work(view), opened=view)
         except BaseException:
             await self.shelf.close(view)
             raise
@@ -364,17 +370,17 @@ class _Walking:
 
         return await asyncio.to_thread(work)
 
-    async def _tested(self, wanted: int, view: str | None) -> tuple[list[Hit], int, Json]:
-        """The first so many hits that pass, and what is known of all of them."""
+    async def _tested(self, start: int, size: int, view: str | None) -> tuple[list[Hit], int, Json]:
+        """So many of the hits that pass, from a place on, and what is known of all of them."""
         tally, total = self.shelf.tally(), 0
         kept: list[Hit] = []
         async with _seen(self.shelf, view) as state:
             async for page in self.pages(state, None, _FIRST):
                 for hit, item in await self.sifted(page):
+                    if start <= total < start + size:
+                        kept.append(hit)
                     total += 1
                     tally.add(item)
-                    if len(kept) < wanted:
-                        kept.append(hit)
         return kept, total, await tally.stats()
 
 

@@ -150,6 +150,9 @@ class Preparing:
         self._now = now
         self._content = content
         self._tokens = {key: container_token(next(iter(known.values()))) for key, known in columns.items()}
+        self._unsearched = {
+            key: [name for name, column in known.items() if column.mapping is None] for key, known in columns.items()
+        }
         self._demands = {
             key: [(name, column) for name, column in known.items() if column.needed or column.default is not None]
             for key, known in columns.items()
@@ -196,17 +199,12 @@ class Preparing:
         identity = Identity(item.space, item.external_id)
         id = identity.id
         if self._content:
-            whole = told if _has_json(item, self._columns) else None
-            canonical = msgspec.json.encode([item.space, item.external_id, whole, fields], order="deterministic")
+            # What is not searched is told by no field, nor is a container of which the record has no value.
+            more = [told[key[0]][key[1]].get(name) for key in sorted(item.sources) for name in self._unsearched[key]]
+            whole = [item.space, item.external_id, sorted(item.sources), more, fields]
+            canonical = msgspec.json.encode(whole, order="deterministic")
             id = hashlib.sha256(canonical).hexdigest()[:40]
         return Prepared(item.space, item.external_id, id, self._now, _encode(told), has, fields)
-
-
-def _has_json(item: Item, columns: Columns) -> bool:
-    """Whether the index fields alone do not tell all of the values."""
-    return any(column.type == "json" for key in item.sources for column in columns[key].values()) or any(
-        not properties for properties in item.sources.values()
-    )
 
 
 def _check_size(column: Column, text: Json, at: Location) -> None:

@@ -20,6 +20,8 @@ from service.values import Json
 
 _ROUNDS: Final = 10
 _PAGE: Final = 1_000
+_GONE: Final = 1_000
+"""Deleted streams that are known to hold nothing."""
 _LIST: Final = 2_000
 """Elements of a list whose type does not say how many it may have."""
 
@@ -86,7 +88,7 @@ class Models:
             mine = [*_of(scope, "container"), {"term": {"space": entry.name}}]
             if await self._catalog.find({"bool": {"filter": mine}}, 1):
                 raise BadRequest(f"the space {entry.name!r} has containers; delete them first")
-            if await self._records.holds(scope.namespace_id, {"term": {"space": entry.name}}):
+            if await self._held(scope, {"term": {"space": entry.name}}):
                 raise BadRequest(f"the space {entry.name!r} holds records; delete them first")
         for entry in found:
             await self._catalog.delete(entry.id, seen=True)
@@ -124,7 +126,9 @@ class Models:
                     )
                 properties[id] = told
             if len(properties) > 1000:
-                raise BadRequest(f"the container {container.external_id!r} would have more than 1,000 properties")
+                raise BadRequest(
+                    f"the container {container.external_id!r} would have {len(properties):,} properties; at most 1,000"
+                )
             body = {
                 "space": container.space,
                 "externalId": container.external_id,
@@ -159,7 +163,7 @@ class Models:
         for entry in found:
             columns = columns_of([entry])
             ((key, _),) = columns.items()
-            if await self._records.holds(scope.namespace_id, {"term": {"@has": token_of(entry)}}):
+            if await self._held(scope, {"term": {"@has": token_of(entry)}}):
                 raise BadRequest(f"the container {key[1]!r} holds records; delete them first")
         for entry in found:
             # Its number of makings is kept: the next one's fields are others.
@@ -167,6 +171,12 @@ class Models:
         return [{"space": entry.body["space"], "externalId": entry.body["externalId"]} for entry in found]
 
     # Both
+
+    async def _held(self, scope: Scope, query: Json) -> bool:
+        """Whether a stream that was not deleted has a record that a query finds."""
+        gone = [{"term": {"kind": "stream-gone"}}, {"term": {"namespace_id": scope.namespace_id}}]
+        deleted = await self._catalog.find({"bool": {"filter": gone}}, _GONE)
+        return await self._records.holds(scope.namespace_id, query, [entry.body["prefix"] for entry in deleted])
 
     async def _stored(
         self, key: str, kind: str, scope: Scope, name: str, entry: Entry | None, body: Mapping[str, Json]

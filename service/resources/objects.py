@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from service.conditions.base import MATCH_ALL, Clause
@@ -25,6 +26,8 @@ from service.resources.writing import ROUNDS, Write, Writer
 from service.storage.document import Answer, millis, told
 from service.storage.objects import ObjectStore
 from service.values import Json
+
+log = structlog.get_logger()
 
 Line = tuple[int, bytes | None]
 """A line's number (from 1) and what it holds, None for one that is too long."""
@@ -168,10 +171,12 @@ class Objects:
         for _ in range(ROUNDS):
             shelf = ObjectShelf(source, self._cursors.lifetime)
             page = await page_of(request, shelf, self._cursors, self._limits.object_budget)
-            newer = await source.newer()
+            newer = None if page.settled else await source.newer()
             if newer is None:
                 return page, await _told_all(select, page.sources)
             source = newer
+            if page.opened is not None:
+                await shelf.close(page.opened)
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
     async def export(self, namespace: str, bucket: str, request: ListRequest) -> AsyncIterator[bytes]:
@@ -238,6 +243,9 @@ class Objects:
         except asyncio.CancelledError:
             await self._tasks.tell(task, "INTERRUPTED", "the service was stopped", deleted_count=deleted)
             raise
+        except Exception:
+            log.exception("delete by filter failed", task=task)
+            await self._tasks.tell(task, "FAILED", "the service failed; its log knows more", deleted_count=deleted)
 
     async def close(self) -> None:
         """Stops what goes on in the background; its tasks say so."""

@@ -97,12 +97,12 @@ class Records:
         """New records; an equal one of an immutable stream is dropped, an id that is taken of a mutable one told."""
         stream, prepared = await self._prepared(project, stream_id, body)
         async with self._room(stream, prepared):
-            if stream.mutable:
-                await self._create(stream, prepared)
-            else:
-                await self._append(stream, prepared)
-        if refresh:
-            await self._store.refresh(stream.place)
+            try:
+                await (self._create if stream.mutable else self._append)(stream, prepared)
+            finally:
+                # The others are stored even if one is refused.
+                if refresh:
+                    await self._store.refresh(stream.place)
 
     async def upsert(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
         """Records that replace those of the same id."""
@@ -194,7 +194,8 @@ class Records:
                 await self._check_room(stream, prepared, fill)
             if fill.size > stream.max_bytes:
                 raise BadRequest(
-                    f"the stream {stream.id!r} holds its {stream.body['max_gigabytes']} GB", {"limit": stream.max_bytes}
+                    f"the stream {stream.id!r} holds {fill.size:,} bytes of at most {stream.max_bytes:,}",
+                    {"limit": stream.max_bytes},
                 )
             fill.coming += more
         try:
@@ -233,8 +234,7 @@ class Records:
         index = stream.place.slice(now)
         others = [each for each in await self._slices(stream, index) if each != index]
         ids = [each.id for each in prepared]
-        low = now - stream.kept if stream.kept is not None else None
-        there = await self._store.present(stream.place.named(others), ids, between(low, None))
+        there = await self._store.present(stream.place.named(others), ids, _unexpired(stream))
         # Around the change from one index to the next, of which others may think otherwise, a refresh may be to come.
         for near in {stream.place.slice(now - _CLOSE), stream.place.slice(now + _CLOSE)} - {index}:
             there |= {each["_id"] for each in await self._store.read(near, ids, source=False) if each["found"]}
@@ -507,7 +507,9 @@ class Records:
         bound = f"sync {stream.place.prefix}"
         state = self._begun(given, bound)
         marks = {key: Mark(*mark) for key, mark in state["marks"].items()}
-        follower = Follower(self._store, stream.place, state["since"], marks, wanted.query)
+        filters = [each for each in (wanted.query, *_unexpired(stream)) if each != MATCH_ALL]
+        query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
+        follower = Follower(self._store, stream.place, state["since"], marks, query)
         found, more = await follower.page(limit)
         items = [_synced(source, sources, gone=gone) for source, gone in found]
         positions = {key: [mark.uuid, mark.at, mark.goal, mark.since] for key, mark in marks.items()}
@@ -604,6 +606,11 @@ def _where(stream: Stream, given: Mapping[str, Json], references: References) ->
     query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
     until = min(high, now + 60_000) if high is not None else now + 60_000
     return query, stream.place.slices(low, until)
+
+
+def _unexpired(stream: Stream) -> list[Query]:
+    """What finds the records that are not to be deleted yet."""
+    return [] if stream.mutable or stream.kept is None else between(now_millis() - stream.kept, None)
 
 
 def _limit(given: Mapping[str, Json]) -> int:

@@ -39,6 +39,8 @@ async def bootstrap(gateway: Gateway) -> list[str]:
         except Rejected as rejected:
             if rejected.kind != "resource_already_exists_exception":
                 raise
+    # Another process may just have made it: what was made a moment ago cannot be searched yet.
+    await gateway.request("GET", f"/_cluster/health/{names.CATALOG}", params={"wait_for_active_shards": "1"})
     return done
 
 

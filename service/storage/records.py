@@ -108,9 +108,12 @@ class RecordStore:
             try:
                 await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": missing})
             except Absent:
+                # It was removed meanwhile: made again, it lacks all of its fields.
                 self._mapped.pop(index, None)
-                raise
-            mapped |= missing.keys()
+                await self._make(place, index)
+                await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": fields})
+                mapped = self._mapped[index] = set()
+            mapped |= fields.keys()
 
     async def _make(self, place: Place, index: str) -> None:
         body: dict[str, Json] = {"settings": self._settings}
@@ -234,12 +237,13 @@ class RecordStore:
                 params={"conflicts": "proceed"},
             )
 
-    async def holds(self, namespace_id: str, query: Json) -> bool:
-        """Whether any stream of a namespace has a record that a query finds."""
+    async def holds(self, namespace_id: str, query: Json, but: Sequence[str]) -> bool:
+        """Whether any stream of a namespace, but those that begin so, has a record that a query finds."""
         pattern = f"{names.PREFIX}-records-{namespace_id}.*"
         with suppress(Absent):
             await self._refresher.refresh(pattern)
-        body = {"size": 0, "track_total_hits": 1, "query": query}
+        deleted = [{"prefix": {"_index": f"{prefix}-"}} for prefix in but]
+        body = {"size": 0, "track_total_hits": 1, "query": {"bool": {"filter": [query], "must_not": deleted}}}
         answer = await self.search(f"{pattern},-{pattern}-gone", body)
         return bool(answer["hits"]["total"]["value"])
 

@@ -65,8 +65,8 @@ async def export(request: web.Request) -> web.StreamResponse:
         await response.write(first)
         async for lines in pages:
             await response.write(lines)
-    except (TallyError, OSError) as error:
-        log.warning("export cut off", cause=str(error))
+    except Exception as error:
+        log.warning("export cut off", cause=str(error), exc_info=not isinstance(error, TallyError | OSError))
         if request.transport is not None:
             request.transport.abort()
         return response

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, TypeVar
 
+import msgspec
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -68,6 +69,20 @@ def json_from(body: bytes) -> Json:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Invalid.at(("body",), f"this is no JSON: {error}", "json_invalid") from None
+    return _shallow(value)
+
+
+def whole_json_from(body: bytes) -> Json:
+    """With every digit of every integer, however large."""
+    try:
+        return _shallow(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid.at(("body",), f"this is no JSON: {error}", "json_invalid") from None
+    except RecursionError:
+        raise Invalid.at(("body",), "nested too deep", "too_deep") from None
+
+
+def _shallow(value: Json) -> Json:
     if _deeper_than(MAX_DEPTH, value):
         raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
     return value

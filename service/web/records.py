@@ -11,7 +11,7 @@ from service.resources.streams import CreateStreams, DeleteStreams
 from service.values import Json
 from service.web.answers import answer, large_answer
 from service.web.keys import MODELS, RECORDS, STREAMS
-from service.web.reading import body_of, json_from, validated
+from service.web.reading import body_of, validated, whole_json_from
 
 routes = web.RouteTableDef()
 
@@ -30,7 +30,7 @@ async def _json(request: web.Request) -> Json:
     body = await body_of(request, MAX_BODY)
     if not body:
         raise BadRequest("a JSON body is needed")
-    return json_from(body)
+    return whole_json_from(body)
 
 
 def _place(request: web.Request) -> tuple[str, str]:

@@ -84,6 +84,9 @@ def test_the_commands_answer_as_shown(folder: tuple[Path, int]) -> None:
         assert status == "200", (command, answer)
         if shown is None:
             continue
+        if "aggregates" in answer:
+            assert json.loads(shown) == answer, command
+            continue
         said, told = json.loads(shown), without_time(without_ids(answer))
         assert said.get("total_groups") == told.get("total_groups"), command
         for part in ("pagination", "stats"):

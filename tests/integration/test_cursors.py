@@ -99,7 +99,7 @@ async def test_a_new_kind_of_value_meanwhile(client: Client, bucket: str, first:
     async for page in walk(client, bucket, body, first):
         ranks += [each["metadata"]["rank"] for each in page]
         await client.batch(bucket, new)
-    assert [rank for rank in ranks if isinstance(rank, int) and rank < 50] == list(range(49, -1, -1))
+    assert [rank for rank in ranks if type(rank) is int and rank < 50] == list(range(49, -1, -1))
 
 
 async def test_past_ten_thousand(client: Client, bucket: str) -> None:

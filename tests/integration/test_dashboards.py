@@ -161,4 +161,5 @@ async def test_bootstrap_again_changes_nothing(opensearch: aiohttp.ClientSession
 
 def test_every_file_of_mappings_is_put() -> None:
     names = sorted(str(file.relative_to(mappings())) for file in mappings().rglob("*.*"))
-    assert names == ["components/tally-settings.json", "templates/tally-catalog.json", "templates/tally-objects.json"]
+    templates = ["templates/tally-catalog.json", "templates/tally-objects.json", "templates/tally-records.json"]
+    assert names == ["components/tally-settings.json", *templates]

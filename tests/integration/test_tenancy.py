@@ -40,7 +40,10 @@ async def theirs(client: Client) -> AsyncIterator[Json]:
     await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
 
 
-OURS = re.compile(r"tally-catalog-000001|tally-objects-ns_[0-9a-f]{10}-000001|regex-lucene-test|\..+")
+OURS = re.compile(
+    r"tally-catalog-000001|tally-objects-ns_[0-9a-f]{10}-000001|tally-records-ns_[0-9a-f]{10}\.[a-z0-9_.+-]+"
+    r"|regex-lucene-test|\..+"
+)
 """Every index that there may be: ours by their scheme, another test's, OpenSearch's own."""
 
 

@@ -88,6 +88,7 @@ OBJECT_OTHERS: Final = _paths(
     metadata.matrix items items.qty items.tags deep.level obj blobs.details.size_bytes blobs.metadata.size metadata
     nothing pairs.w metadata.nothing.there bucket_id"""
 )
+DATED: Final = _paths("shot_at metadata.shot_at about.due created_at updated_at")
 OBJECT_SORTS: Final = (
     *_paths(
         """metadata.title title name metadata.name description key_prefix object_id status notes metadata.notes
@@ -96,6 +97,7 @@ OBJECT_SORTS: Final = (
     updated_at"""
     ),
     *OBJECT_OTHERS,
+    *DATED,
     *(join("metadata", name) for name in ODD_NAMES),
 )
 """No texts beyond the length that is indexed whole."""
@@ -110,7 +112,7 @@ BUCKET_OTHERS: Final = _paths(
     any any.a tags metadata.tags items.qty items.tags flag when bucket_schema unique_key metadata metadata.matrix
     nothing object_id metadata.deep.level"""
 )
-BUCKET_SORTS: Final = (*BUCKET_TEXTS, *BUCKET_OTHERS)
+BUCKET_SORTS: Final = (*BUCKET_TEXTS, *BUCKET_OTHERS, *sorted(BUCKET_DATES))
 
 SELECTIONS: Final = (
     ["metadata.title"],
@@ -122,6 +124,9 @@ SELECTIONS: Final = (
     ["name", "metadata.items.sku", join("metadata", "odd.name")],
     ["metadata.nothing"],
 )
+
+GROUPS: Final = ("AND", "OR", "NOT", "$and", "$or", "$nor")
+"""What joins filters and is no path."""
 
 PagingKind: TypeAlias = Literal["whole", "offset", "page", "links", "back", "cursor"]
 Place: TypeAlias = Literal["body", "query"]
@@ -404,10 +409,11 @@ def _condition(rng: random.Random, pools: Pools, documents: Sequence[Json]) -> J
 def _shorthand(rng: random.Random, pools: Pools, documents: Sequence[Json]) -> Json:
     """Equality, or MongoDB's operators, as the value of a path."""
     if rng.random() < 0.5:
-        made = make_filters(rng, "full", documents)
-        mongo = {key: value for key, value in made.items() if key.startswith("metadata.")}
-        if mongo:
-            return mongo
+        for _ in range(3):
+            made = make_filters(rng, "full", documents)
+            mongo = {key: value for key, value in made.items() if isinstance(value, dict) and key not in GROUPS}
+            if mongo:
+                return mongo
     path = rng.choice((*pools.texts, *pools.others))
     return {path: _operand(rng, path, documents, whole=True)}
 

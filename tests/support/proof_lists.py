@@ -41,6 +41,9 @@ Json: TypeAlias = Any
 MOST_PAGES: Final = 200
 """A walk that is longer goes in circles."""
 
+ALWAYS_TOLD: Final = ("object_id",)
+"""What is in a result whatever is selected."""
+
 
 @dataclass
 class Report:
@@ -116,7 +119,7 @@ async def load(client: Client, payloads: Sequence[Json], rng: random.Random | No
 
 
 async def load_buckets(client: Client, payloads: Sequence[Json], rng: random.Random) -> Shelf:
-    """These buckets in the client's namespace, a third of them with a few objects, some changed afterwards."""
+    """These buckets in the client's namespace, some of them with a few objects, some changed afterwards."""
     ids: list[str] = []
     for payload in payloads:
         made = await client.ok("POST", "/v1/buckets", payload)
@@ -159,7 +162,7 @@ class Asker:
 
     @property
     def route(self) -> tuple[str, str]:
-        """The method and the path: also those of the other eras, where they take such a request."""
+        """The method and the path. The routes of other eras take their turn where they take such a request."""
         older = set(self.body) <= {"filters", "sort"} and all(self.body.values())
         if self.question.asked == "query" and self.question.size % 2:
             return "GET", self.shelf.older
@@ -219,7 +222,7 @@ class Asker:
             if _spelled(result) != _spelled(document):
                 raise Difference(f"expected the result {_spelled(document)}, got {_spelled(result)}")
             return
-        paths = {*paths, "object_id"}
+        paths = {*paths, *ALWAYS_TOLD}
         for path in paths:
             wanted, got = look_up(document, split(path)), look_up(result, split(path))
             if _spelled(_kept(wanted)) != _spelled(_kept(got)):
@@ -240,12 +243,10 @@ class Asker:
             case "cursor":
                 await self._walk(size)
             case "links":
-                answer = await self.page({"limit": size})
-                await self._follow(answer, "next_page", 0, size)
+                await self._follow({"limit": size}, "next_page", 0, size)
             case "back":
                 last = (max(len(self.expected.ids), 1) - 1) // size * size
-                answer = await self.page({"limit": size, "offset": last})
-                await self._follow(answer, "previous_page", last, -size)
+                await self._follow({"limit": size, "offset": last}, "previous_page", last, -size)
 
     async def _walk(self, size: int) -> None:
         answer, offset = await self.page({"limit": size}), 0
@@ -257,14 +258,16 @@ class Asker:
             answer, offset = await self.page({"limit": size, "cursor": cursor}), offset + size
         raise Difference("the cursor does not come to an end")
 
-    async def _follow(self, answer: Json, name: str, offset: int, step: int) -> None:
-        """Follows links, which are a path with a query, with the rest of the request as its body."""
+    async def _follow(self, paging: dict[str, Json], name: str, offset: int, step: int) -> None:
+        """Follows links, which are a path with a query, with the same body: the query counts more."""
+        answer = await self.page(paging)
+        body = {**self.body, **paging} if self.question.paged == "body" else self.body
         for _ in range(MOST_PAGES):
             self.check(answer, offset, abs(step))
             link = answer["pagination"][name]
             if link is None:
                 return
-            answer, offset = await self.send(self.route[0], link, self.body), offset + step
+            answer, offset = await self.send(self.route[0], link, body), offset + step
         raise Difference(f"{name} does not come to an end")
 
 
@@ -378,7 +381,8 @@ def features(shelf: Shelf, question: Question) -> Iterator[str]:
     yield f"paged in:{question.paged}"
     yield f"asked in:{question.asked}"
     yield from _conditions(body.get("filters"), shelf)
-    yield from _cases(body)
+    if "filters" in body:
+        yield f"case_sensitive of the request:{str(bool(body.get('case_sensitive'))).lower()}"
     if "search" in body:
         yield "search:exact" if body.get("case_sensitive") else "search:folded"
     if "select" in body:
@@ -388,11 +392,6 @@ def features(shelf: Shelf, question: Question) -> Iterator[str]:
     else:
         yield "sort:none"
     yield from _effects(shelf, body)
-
-
-def _cases(body: Json) -> Iterator[str]:
-    if "filters" in body:
-        yield f"case_sensitive of the request:{str(bool(body.get('case_sensitive'))).lower()}"
 
 
 def _conditions(filters: Json, shelf: Shelf) -> Iterator[str]:

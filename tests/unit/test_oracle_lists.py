@@ -177,6 +177,13 @@ def test_every_comparison_folds(operator: str, value: Json) -> None:
         assert hits({**condition, "operator": opposite}, "Straße", "no", 5) == ["no", 5]
 
 
+def test_a_pattern_is_compared_in_nfc_and_without_case() -> None:
+    condition = {"field": "x", "operator": "regex", "value": "^É$"}
+    assert hits(condition, "É", "e\u0301", "E") == ["É", "e\u0301"]
+    assert hits({**condition, "value": "e"}, "e\u0301", "E") == ["E"]
+    assert hits({**condition, "case_sensitive": True}, "É", "E\u0301", "é") == ["É"]
+
+
 def test_case_sensitive_at_its_three_places() -> None:
     condition = {"field": "x", "value": "ÉTÉ"}
     assert hits(condition, "été") == ["été"]

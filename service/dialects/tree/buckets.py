@@ -287,38 +287,53 @@ class NumberHistogram(Histogram):
     def start(self, key: Any) -> Any:
         if self.column.type in INTEGERS and abs(key) + self.interval >= SAFE_INTEGER:
             raise Inexact
-        return int(key) if self.integral else key + 0.0
+        return int(key) if self.integral else round(self._intervals(key))
 
     def start_of(self, value: Any) -> Any:
+        """An integral start itself; else its number, as a product of floats may be told like its neighbour's."""
         if self.integral:
             return value // int(self.interval) * int(self.interval)
-        return math.floor(float(value) / self.interval) * self.interval + 0.0
+        return math.floor(self._intervals(value))
+
+    def _intervals(self, value: Any) -> float:
+        """How many intervals a value is from 0; OpenSearch tells what it cannot as a text."""
+        try:
+            count = float(value) / self.interval
+        except OverflowError:
+            count = math.inf
+        if not math.isfinite(count):
+            raise refusal((*self.at, "interval"), f"{self.interval} is too small for values such as {value}")
+        return count
 
     def starts(self, first: Any, last: Any) -> Iterator[Any]:
-        if self.integral:
-            yield from range(first, last + 1, int(self.interval))
-            return
-        low, high = round(first / self.interval), round(last / self.interval)
-        for number in range(low, high + 1):
-            yield number * self.interval + 0.0
+        return iter(range(first, last + 1, int(self.interval) if self.integral else 1))
 
     def kept(self, start: Any) -> bool:
         low, high = self.bounds
-        return (low is None or start >= low) and (high is None or start <= high)
+        told = self.told(start)
+        return (low is None or told >= low) and (high is None or told <= high)
 
     def told(self, start: Any) -> Json:
-        return start
+        return start if self.integral else start * self.interval + 0.0
 
     def keyed(self, key: Json, at: Location) -> Any:
         key = spelled(key)
         if not is_number(key):
             raise refusal(at, f"a bucket of a numberHistogram is named by its start, not {shown(key)}")
-        start = int(key) if self.integral and float(key).is_integer() else float(key)
-        return start if self.start_of(start) == start else None
+        value = int(key) if self.integral and float(key).is_integer() else float(key)
+        start = self.start_of(value)
+        return start if self.told(start) == value else None
 
     def between(self, start: Any) -> Json:
-        sides = [bound_of(self.column, "gte", start), bound_of(self.column, "lt", start + self.interval)]
-        return {"bool": {"filter": sides}}
+        low = self.told(start)
+        bounds: dict[str, Json] = {}
+        for side, value in (("gte", low), ("lt", low + self.interval)):
+            query = bound_of(self.column, side, value)
+            if "range" not in query:
+                return query
+            bounds |= query["range"][self.column.field]
+        # One value of a list has to lie in between: two queries could be met by two values.
+        return {"range": {self.column.field: bounds}}
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -94,7 +94,7 @@ class _Reader:
                 part = self.read(operand, place, depth + 1)
                 return Filter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
             case "matchAll":
-                if operand != {}:
+                if of_object(operand, place, ()) != {}:
                     bad(place, "matchAll takes {}")
                 return EVERYTHING
             case "hasData":

@@ -79,7 +79,7 @@ def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[s
         bad(at, f"an object is needed, not {shown(given)}")
     for name in given:
         if name not in known:
-            bad((*at, name), f"unknown key; known: {', '.join(known)}")
+            bad((*at, name), f"unknown key; known: {', '.join(known) or 'none'}")
     found = given
     if None in given.values():
         found = {name: value for name, value in given.items() if value is not None}
