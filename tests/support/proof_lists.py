@@ -41,7 +41,7 @@ Json: TypeAlias = Any
 MOST_PAGES: Final = 200
 """A walk that is longer goes in circles."""
 
-ALWAYS_TOLD: Final = ("object_id",)
+ALWAYS_TOLD: Final = ("object_id", "bucket_id")
 """What is in a result whatever is selected."""
 
 
