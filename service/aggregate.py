@@ -14,7 +14,7 @@ from service.conditions.logic import And
 from service.dialects.flat.lower import lower
 from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import BadRequest, Invalid, OverBudget, Problem, TallyError, Unavailable
+from service.errors import BadRequest, Invalid, NotFound, OverBudget, Problem, TallyError, Unavailable
 from service.fields import Fields
 from service.planning.composite import PAGE, Grouping, Page
 from service.planning.plan import Extract, Plan, Truncate
@@ -98,7 +98,7 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
             plan = lower(request, source.fields)
             plan = replace(plan, condition=And((source.condition, plan.condition)))
             result = await answer(plan, source, limits)
-        except (Invalid, OverBudget) as error:
+        except (Invalid, OverBudget, NotFound) as error:
             failure = error
         newer = await source.newer()
         if newer is not None:

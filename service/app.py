@@ -110,7 +110,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[RECORDS] = Records(namespaces, streams, catalog, records, cursors, settings)
         namespaces.on_remove = records.drop_all
         app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
-        app[SOURCE] = buckets.source
+        app[SOURCE] = buckets.recent_source
         app[COLLECTION_SOURCE] = collections.source
 
         async def is_ready() -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, field_validator
@@ -19,7 +19,7 @@ from service.resources.schema import date_paths, read_schema
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
 from service.resources.tasks import Tasks
 from service.scope import Scope
-from service.storage.catalog import Catalog, Entry
+from service.storage.catalog import Catalog, Entry, Version
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
 from service.storage.terms import on_terms
@@ -29,6 +29,8 @@ from service.values import Json, render_date
 Policy = Literal["insert", "update", "upsert"]
 
 _ROUNDS: Final = 10
+_KNOWN: Final = 1_000
+"""Buckets that are kept in mind for aggregates."""
 _SHORT_NAME: Final = 300
 """UTF-8 bytes of a name that fit into a document's id, of which OpenSearch takes 512."""
 
@@ -90,7 +92,13 @@ class Bucket:
     name: str
     body: Mapping[str, Json]
     entry: Entry
-    fields_version: tuple[int, int] | None
+    fields_version: Version | None
+    home_version: Version
+
+    @property
+    def versions(self) -> list[Version | None]:
+        """Of what the catalogue has about it: its namespace, itself, its fields."""
+        return [self.home_version, (self.entry.seq_no, self.entry.primary_term), self.fields_version]
 
     @property
     def schema(self) -> Mapping[str, Any] | None:
@@ -203,6 +211,8 @@ class Buckets:
         """Told when a bucket's schema changed."""
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
+        self._known: dict[tuple[str, str], Bucket] = {}
+        """What callers named → the bucket, as last seen; always checked against the catalogue's versions."""
 
     async def create(self, namespace: str, request: CreateBucket) -> Json:
         scope, _ = await self._namespaces.find(namespace)
@@ -250,7 +260,8 @@ class Buckets:
         ):
             self._ids.pop((namespace_id, identifier), None)
             return None
-        return Bucket(Scope(namespace_id, home.name), id, entry.name, entry.body, entry, version)
+        scope = Scope(namespace_id, home.name)
+        return Bucket(scope, id, entry.name, entry.body, entry, version, (home.seq_no, home.primary_term))
 
     async def get(self, namespace: str, identifier: str) -> Json:
         bucket = await self.find(namespace, identifier)
@@ -335,10 +346,32 @@ class Buckets:
         raise Unavailable("the bucket is being changed by too many at once", retry_after=1)
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
-        """What an aggregate asks."""
-        bucket = await self.find(namespace, identifier)
+        """What lists and aggregates ask."""
+        key = (namespace, identifier)
+        return await self._source(key, await self._found(key))
+
+    async def recent_source(self, namespace: str, identifier: str) -> BucketSource:
+        """The bucket as it was known last, if it was; whoever asks it looks for a `newer` one at the end."""
+        key = (namespace, identifier)
+        return await self._source(key, self._known.get(key) or await self._found(key))
+
+    async def _found(self, key: tuple[str, str]) -> Bucket:
+        self._known.pop(key, None)
+        bucket = await self.find(*key)
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[key] = bucket
+        return bucket
+
+    async def _source(self, key: tuple[str, str], bucket: Bucket) -> BucketSource:
+        async def newest() -> BucketSource | None:
+            ids = (namespace_key(bucket.scope.namespace_id), bucket.entry.id, fields_id(bucket.id))
+            if await self._catalog.versions(*ids) == bucket.versions:
+                return None
+            return await self._source(key, await self._found(key))
+
         instants = date_paths(bucket.schema)
-        return await BucketSource.at(self.store, bucket.scope, [bucket.held], instants)
+        return replace(await BucketSource.at(self.store, bucket.scope, [bucket.held], instants), newest=newest)
 
     async def _claim(self, scope: Scope, name: str, id: str) -> None:
         try:

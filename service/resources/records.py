@@ -42,10 +42,13 @@ _RECOUNT: Final = 10.0
 _CLOSE: Final = 600_000
 """Milliseconds around the change from one index of an immutable stream to the next."""
 _SLICE: Final = 25
+_KNOWN: Final = 1_000
+"""Combinations of stream and containers that are kept in mind."""
 
 _AGO = re.compile(r"([1-9][0-9]{0,6})(m|h|d)-ago", re.ASCII)
 _UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_TOKEN = re.compile(r"…sha256:[0-9a-f]{64}$")
+_TOKENS: Final = "sha256:"
+_TOKEN = re.compile(rf"…{_TOKENS}[0-9a-f]{{64}}$")
 
 T = TypeVar("T")
 
@@ -69,6 +72,15 @@ class _Fill:
     turn: asyncio.Condition = field(default_factory=asyncio.Condition)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A stream and containers as the catalogue told them last."""
+
+    stream: Stream
+    columns: Columns
+    versions: tuple[tuple[int, int] | None, ...]
+
+
 class Records:
     """The use cases of records."""
 
@@ -90,6 +102,7 @@ class Records:
         self._fills: dict[str, _Fill] = {}
         self._known_slices: dict[str, tuple[str, float, list[str]]] = {}
         """Stream → its current index, and for how long which ones are taken for all of them."""
+        self._known_columns: dict[tuple[object, ...], _Known] = {}
 
     # Writing
 
@@ -174,7 +187,7 @@ class Records:
             ]
 
         stream, entries = await self._streams.open(project, stream_id, keys)
-        found = [each for each in entries[: len(containers)] if each and not each.body.get("gone")]
+        found = _living(entries[: len(containers)])
         there = {space for space, entry in zip(spaces, entries[len(containers) :], strict=True) if entry}
         return stream, columns_of(found), there
 
@@ -373,7 +386,13 @@ class Records:
         given = of_object(body, ("body",), known, ("aggregates",))
         if "targetUnits" in given:
             bad(("targetUnits",), "units are not supported")
-        stream, columns, _ = await self._opened(project, stream_id, named(given))
+
+        async def told(stream: Stream, columns: Columns) -> Json:
+            return await self._aggregated(stream, columns, given, info=info)
+
+        return await self._meanwhile(project, stream_id, named(given), told)
+
+    async def _aggregated(self, stream: Stream, columns: Columns, given: Mapping[str, Json], *, info: bool) -> Json:
         references = References(columns)
         tree = read_tree(given["aggregates"], references)
         query, indices = _where(stream, given, references)
@@ -386,17 +405,50 @@ class Records:
             told["info"] = {"accuracy": "exact", "strategy": strategy}
         return told
 
+    async def _meanwhile(
+        self,
+        project: str,
+        stream_id: str,
+        containers: Iterable[tuple[str, str]],
+        work: Callable[[Stream, Columns], Awaitable[T]],
+    ) -> T:
+        """Reads with what was known last while the catalogue is looked at; once more if that has changed."""
+        containers = sorted(containers)
+        key = (project, stream_id, *containers)
+        known = self._known_columns.get(key)
+        look = self._streams.open(
+            project, stream_id, lambda scope: [container_key(scope, *each) for each in containers]
+        )
+        if known is None:
+            stream, entries = await look
+        else:
+            seen, result = await asyncio.gather(look, work(known.stream, known.columns), return_exceptions=True)
+            if isinstance(seen, BaseException):
+                raise seen
+            stream, entries = seen
+            if known.stream == stream and known.versions == _versions(entries):
+                if isinstance(result, BaseException):
+                    raise result
+                return result
+        if len(self._known_columns) >= _KNOWN:
+            self._known_columns.clear()
+        fresh = self._known_columns[key] = _Known(stream, columns_of(_living(entries)), _versions(entries))
+        return await work(stream, fresh.columns)
+
     async def _computed(self, stream: Stream, tree: Tree, query: Query, indices: str) -> tuple[Json, str]:
         """From one request; where that cannot be proved exact from a more careful one, else from the records."""
         how = How(self._store.shards if stream.mutable else 2)
         for _ in range(ROUNDS):
-            answer = await self._asked(tree, query, indices, how)
+            text = await self._asked(tree, query, indices, how)
+            answer = await self._store.whole(text)
             shards = answer["_shards"]["total"]
             if shards > how.shards and how.shards == 1:
                 how = How(shards, how.careful)
                 continue
             try:
-                result = await self._read(stream, tree, answer)
+                # Most answers name no long text, which is told by the text faster than by the answer.
+                tokens = list(_tokens(answer.get("aggregations"))) if _TOKENS in text else []
+                result = await self._read(stream, tree, answer, tokens)
             except Inexact:
                 if how.careful:
                     return await self._folded(tree, query, indices), "records"
@@ -405,26 +457,23 @@ class Records:
             return result, "careful" if how.careful else "single"
         raise Unavailable("the indices of the stream are changing; try again", retry_after=1)
 
-    async def _asked(self, tree: Tree, query: Query, indices: str, how: How) -> Json:
+    async def _asked(self, tree: Tree, query: Query, indices: str, how: How) -> str:
         body = {
             "size": 0,
             "track_total_hits": any(not node.compile(how) for node in tree.nodes.values()),
             "query": query,
             "aggs": compiled(tree.nodes, how),
         }
-        return await self._store.search(indices, body)
+        return await self._store.search_text(indices, body)
 
-    async def _read(self, stream: Stream, tree: Tree, answer: Json) -> Json:
+    async def _read(self, stream: Stream, tree: Tree, answer: Json, tokens: Sequence[str]) -> Json:
         reading = Reading(self._limits.bucket_limit)
         aggregations = answer.get("aggregations")
         if aggregations is None and answer["_shards"]["total"] == 0:
             return fold_all(tree.nodes, (), reading)
         total = answer["hits"].get("total", {}).get("value", 0)
-        tokens = list(_tokens(aggregations))
         if tokens:
             reading.texts = await self._texts(stream, tree, tokens)
-        size = answer["_shards"]["total"]
-        del size
         return (
             await asyncio.to_thread(read_all, tree.nodes, aggregations or {}, total, reading)
             if _large(aggregations)
@@ -537,6 +586,14 @@ class Records:
 
 
 _SOURCE: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw"]
+
+
+def _living(entries: Sequence[Entry | None]) -> list[Entry]:
+    return [each for each in entries if each and not each.body.get("gone")]
+
+
+def _versions(entries: Sequence[Entry | None]) -> tuple[tuple[int, int] | None, ...]:
+    return tuple((each.seq_no, each.primary_term) if each else None for each in entries)
 
 
 def _only_mutable(stream: Stream) -> None:

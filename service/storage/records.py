@@ -218,9 +218,18 @@ class RecordStore:
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
         """An answer that is whole; of no index at all, an empty one."""
+        return await self.whole(await self.search_text(indices, body))
+
+    async def search_text(self, indices: str, body: Mapping[str, Any]) -> str:
+        """The unread answer, empty of no index at all."""
         try:
-            text = await self.gateway.search(indices, body, missing=True)
+            return await self.gateway.search(indices, body, missing=True)
         except Absent:
+            return ""
+
+    async def whole(self, text: str) -> Json:
+        """Raises `Unavailable` for an answer that lacks a part."""
+        if not text:
             return _nothing()
         answer = orjson.loads(text) if len(text) < 200_000 else await asyncio.to_thread(orjson.loads, text)
         if answer["timed_out"] or answer["_shards"]["failed"]:

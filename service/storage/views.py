@@ -1,7 +1,7 @@
 """A bucket as an aggregate asks it: its fields, its searches, and one state of its objects."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -57,6 +57,8 @@ class BucketSource:
     instants: Sequence[Path]
     fields: Fields
     conditions: Conditions = lambda fields: ALWAYS
+    newest: Callable[[], Awaitable["BucketSource | None"]] | None = None
+    """Another way to find a newer one than by the versions of the fields."""
 
     @classmethod
     async def at(
@@ -72,6 +74,8 @@ class BucketSource:
         return cls(store, scope, buckets, instants, fields, conditions)
 
     async def newer(self) -> "BucketSource | None":
+        if self.newest is not None:
+            return await self.newest()
         versions = await self.store.versions([held.bucket_id for held in self.buckets])
         if versions == [held.version for held in self.buckets]:
             return None

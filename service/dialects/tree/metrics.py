@@ -55,23 +55,33 @@ class Totalled(Metric):
                 for half in ("high", "low")
             }
             return {**halves, self.name: {"value_count": {"field": self.column.field}}}
-        return {self.name: {"stats": {"field": self.column.field}}}
+        # Only integers need to know what was added up.
+        kind = "stats" if self.column.type in INTEGERS else self.kind
+        return {self.name: {kind: {"field": self.column.field}}}
 
-    def total(self, raw: Raw) -> tuple[int | float, int]:
+    def value(self, raw: Raw, documents: int) -> Json:
+        if self.column.type in INTEGERS:
+            return self.result(*self.total(raw))
+        value = raw[self.name]["value"]
+        if isinstance(value, str):
+            raise Inexact
+        return 0 if value is None else value
+
+    def result(self, total: int, count: int) -> Json:
+        """From integers."""
+        raise NotImplementedError
+
+    def total(self, raw: Raw) -> tuple[int, int]:
         answer = raw[self.name]
         if "value" in answer:
             count = answer["value"]
             if count > _HALVES:
                 raise Inexact
             return (int(raw[f"{self.name}_high"]["value"]) << 32) + int(raw[f"{self.name}_low"]["value"]), count
-        count, total = answer["count"], answer["sum"]
-        if isinstance(total, str):
+        count = answer["count"]
+        if count and max(abs(answer["min"]), abs(answer["max"])) * count >= SAFE_INTEGER:
             raise Inexact
-        if self.column.type in INTEGERS:
-            if count and max(abs(answer["min"]), abs(answer["max"])) * count >= SAFE_INTEGER:
-                raise Inexact
-            total = int(total)
-        return total, count
+        return int(answer["sum"]), count
 
 
 class Avg(Totalled):
@@ -79,8 +89,7 @@ class Avg(Totalled):
 
     kind = "avg"
 
-    def value(self, raw: Raw, documents: int) -> Json:
-        total, count = self.total(raw)
+    def result(self, total: int, count: int) -> Json:
         return total / count if count else 0
 
     def of(self, values: list[Any]) -> Json:
@@ -92,9 +101,8 @@ class Sum(Totalled):
 
     kind = "sum"
 
-    def value(self, raw: Raw, documents: int) -> Json:
-        total, count = self.total(raw)
-        return total if count else 0
+    def result(self, total: int, count: int) -> Json:
+        return total
 
     def of(self, values: list[Any]) -> Json:
         if self.column.type in INTEGERS:
