@@ -71,7 +71,7 @@ class Caretaker:
         """For ever: at once when woken, else each so many seconds."""
         while True:
             try:
-                await self.once()
+                await self.once(every)
             except TallyError as error:
                 log.warning("caretaking failed, will be tried again", message=error.message)
             except Exception:
@@ -82,19 +82,31 @@ class Caretaker:
                 continue
             self._woken.clear()
 
-    async def once(self) -> int:
-        """The number of things done."""
+    async def once(self, every: float = 0) -> int:
+        """The number of things done; what time has made superfluous only if nobody looked in so many seconds."""
+        return await self._remove_all() + await self._care(every)
+
+    async def _remove_all(self) -> int:
+        """What was deleted: each is taken by one replica, whichever comes first."""
         leaving = {"bool": {"filter": [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]}}
         done = 0
         for entry in await self._catalog.find(leaving, _MOST):
             if await self._tasks.take(entry):
                 await self._remove(entry)
                 done += 1
+        return done
+
+    async def _care(self, every: float) -> int:
+        """What time has made superfluous: looked for once in so many seconds, by one replica."""
         mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
-        for entry in await self._catalog.find(mortal, _MOST):
-            done += await self._expire(entry)
-        await self._tasks.forget_old()
-        return done + await self._streams.care()
+        done = 0
+        async with self._tasks.turn("caretaking", every) as ours:
+            if ours:
+                for entry in await self._catalog.find(mortal, _MOST):
+                    done += await self._expire(entry)
+                await self._tasks.forget_old()
+                done += await self._streams.care()
+        return done
 
     async def _remove(self, entry: Entry) -> None:
         # Of a process that stopped right after it marked the entry there is no task yet.
@@ -120,7 +132,6 @@ class Caretaker:
                 await self._tasks.keep(entry)
 
     async def _expire(self, entry: Entry) -> int:
-        """Every replica may do so; what one removes the other does not find."""
         if entry.body["status"] != "ACTIVE":
             return 0
         scope = Scope(entry.namespace_id, entry.namespace_id)

@@ -3,8 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -22,12 +21,34 @@ _SHORT: Final = 400
 _SPACE = re.compile(SPACE)
 _CONTAINER = re.compile(CONTAINER)
 
+
+class _Container(msgspec.Struct, forbid_unknown_fields=True):
+    space: str
+    externalId: str  # noqa: N815 - the API's own
+    type: Literal["container"] | None = None
+
+
+class _Source(msgspec.Struct, forbid_unknown_fields=True):
+    source: _Container
+    properties: dict[str, Any]
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    space: str
+    externalId: str  # noqa: N815
+    sources: list[_Source]
+
+
+class _Records(msgspec.Struct, forbid_unknown_fields=True):
+    items: list[_Record]
+
+
 _decode = msgspec.json.Decoder().decode
+_decode_well_formed = msgspec.json.Decoder(_Records).decode
 _encode = msgspec.json.encode
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """A record's id in its stream."""
 
     space: str
@@ -55,8 +76,7 @@ class Identity:
         )
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """A record as it was sent, its form checked but not its values."""
 
     at: Location
@@ -64,13 +84,8 @@ class Item:
     external_id: str
     sources: Mapping[tuple[str, str], Mapping[str, Json]]
 
-    @property
-    def containers(self) -> Mapping[tuple[str, str], object]:
-        return self.sources
 
-
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A record that can be written."""
 
     space: str
@@ -101,29 +116,44 @@ class Prepared:
 def read_items(body: bytes) -> list[Item]:
     """Raises `BadRequest` that names the item."""
     try:
+        records = _decode_well_formed(body).items
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _explained(body)
+    _check_count(records)
+    return [
+        _item(
+            ("items", number),
+            each.space,
+            each.externalId,
+            [(one.source.space, one.source.externalId, one.properties) for one in each.sources],
+        )
+        for number, each in enumerate(records)
+    ]
+
+
+def _explained(body: bytes) -> list[Item]:
+    """The same of what is not of the form that the fast way expects, to tell what is wrong with it."""
+    try:
         given = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"this is no JSON: {error}") from None
     except RecursionError:
         raise BadRequest("nested too deep") from None
     items = of_object(given, ("body",), ("items",), ("items",))["items"]
+    _check_count(items)
+    return [_explained_item(each, ("items", number)) for number, each in enumerate(items)]
+
+
+def _check_count(items: Json) -> None:
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_ITEMS:
         bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {counted(items)}")
-    return [_item(each, ("items", number)) for number, each in enumerate(items)]
 
 
-def _item(given: Json, at: Location) -> Item:
+def _explained_item(given: Json, at: Location) -> Item:
     one = of_object(given, at, ("space", "externalId", "sources"), ("space", "externalId", "sources"))
-    space, external_id, sources = one["space"], one["externalId"], one["sources"]
-    if not isinstance(space, str) or not _SPACE.fullmatch(space):
-        bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
-    if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
-        told = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
-        bad((*at, "externalId"), told)
-    if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
-        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
-    read: dict[tuple[str, str], Mapping[str, Json]] = {}
-    for number, each in enumerate(sources):
+    sources: list[tuple[Json, Json, Json]] = []
+    _check_sources(one["sources"], at)
+    for number, each in enumerate(one["sources"]):
         place = (*at, "sources", number)
         source = of_object(each, place, ("source", "properties"), ("source", "properties"))
         if isinstance(source["source"], dict) and source["source"].get("type", "container") != "container":
@@ -131,14 +161,37 @@ def _item(given: Json, at: Location) -> Item:
         named = of_object(
             source["source"], (*place, "source"), ("type", "space", "externalId"), ("space", "externalId")
         )
-        key = (named["space"], named["externalId"])
-        if not all(isinstance(part, str) for part in key) or not _CONTAINER.fullmatch(key[1]):
-            bad((*place, "source"), f"{shown(key)} is no container")
         if not isinstance(source["properties"], dict):
             bad((*place, "properties"), f"an object is needed, not {shown(source['properties'])}")
+        sources.append((named["space"], named["externalId"], source["properties"]))
+    return _item(at, one["space"], one["externalId"], sources)
+
+
+def _check_sources(sources: Json, at: Location) -> None:
+    if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
+        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
+
+
+def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json, Json, Json]]) -> Item:
+    """`sources`: space, id and properties of each container."""
+    if not isinstance(space, str) or not _SPACE.fullmatch(space):
+        bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
+    if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
+        told = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
+        bad((*at, "externalId"), told)
+    _check_sources(sources, at)
+    read: dict[tuple[str, str], Mapping[str, Json]] = {}
+    for number, (container_space, container, properties) in enumerate(sources):
+        key = (container_space, container)
+        if (
+            not isinstance(container_space, str)
+            or not isinstance(container, str)
+            or not _CONTAINER.fullmatch(container)
+        ):
+            bad((*at, "sources", number, "source"), f"{shown(key)} is no container")
         if key in read:
-            bad((*place, "source"), f"the container {shown(key)} is named twice in one record")
-        read[key] = source["properties"]
+            bad((*at, "sources", number, "source"), f"the container {shown(key)} is named twice in one record")
+        read[key] = properties
     return Item(at, space, external_id, read)
 
 

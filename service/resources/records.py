@@ -102,6 +102,7 @@ class Records:
         self._fills: dict[str, _Fill] = {}
         self._known_slices: dict[str, tuple[str, float, list[str]]] = {}
         """Stream → its current index, and for how long which ones are taken for all of them."""
+        self._preparing = asyncio.Lock()
         self._known_columns: dict[tuple[object, ...], _Known] = {}
 
     # Writing
@@ -139,17 +140,13 @@ class Records:
         self, project: str, stream_id: str, body: bytes, *, changing: bool = False
     ) -> tuple[Stream, list[Prepared]]:
         items = read_items(body)
-        stream, columns, spaces = await self._opened(
-            project, stream_id, {key for item in items for key in item.containers}, {item.space for item in items}
-        )
+        used = dict.fromkeys(key for item in items for key in item.sources)
+        used_spaces = dict.fromkeys(item.space for item in items)
+        stream, columns, spaces = await self._opened(project, stream_id, used, used_spaces)
         if changing:
             _only_mutable(stream)
-        missing = [{"space": space} for space in dict.fromkeys(item.space for item in items) if space not in spaces]
-        missing += [
-            {"space": space, "externalId": id}
-            for space, id in dict.fromkeys(key for item in items for key in item.containers)
-            if (space, id) not in columns
-        ]
+        missing = [{"space": space} for space in used_spaces if space not in spaces]
+        missing += [{"space": space, "externalId": id} for space, id in used if (space, id) not in columns]
         if missing:
             raise BadRequest(
                 f"unknown spaces or containers: {', '.join('/'.join(each.values()) for each in missing[:10])}",
@@ -158,14 +155,16 @@ class Records:
         now = now_millis()
         preparing = Preparing(columns, now, content=not stream.mutable)
         prepared: list[Prepared] = []
-        for number, item in enumerate(items):
-            if number % _SLICE == _SLICE - 1:
-                await asyncio.sleep(0)
-            prepared.append(preparing.prepare(item))
+        # One after the other: taking turns, all would be ready late and at once, and OpenSearch idle until then.
+        async with self._preparing:
+            for number, item in enumerate(items):
+                if number % _SLICE == _SLICE - 1:
+                    await asyncio.sleep(0)
+                prepared.append(preparing.prepare(item))
         if stream.mutable:
             _once(prepared)
         fields: dict[str, Json] = {}
-        for key in {key for item in items for key in item.containers}:
+        for key in used:
             for column in columns[key].values():
                 if column.mapping is not None:
                     fields[column.field] = column.mapping

@@ -1,7 +1,8 @@
 """Tasks: what goes on after an answer was given, told by `GET /v1/tasks/{id}`."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from service.errors import NotFound
@@ -80,6 +81,41 @@ class Tasks:
         ended = {"terms": {"status": sorted(ENDED)}}
         for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "task"}}, ended, old]}}):
             await self._catalog.delete(entry.id)
+
+    @asynccontextmanager
+    async def turn(self, name: str, every: float) -> AsyncIterator[bool]:
+        """Whether what one of the replicas does once in so many seconds is ours to do now."""
+        entry = await self._turn(name, every)
+        if entry is None:
+            yield False
+            return
+        keeper = asyncio.create_task(self._keep_on(entry))
+        done: dict[str, Json] = {}
+        try:
+            yield True
+            done["done_at"] = now_millis()
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            (fresh,) = await self._catalog.get(entry.id)
+            if fresh is not None:
+                with suppress(Conflict, Absent):
+                    await self._catalog.amend(fresh, taken_until=0, **done)
+
+    async def _turn(self, name: str, every: float) -> Entry | None:
+        key = f"turn:{name}"
+        (entry,) = await self._catalog.get(key)
+        if entry is None:
+            with suppress(Conflict):
+                await self._catalog.create(key, "turn", "", name, {"done_at": 0})
+            (entry,) = await self._catalog.get(key)
+        due = entry is not None and entry.body["done_at"] <= now_millis() - every * 1_000
+        return entry if entry is not None and due and await self.take(entry) else None
+
+    async def _keep_on(self, entry: Entry) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3_000)
+            await self.keep(entry)
 
     async def take(self, entry: Entry) -> bool:
         """Whether what an entry stands for is ours to work on: no other process has it just now."""

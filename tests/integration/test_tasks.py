@@ -10,8 +10,11 @@ import aiohttp
 import pytest
 
 from service.resources.caretaker import Caretaker
+from service.resources.tasks import Tasks
 from service.serving import served
 from service.settings import Settings
+from service.storage.catalog import Catalog
+from service.storage.gateway import Gateway, Refresher
 from tests.conftest import KEY
 from tests.support.client import Client
 
@@ -88,7 +91,7 @@ async def test_a_delete_survives_a_restart(
     bucket = await filled(client, space, 500)
     once = Caretaker.once
 
-    async def idle(self: Caretaker) -> int:
+    async def idle(self: Caretaker, every: float = 0) -> int:
         return 0
 
     monkeypatch.setattr(Caretaker, "once", idle)
@@ -127,3 +130,43 @@ async def test_what_is_no_task(client: Client) -> None:
     for id in ("task_nothing", "bkt_0123456789", "..%2F", "a%20b"):
         status, answer = await client.call("GET", f"/v1/tasks/{id}", namespace=None)
         assert (status, answer["error"]["details"]["resource"]) == (404, "Task")
+
+
+@pytest.fixture
+async def catalog(settings: Settings) -> AsyncIterator[Catalog]:
+    gateway = Gateway(str(settings.opensearch_url))
+    yield Catalog(gateway, Refresher(gateway).refresh)
+    await gateway.close()
+
+
+async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = [Tasks(catalog) for _ in range(6)]
+    name = os.urandom(4).hex()
+
+    async def takes(tasks: Tasks, every: float) -> bool:
+        async with tasks.turn(name, every) as ours:
+            await asyncio.sleep(0.5 if ours else 0)
+            return ours
+
+    async def taken(every: float) -> int:
+        return sum(await asyncio.gather(*(takes(each, every) for each in replicas)))
+
+    assert await taken(60) == 1
+    assert await taken(60) == 0, "it was done less than a minute ago"
+    assert await taken(0) == 1
+    with pytest.raises(ZeroDivisionError):
+        async with replicas[0].turn(name, 0):
+            raise ZeroDivisionError
+    assert await taken(0) == 1, "what failed is tried again"
+    monkeypatch.setattr("service.resources.tasks.LEASE", 300)
+    lost = replicas[0].turn(name, 0)
+    assert await lost.__aenter__()
+    assert await taken(0) == 0
+    await asyncio.sleep(0.8)
+    assert await taken(0) == 0, "whoever works keeps it"
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__name__", "") == "_keep_on":
+            task.cancel()  # as if its process were gone
+    await asyncio.sleep(0.5)
+    assert await taken(0) == 1
+    await lost.__aexit__(None, None, None)
