@@ -42,7 +42,7 @@ prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with 
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 \
 		$(BIN)/python -m pytest tests/properties -s
 
-chaos: .venv/dev.stamp ## a minute of writers and followers while a service process is killed
+chaos: .venv/dev.stamp ## writers, readers and followers while service processes are stopped and killed
 	@$(BIN)/python -m pytest tests/chaos -s
 
 mutations: .venv/dev.stamp ## deliberate faults, one at a time in a copy of the code; the tests must catch each

@@ -4,9 +4,14 @@ import asyncio
 import gc
 import hashlib
 from collections.abc import AsyncIterator
+from typing import Final
 
+import structlog
 from aiohttp import web
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
 
+from service import deadline
+from service.errors import TallyError
 from service.listing import Cursors
 from service.metrics import watch_loop
 from service.resources.buckets import Buckets
@@ -49,7 +54,12 @@ from service.web.keys import (
     TASKS,
     State,
 )
-from service.web.middlewares import authorized, counted, logged, told
+from service.web.middlewares import authorized, begun, counted, logged, polite, told
+
+log = structlog.get_logger()
+
+_FIRST: Final = 15.0
+"""Seconds that one try to set OpenSearch up may take; the service listens after the first one."""
 
 
 def make_gateway(settings: Settings) -> Gateway:
@@ -66,15 +76,16 @@ def make_gateway(settings: Settings) -> Gateway:
 
 
 def create_app(settings: Settings, api_key: str) -> web.Application:
-    """The service for one OpenSearch; what it needs there is made when it starts."""
+    """The service for one OpenSearch; what it needs there is made when it starts, or as soon as it is there."""
     app = web.Application(
         client_max_size=settings.body_limit,
-        middlewares=[logged, counted, told, authorized(api_key)],
+        middlewares=[logged, counted, told, authorized(api_key), begun],
     )
     app[SETTINGS] = settings
     app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
+    app.on_response_prepare.append(polite)
     for room in (
         health,
         namespace_routes,
@@ -117,17 +128,16 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             return await ready(gateway)
 
         app[READY] = is_ready
-        await bootstrap(gateway)
-        await app[CARETAKER].upgrade()
-        await app[NAMESPACES].ensure("default")
+        tried = asyncio.Event()
+        beginning = asyncio.create_task(_begin(app, gateway, tried))
+        background = [beginning, asyncio.create_task(watch_loop())]
+        await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if beginning.done():
+            beginning.result()
         # The collector is half of the cost of large answers; what lives for ever need not be looked at.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        background = [
-            asyncio.create_task(app[CARETAKER].run(settings.caretaking_seconds)),
-            asyncio.create_task(watch_loop()),
-        ]
         yield
         for task in background:
             task.cancel()
@@ -135,3 +145,31 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         await app[OBJECTS].close()
     finally:
         await gateway.close()
+
+
+async def _begin(app: web.Application, gateway: Gateway, tried: asyncio.Event) -> None:
+    """Sets OpenSearch up, however long it takes to be there; then takes care of it for ever."""
+    async for attempt in AsyncRetrying(wait=wait_exponential_jitter(multiplier=0.5, max=10), before_sleep=_patient):
+        with attempt:
+            deadline.start(_FIRST)
+            try:
+                await bootstrap(gateway)
+                await app[CARETAKER].upgrade()
+                await app[NAMESPACES].ensure("default")
+                app[STATE].begun.set()
+            finally:
+                tried.set()
+    if attempt.retry_state.attempt_number > 1:
+        log.info("ready", tries=attempt.retry_state.attempt_number)
+    await deadline.unhurried(app[CARETAKER].run(app[SETTINGS].caretaking_seconds))
+
+
+def _patient(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    known = isinstance(error, TallyError)
+    log.warning(
+        "not ready, will be tried again",
+        cause=str(error) if known else repr(error),
+        seconds=round(state.upcoming_sleep, 1),
+        exc_info=None if known else error,
+    )

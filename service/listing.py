@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
+from service import deadline
 from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, clauses_in
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
@@ -213,6 +214,7 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
         async for page in walk.pages(view, None, _FIRST):
             if kept := await walk.sifted(page):
                 yield [hit.source for hit, _ in kept]
+            deadline.renew()
 
 
 def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:

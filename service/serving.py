@@ -13,20 +13,33 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import structlog
 from aiohttp import web
 
 from service import metrics
 from service.settings import Settings
-from service.web.keys import STATE
+from service.web.keys import STATE, State
 
 log = structlog.get_logger()
 
 
+_CUT: Final = 1.0
+"""Seconds for what began in the moment when everything else was finished."""
+
+
 @asynccontextmanager
-async def served(settings: Settings, api_key: str, *, shared_port: bool = False) -> AsyncIterator[str]:
-    """The running service's address; at the end requests in flight may finish, while `/readyz` fails already."""
+async def served(settings: Settings, api_key: str) -> AsyncIterator[str]:
+    """The running service's address, once OpenSearch is there and set up; at the end requests in flight may finish."""
+    async with _listening(settings, api_key, shared_port=False) as (state, address):
+        await state.begun.wait()
+        yield address
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> AsyncIterator[tuple[State, str]]:
+    """Listens while OpenSearch may be away; at the end requests in flight may finish, while `/readyz` fails already."""
     from service.app import create_app  # takes a while: `run` has OpenSearch starting meanwhile
 
     app = create_app(settings, api_key)
@@ -34,7 +47,7 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
         app,
         access_log=None,
         handler_cancellation=True,
-        shutdown_timeout=settings.shutdown_seconds,
+        shutdown_timeout=_CUT,  # requests in flight have had their time before
         auto_decompress=False,  # web.reading does: it notices a gzip body that was cut off
         handle_signals=False,
     )
@@ -49,7 +62,7 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("serving", address=f"http://{host}:{port}")
         try:
-            yield f"http://{host}:{port}"
+            yield app[STATE], f"http://{host}:{port}"
         finally:
             state = app[STATE]
             state.draining = True
@@ -76,18 +89,29 @@ def _cannot_listen(settings: Settings, error: OSError) -> OSError:
     return OSError(f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}")
 
 
-async def stopped() -> None:
-    """Returns when the process is asked to stop (SIGTERM, Ctrl-C)."""
+async def stopped(*also: asyncio.Event) -> None:
+    """Returns when the process is asked to stop (SIGTERM, Ctrl-C); what else is given is set by Ctrl-C alone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+
+    def at_once() -> None:
+        for event in (stop, *also):
+            event.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, at_once)
     await stop.wait()
 
 
 async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) -> None:
-    async with served(settings, api_key, shared_port=shared_port):
-        await stopped()
+    """Until the process is asked to stop; after SIGTERM it goes on for a while, and says that it will leave."""
+    async with _listening(settings, api_key, shared_port=shared_port) as (state, _):
+        at_once = asyncio.Event()
+        await stopped(at_once)
+        state.draining = True
+        log.info("draining", seconds=0 if at_once.is_set() else settings.drain_seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
 
 
 def serve_many(workers: int, settings: Settings, api_key: str) -> int:
@@ -111,10 +135,10 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
 
     children = [start() for _ in range(workers)]
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _: object) -> None:
         stopping.set()
         for child in children:
-            child.terminate()
+            child.send_signal(number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -131,7 +155,7 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
         child.stdin.close()  # ends one, too, that was being started when the signal came
     for child in children:
         try:
-            child.wait(settings.shutdown_seconds + 10)
+            child.wait(settings.drain_seconds + settings.shutdown_seconds + 10)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     """Check OpenSearch's certificate; false only for tests of your own."""
 
     opensearch_timeout: float = Field(60.0, gt=0)
-    """Seconds that one OpenSearch request may take; after that it is cancelled there, too."""
+    """Seconds for all that a request asks of OpenSearch; each batch of an import and page of an export has as many."""
 
     opensearch_heap: str = "512m"
     """Memory of the OpenSearch that `run` starts."""
@@ -129,5 +129,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
 
+    drain_seconds: float = Field(5.0, ge=0)
+    """Seconds that `serve` goes on after SIGTERM while `/readyz` fails, so that balancers notice; Ctrl-C skips them."""
+
     shutdown_seconds: float = Field(20.0, ge=0)
-    """Time that requests in flight have to finish after SIGTERM."""
+    """Seconds that requests in flight have to finish after that."""

@@ -5,12 +5,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from service import deadline
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, TallyError, Unavailable
@@ -115,6 +117,7 @@ class Objects:
         running: deque[asyncio.Task[list[Write]]] = deque()
 
         async def store(batch: list[Line]) -> list[Write]:
+            deadline.renew()
             # Deleted meanwhile: what would still be written, nobody would remove.
             await self._buckets.find(home.scope.namespace_id, home.id)
             writes = [Write(number, raw, error=None if raw is not None else _too_long()) for number, raw in batch]
@@ -129,9 +132,11 @@ class Objects:
                     _count(summary, await running.popleft())
             while running:
                 _count(summary, await running.popleft())
+            deadline.renew()
         finally:
             for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             await self._store.refresh(home.scope)
         summary.seconds = round(time.perf_counter() - started, 3)
         return summary
@@ -206,10 +211,10 @@ class Objects:
         task = f"task_{secrets.token_hex(8)}"
         named = {"bucket_id": source.buckets[0].bucket_id, "deleted_count": 0}
         await self._tasks.start(task, "api_objects_delete", named)
-        work = asyncio.create_task(self._delete(task, asked, shelf))
+        work = deadline.unhurried(self._delete(task, asked, shelf))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
-        await asyncio.wait([work], timeout=_PATIENCE)
+        await asyncio.wait([work], timeout=min(_PATIENCE, deadline.left(_PATIENCE) / 2))
         state = await self._tasks.get(task)
         return {"task_id": task, "status": state["status"], **state["additional_data"]}
 
@@ -239,7 +244,9 @@ class Objects:
             await self._store.refresh(source.scope)
             await self._tasks.tell(task, "COMPLETED", deleted_count=deleted)
         except TallyError as error:
-            await self._tasks.tell(task, "FAILED", error.message, deleted_count=deleted)
+            log.warning("delete by filter failed", task=task, message=error.message)
+            with suppress(TallyError):  # if that cannot be told either, its task is found to be interrupted
+                await self._tasks.tell(task, "FAILED", error.message, deleted_count=deleted)
         except asyncio.CancelledError:
             await self._tasks.tell(task, "INTERRUPTED", "the service was stopped", deleted_count=deleted)
             raise

@@ -204,6 +204,8 @@ class Writer:
                 write.error = NotFound("Namespace", home.scope.namespace_name)
             elif item["status"] == 429:
                 write.error = TooManyRequests("OpenSearch is overloaded; send this one again", retry_after=5)
+            elif item["status"] == 503:
+                write.error = Unavailable("OpenSearch cannot write this one now; send it again", retry_after=5)
             elif item["status"] >= 300:
                 write.error = Internal("the object could not be stored")
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -12,9 +12,17 @@ import structlog
 from opensearchpy import AsyncOpenSearch, ConnectionTimeout, TransportError
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.serializer import JSONSerializer, TextSerializer
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
-from service import metrics
-from service.errors import BadRequest, Internal, TimedOut, TooManyRequests, Unavailable
+from service import deadline, metrics
+from service.errors import BadRequest, Internal, TallyError, TimedOut, TooManyRequests, Unavailable
 from service.telemetry import note_backend
 from service.values import Json
 
@@ -22,6 +30,12 @@ log = structlog.get_logger()
 
 _TOOK = re.compile(r'\{"took":(\d+)')
 _NDJSON: Final = {"content-type": "application/x-ndjson"}
+
+_TRIES: Final = 8
+"""Times that a bulk request is sent while OpenSearch is too busy for all of it."""
+
+_LONGEST: Final = 10.0
+"""Seconds between two of them."""
 
 
 class Absent(Exception):
@@ -52,7 +66,10 @@ class _Unread(JSONSerializer):
 
 
 class Gateway:
-    """Speaks to one OpenSearch cluster. Every method raises only `TallyError`s and the three answers above."""
+    """Speaks to one OpenSearch cluster. Every method raises only `TallyError`s and the three answers above.
+
+    A request has `timeout` seconds, or what its user's request has left (`deadline`); OpenSearch is told, too.
+    """
 
     def __init__(
         self,
@@ -79,8 +96,11 @@ class Gateway:
             maxsize=connections,
             **tls,
         )
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=1.0)
         await self._client.close()
 
     async def request(
@@ -91,14 +111,17 @@ class Gateway:
         *,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float | None = None,
     ) -> str:
         """The unread body of a good answer."""
+        seconds = deadline.left(self.timeout)
         try:
-            text: str = await self._client.transport.perform_request(
-                method, path, params=dict(params or {}), body=body, headers=headers, timeout=timeout
-            )
-        except ConnectionTimeout:
+            if not seconds:
+                raise TimeoutError
+            async with asyncio.timeout(seconds):  # the client's own is for each of its tries
+                text: str = await self._client.transport.perform_request(
+                    method, path, params=dict(params or {}), body=body, headers=headers, timeout=seconds
+                )
+        except (ConnectionTimeout, TimeoutError):
             raise TimedOut("OpenSearch did not answer in time", retry_after=5) from None
         except NoConnection as error:
             log.warning("opensearch unreachable", cause=str(error)[:400])
@@ -120,7 +143,7 @@ class Gateway:
         params = {
             **({"ignore_unavailable": "true"} if missing else {}),
             "allow_partial_search_results": "false",
-            "cancel_after_time_interval": f"{int(self.timeout * 1000)}ms",
+            "cancel_after_time_interval": self._limit(),
         }
         path = f"/{quote(index)}/_search" if index else "/_search"
         return await self.request("POST", path, body, params=params)
@@ -132,7 +155,11 @@ class Gateway:
         try:
             yield pit
         finally:
-            await asyncio.shield(self.close_point_in_time(pit))
+            closing = deadline.unhurried(self.close_point_in_time(pit))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            # One that does not come to its end is no reason to keep anybody waiting.
+            await asyncio.wait([closing], timeout=deadline.left(1.0))
 
     async def open_point_in_time(self, index: str, seconds: float) -> str:
         """One that lives so long after its last use."""
@@ -145,14 +172,40 @@ class Gateway:
         metrics.views.dec()
         try:
             await self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
-        except (Absent, TimedOut, Unavailable):
+        except (Absent, TallyError):
             log.warning("a point in time was not closed; it ends by itself in a few minutes")
 
-    async def bulk(self, lines: Sequence[bytes]) -> list[Json]:
-        """The items of a `_bulk` answer, in order: the `status` of each."""
-        params = {"filter_path": "items.*.status"}
+    async def bulk(self, writes: Sequence[Sequence[bytes]]) -> list[Json]:
+        """Writes, each as the lines of a bulk request; the `status` of each, in order.
+
+        What OpenSearch is too busy for is sent again, and has the status 429 only in the end.
+        """
+        results: list[Json] = [{"status": 429}] * len(writes)
+        patience = AsyncRetrying(
+            retry=retry_if_exception_type(TooManyRequests),
+            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST),
+            stop=_enough,
+        )
+        with suppress(RetryError):
+            async for attempt in patience:
+                with attempt:
+                    left = [place for place, item in enumerate(results) if item["status"] == 429]
+                    items = await self._bulk([line for place in left for line in writes[place]])
+                    for place, item in zip(left, items, strict=True):
+                        results[place] = item
+                    if any(item["status"] == 429 for item in items):
+                        raise TooManyRequests("OpenSearch is overloaded")
+        return results
+
+    async def _bulk(self, lines: Sequence[bytes]) -> list[Json]:
+        # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
+        params = {"filter_path": "items.*.status", "timeout": self._limit(0.9)}
         answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON, params=params)
         return [next(iter(item.values())) for item in answer["items"]]
+
+    def _limit(self, part: float = 1.0) -> str:
+        """The time that there is, or a part of it, for OpenSearch."""
+        return f"{max(1, int(deadline.left(self.timeout) * part * 1_000))}ms"
 
     async def get_many(self, index: str, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
         """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one.
@@ -164,9 +217,18 @@ class Gateway:
             return []
         answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})
         documents: list[Json] = answer["docs"]
-        if any("error" in document for document in documents):
+        troubles = {document["error"]["type"] for document in documents if "error" in document}
+        if troubles - {"index_not_found_exception"}:
+            raise Unavailable("OpenSearch cannot read all of its data yet; try again", retry_after=2)
+        if troubles:
             raise Absent
         return documents
+
+
+def _enough(state: RetryCallState) -> bool:
+    """No more tries, or no time for the pause and another one."""
+    needed = state.upcoming_sleep + 1.0
+    return stop_after_attempt(_TRIES)(state) or deadline.left(2 * needed) <= needed
 
 
 def _translated(error: TransportError) -> Exception:
@@ -217,12 +279,15 @@ class Refresher:
         """Returns once a refresh that began after this call is done."""
         running = self._running.get(index)
         if running is None:
-            await asyncio.shield(self._start(index))
+            await self._within(self._start(index))
             return
         waiting = self._waiting.get(index)
         if waiting is None:
-            waiting = self._waiting[index] = asyncio.create_task(self._after(running, index))
-        await asyncio.shield(waiting)
+            waiting = self._waiting[index] = deadline.unhurried(self._after(running, index))
+        await self._within(waiting)
+
+    async def _within(self, task: "asyncio.Task[None]") -> None:
+        await deadline.within(task, 2 * self._gateway.timeout)
 
     async def _after(self, running: "asyncio.Task[None]", index: str) -> None:
         await asyncio.wait([running])
@@ -230,7 +295,7 @@ class Refresher:
         await self._start(index)
 
     def _start(self, index: str) -> "asyncio.Task[None]":
-        task = self._running[index] = asyncio.create_task(self._refresh(index))
+        task = self._running[index] = deadline.unhurried(self._refresh(index))
         task.add_done_callback(
             lambda done: self._running.pop(index, None) if self._running.get(index) is done else None
         )

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import orjson
-from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from service.encoding import Met, dump_met, load_met, unite
-from service.errors import NotFound, TooManyRequests, Unavailable
+from service.errors import NotFound, Unavailable
 from service.fields import LAYOUT, Fields, Leaf
 from service.paths import Path
 from service.scope import Scope
@@ -250,25 +248,9 @@ class ObjectStore:
 
     @_in_namespace
     async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Json]:
-        """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
+        """Bulk-writes (action, document) pairs; not yet visible."""
         alias = names.objects_alias(scope.namespace_id)
-        pairs = [_lines(alias, action, document) for action, document in actions]
-        results: list[Json] = [{"status": 429}] * len(actions)
-        patience = AsyncRetrying(
-            retry=retry_if_exception_type(TooManyRequests),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            stop=stop_after_attempt(_RETRIES),
-        )
-        with suppress(RetryError):
-            async for attempt in patience:
-                with attempt:
-                    left = [place for place, item in enumerate(results) if item["status"] == 429]
-                    items = await self.gateway.bulk([line for place in left for line in pairs[place]])
-                    for place, item in zip(left, items, strict=True):
-                        results[place] = item
-                    if any(item["status"] == 429 for item in items):
-                        raise TooManyRequests("OpenSearch is overloaded")
-        return results
+        return await self.gateway.bulk([_lines(alias, action, document) for action, document in actions])
 
     @_in_namespace
     async def refresh(self, scope: Scope) -> None:

@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from service.errors import TooManyRequests, Unavailable
+from service.errors import Unavailable
 from service.storage import names
 from service.storage.gateway import Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
 
-_RETRIES: Final = 8
 _EXPLICIT: Final = 40
 _LINE: Final = 3_000
 """Indices, and characters of their names, that are named one by one in a request; more are found by a pattern."""
@@ -162,6 +160,8 @@ class RecordStore:
         answer = await self.gateway.json(
             "POST", f"/{place.pattern}/_count", body, params={"ignore_unavailable": "true"}
         )
+        if answer["_shards"]["failed"]:
+            raise Unavailable("a part of the stream is not available; try again", retry_after=2)
         return int(answer["count"])
 
     async def refresh(self, place: Place) -> None:
@@ -171,27 +171,13 @@ class RecordStore:
     # Documents
 
     async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Json]:
-        """Bulk-writes (action, document) pairs, retrying what OpenSearch is too busy for; not yet visible."""
-        pairs = [
-            [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
-            for action, document in actions
-        ]
-        results: list[Json] = [{"status": 429}] * len(actions)
-        patience = AsyncRetrying(
-            retry=retry_if_exception_type(TooManyRequests),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            stop=stop_after_attempt(_RETRIES),
+        """Bulk-writes (action, document) pairs; not yet visible."""
+        return await self.gateway.bulk(
+            [
+                [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
+                for action, document in actions
+            ]
         )
-        with suppress(RetryError):
-            async for attempt in patience:
-                with attempt:
-                    left = [place for place, item in enumerate(results) if item["status"] == 429]
-                    items = await self.gateway.bulk([line for place in left for line in pairs[place]])
-                    for place, item in zip(left, items, strict=True):
-                        results[place] = item
-                    if any(item["status"] == 429 for item in items):
-                        raise TooManyRequests("OpenSearch is overloaded")
-        return results
 
     async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
         """Documents by id, also those that no refresh has shown yet."""

@@ -1,6 +1,7 @@
 """Is the process alive (/healthz), should it get requests (/readyz), and how is it doing (/metrics)."""
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -12,6 +13,9 @@ from service.web.keys import READY, STATE
 
 routes = web.RouteTableDef()
 
+_PATIENCE: Final = 3.0
+"""Seconds; less than the probes of k8s/ wait."""
+
 
 @routes.get("/healthz")
 async def healthz(request: web.Request) -> web.Response:
@@ -22,8 +26,10 @@ async def healthz(request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     if request.app[STATE].draining:
         return answer({"status": "draining"}, 503)
+    if not request.app[STATE].begun.is_set():
+        return answer({"status": "starting"}, 503)
     try:
-        ready = await asyncio.wait_for(request.app[READY](), 5)
+        ready = await asyncio.wait_for(request.app[READY](), _PATIENCE)
     except (TallyError, TimeoutError):
         return answer({"status": "opensearch unreachable"}, 503)
     if not ready:

@@ -13,15 +13,26 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from service import metrics
-from service.errors import BadRequest, Internal, MethodNotAllowed, NotFound, TallyError, TooLarge, Unauthorized
+from service import deadline, metrics
+from service.errors import (
+    BadRequest,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    TallyError,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from service.telemetry import Backend, backend
 from service.web.answers import error_answer
-from service.web.keys import STATE
+from service.web.keys import SETTINGS, STATE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PUBLIC: Final = frozenset({"/healthz", "/readyz"})
+
+_WITHOUT_OPENSEARCH: Final = PUBLIC | {"/metrics"}
 
 log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -34,6 +45,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     id = given if _ID.fullmatch(given) else secrets.token_hex(8)
     cost = Backend()
     backend.set(cost)
+    deadline.start(request.app[SETTINGS].opensearch_timeout)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=id)
     started = time.perf_counter()
@@ -126,3 +138,18 @@ def authorized(key: str) -> Middleware:
         return await handler(request)
 
     return middleware
+
+
+@web.middleware
+async def begun(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Nothing is asked of OpenSearch before it was found to be set up."""
+    if not request.app[STATE].begun.is_set() and request.path not in _WITHOUT_OPENSEARCH:
+        raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
+    return await handler(request)
+
+
+async def polite(request: web.Request, response: web.StreamResponse) -> None:
+    """While the process stops, whoever keeps a connection is told to take another one."""
+    if request.app[STATE].draining:
+        response.headers["Connection"] = "close"
+        response.force_close()

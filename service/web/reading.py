@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from service import deadline
 from service.errors import BadRequest, Invalid, NotFound, Problem, TooLarge
 from service.values import Json
 from service.web.keys import SETTINGS
@@ -41,13 +42,14 @@ async def body_of(request: web.Request, limit: int | None = None) -> bytes:
     """At most so many bytes, unpacked; by default the setting's."""
     limit = limit or request.app[SETTINGS].body_limit
     body = bytearray()
-    async for chunk in _chunks(request):
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(
-                f"the request body is larger than {limit:,} bytes; use the import route for volumes",
-                {"limit": limit},
-            )
+    with deadline.paused():
+        async for chunk in _chunks(request):
+            body += chunk
+            if len(body) > limit:
+                raise TooLarge(
+                    f"the request body is larger than {limit:,} bytes; use the import route for volumes",
+                    {"limit": limit},
+                )
     return bytes(body)
 
 

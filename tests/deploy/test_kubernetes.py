@@ -149,9 +149,10 @@ def test_probes_ask_what_there_is_and_the_end_is_long_enough(built: tuple[str, l
     assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][2].partition("sleep(")[2].rstrip(")"))
     (config,) = of_kind(resources, "ConfigMap")
-    assert spec["terminationGracePeriodSeconds"] > pause + float(config["data"]["TALLY_SHUTDOWN_SECONDS"])
+    drain, finish = (float(config["data"][f"TALLY_{name}_SECONDS"]) for name in ("DRAIN", "SHUTDOWN"))
+    assert drain >= container["readinessProbe"]["periodSeconds"]
+    assert spec["terminationGracePeriodSeconds"] > drain + finish + 2
 
 
 def test_network_is_closed_but_for_what_is_needed(built: tuple[str, list[Json]]) -> None:

@@ -60,6 +60,8 @@ class Service:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
         if cache := os.environ.get("TALLY_CACHE_DIR"):
             environment["TALLY_CACHE_DIR"] = cache
+        # Nobody balances load between the services of most tests.
+        environment["TALLY_DRAIN_SECONDS"] = "0"
         environment |= {f"TALLY_{name}": str(value) for name, value in settings.items()}
         environment |= {"TALLY_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
         self.started = time.monotonic()
