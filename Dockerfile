@@ -6,7 +6,7 @@ RUN python -m venv /build/tools && /build/tools/bin/pip install --no-cache-dir -
 COPY requirements/run.lock requirements/
 RUN python -m venv /opt/tally \
     && /build/tools/bin/uv pip install --no-cache --python /opt/tally/bin/python --require-hashes -r requirements/run.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY mappings mappings
 RUN /build/tools/bin/uv pip install --no-cache --no-deps --python /opt/tally/bin/python .

@@ -1,42 +1,47 @@
-"""The command line: serve, run, load, bootstrap."""
+"""The command line. What a command needs it imports itself, so that help and completion are quick."""
 
-import asyncio
 import os
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-import uvloop
-from pydantic import ValidationError
-from rich.console import Console
 
 from service import __version__
-from service.errors import TallyError
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from service.settings import Settings
 
 T = TypeVar("T")
 
 cli = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Exact aggregations over objects, on your own OpenSearch.",
     epilog="Settings are environment variables with the prefix TALLY_; `settings` lists them.",
 )
-console = Console()
-errors = Console(stderr=True)
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr)
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _complain(text: str) -> None:
-    errors.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    _console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
-def _settings(**changes: object) -> Settings:
+def _settings(**changes: object) -> "Settings":
+    from pydantic import ValidationError
+
+    from service.settings import Settings
     from service.telemetry import set_up
 
     try:
@@ -104,7 +109,7 @@ def run(
     _go(
         run(
             _settings(log_level=None if "TALLY_LOG_LEVEL" in os.environ else "warning"),
-            console,
+            _console(),
             with_parent=with_parent,
         )
     )
@@ -123,7 +128,7 @@ def load(
 
     settings = _settings()
     address = url or f"http://{settings.host}:{settings.port}"
-    loader = Loader(address, api_key_of(settings, make=False), namespace, console)
+    loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
     summary = _go(loader.load(bucket, file_lines(file), None))
     _say(f"{summary['succeeded_count']:,} objects stored, {summary['failed_count']:,} refused, {summary['seconds']} s")
     for error in summary["errors"]:
@@ -179,15 +184,21 @@ def sweep() -> None:
 @cli.command()
 def settings() -> None:
     """Every setting: its environment variable, its default, its meaning."""
+    from service.settings import Settings
+
     for name, field in Settings.model_fields.items():
         _say(f"TALLY_{name.upper()}  ({field.default})\n    {field.description}")
 
 
 def _go(work: Coroutine[Any, Any, T]) -> T:
     """Runs to the end; expected failures are one line, not a stack trace."""
+    import asyncio
+
+    import uvloop
     from aiohttp import ClientError
 
     from service.embedded import EmbeddedError
+    from service.errors import TallyError
     from service.loading import LoadError
 
     try:
@@ -200,7 +211,7 @@ def _go(work: Coroutine[Any, Any, T]) -> T:
 
 
 def main() -> None:
-    cli()
+    cli(prog_name="tally")
 
 
 if __name__ == "__main__":

@@ -151,6 +151,12 @@ FAULTS: Final = (
         "return documents << field.bits <= SAFE_INTEGER",
         "return True",
     ),
+    Fault(
+        "each question to OpenSearch has a time of its own",
+        "service/storage/gateway.py",
+        "seconds = deadline.left(self.timeout)",
+        "seconds = self.timeout",
+    ),
 )
 
 

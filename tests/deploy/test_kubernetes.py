@@ -155,6 +155,13 @@ def test_probes_ask_what_there_is_and_the_end_is_long_enough(built: tuple[str, l
     assert spec["terminationGracePeriodSeconds"] > drain + finish + 2
 
 
+def test_an_ingress_waits_longer_than_the_service(built: tuple[str, list[Json]]) -> None:
+    _, resources = built
+    for ingress in of_kind(resources, "Ingress"):
+        patience = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"]
+        assert float(patience) > Settings().opensearch_timeout
+
+
 def test_network_is_closed_but_for_what_is_needed(built: tuple[str, list[Json]]) -> None:
     _, resources = built
     (policy,) = of_kind(resources, "NetworkPolicy")

@@ -120,6 +120,37 @@ async def test_a_stop_lets_requests_finish_and_is_not_ready(client: Client, open
     assert await values(client, "slow", "n") == [(1, 1), (2, 1)]
 
 
+async def test_a_stop_is_told_while_everybody_is_served(opensearch_url: str, folder: Path) -> None:
+    with start(folder, opensearch_url, DRAIN_SECONDS=3) as other:
+        async with Client(address_of(other), KEY) as client:
+            status, _, headers = await client.send("GET", "/v1/namespaces/default")
+            assert (status, headers.get("Connection")) == (200, None)
+            other.send(signal.SIGTERM)
+            sent = time.monotonic()
+            while await status_of(client.address, "/readyz") != 503:
+                assert time.monotonic() - sent < 1
+            # On the connection that was kept, then on new ones.
+            for _ in range(5):
+                status, _, headers = await client.send("GET", "/v1/namespaces/default")
+                assert (status, headers.get("Connection")) == (200, "close")
+                await asyncio.sleep(0.3)
+            assert await status_of(client.address, "/healthz") == 200
+            assert other.process.poll() is None
+            assert await asyncio.to_thread(other.ended, 10) == 0
+            assert time.monotonic() - sent >= 3
+            assert await status_of(client.address, "/healthz") is None
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGINT)])
+async def test_ctrl_c_does_not_wait(opensearch_url: str, folder: Path, signals: tuple[signal.Signals, ...]) -> None:
+    with start(folder, opensearch_url, DRAIN_SECONDS=60) as other:
+        await asyncio.to_thread(address_of, other)
+        for number in signals:
+            other.send(number)
+            await asyncio.sleep(0.3)
+        assert await asyncio.to_thread(other.ended, 10) == 0
+
+
 async def test_a_request_that_never_ends_is_cut(client: Client, opensearch_url: str, folder: Path) -> None:
     await client.ok("POST", "/v1/buckets", {"bucket_name": "endless"})
     with start(folder, opensearch_url, SHUTDOWN_SECONDS=1) as other:

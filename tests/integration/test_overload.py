@@ -82,7 +82,7 @@ async def test_a_request_has_one_time_for_all_that_it_asks(client: Client, setti
             late = [
                 (each.kind.name, each.status, each.seconds)
                 for each in answers
-                if each.seconds > limit * (2 if each.kind.name == "import" else 1) + 1
+                if each.seconds > limit * (2 if each.kind.name == "import" else 1) + 1.5
             ]
             assert not late
             statuses = {each.kind.name: each.status for each in answers}
