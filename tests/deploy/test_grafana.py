@@ -26,7 +26,7 @@ def series() -> dict[str, tuple[str, set[str]]]:
     """Name of each series that the registry has → its metric, its labels."""
     found = {}
     for metric in (each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)):
-        for suffix in SUFFIXES[metric._type]:
+        for suffix in SUFFIXES[str(metric._type)]:
             labels = {*metric._labelnames, *(["le"] if suffix == "_bucket" else [])}
             found[metric._name + suffix] = (metric._name, labels)
     return found

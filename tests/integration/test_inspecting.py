@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from service.serving import served
+from service.settings import Settings
 from tests.support.client import Client
 
 Json = Any
@@ -182,6 +184,38 @@ async def test_examples_ends_and_dates(client: Client, space: str) -> None:
     (text,) = fields["metadata.t"]["types"]
     assert text["dates"] == {"count": 1, "min": "2024-05-01T10:00:00Z", "max": "2024-05-01T10:00:00Z"}
     assert fields["metadata.text"]["examples"] == [{"value": "x" * 100 + "…", "count": 3, "shortened": True}]
+
+
+async def test_on_several_shards_nothing_inexact_is_told(settings: Settings) -> None:
+    """Each shard tells its own most frequent values: counts and ends stay exact, an example's count is so or null."""
+    words = [f"w{number % 97 * (number % 3)}" for number in range(1_500)]
+    several = settings.model_copy(update={"shards": 4, "port": 0})
+    async with served(several, "k") as address, Client(address, "k") as client:
+        name = f"shards-{os.urandom(4).hex()}"
+        await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
+        await filled(client, name, "b", [{"metadata": {"word": word, "n": len(word)}} for word in words[:1_000]])
+        await client.ok(
+            "POST",
+            "/v1/buckets/b/objects/batch",
+            [{"metadata": {"word": each}} for each in words[1_000:]],
+            namespace=name,
+        )
+        (index,) = (await get(client, "indices", name))["results"]
+        fields = {each["field"]: each for each in (await get(client, "fields", name))["results"]}
+        await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
+    assert (index["primary_shards"], index["documents"]) == (4, len(words))
+    truth = Counter(words)
+    told = fields["metadata.word"]
+    assert (told["count"], told["share"]) == (len(words), 1)
+    assert len(told["examples"]) == 5
+    for example in told["examples"]:
+        assert example["count"] in (None, truth[example["value"]]), example
+        assert truth[example["value"]] > 0
+    assert any(example["count"] is None for example in told["examples"]), "otherwise this shows nothing"
+    numbers = fields["metadata.n"]
+    assert (numbers["count"], numbers["share"]) == (1_000, 1_000 / 1_500)
+    lengths = Counter(len(word) for word in words[:1_000])
+    assert {each["value"]: each["count"] for each in numbers["examples"]} == dict(lengths)
 
 
 async def test_pages_and_prefix(client: Client, space: str) -> None:
