@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from service.serving import served
 from service.settings import Settings
 from tests.support.client import Client
+from tests.support.generate import make_dataset
 
 Json = Any
 
@@ -114,6 +116,16 @@ async def test_types_and_counts_are_those_of_the_objects(client: Client, space: 
         assert told(answer)[path] == wanted[path]
     assert "blobs.data" not in told(answer)
     assert answer["total_count"] == len(answer["results"]) == len({each["field"] for each in answer["results"]})
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_generated_objects(client: Client, space: str, seed: int) -> None:
+    """The same of the objects that the aggregates are proved with."""
+    stored = await filled(client, space, "generated", make_dataset(random.Random(seed), "full")[:500])
+    answer = await get(client, "fields", space, limit=500)
+    wanted = expected(stored)
+    found = {path: kinds for path, kinds in told(answer).items() if not path.startswith("blobs.")}
+    assert found == {path: kinds for path, kinds in wanted.items() if not path.startswith("blobs.")}
 
 
 async def test_a_count_is_what_exists_finds(client: Client, space: str) -> None:
