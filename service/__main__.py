@@ -1,6 +1,7 @@
 """The command line. What a command needs it imports itself, so that help and completion are quick."""
 
 import os
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -138,6 +139,58 @@ def load(
 
 
 @cli.command()
+def dashboards(
+    namespace: Annotated[str, typer.Argument(help="Namespace, by name or id.")],
+    bucket: Annotated[str | None, typer.Option(help="Only this bucket's objects.")] = None,
+    stream: Annotated[str | None, typer.Option(help="The records of this stream instead.")] = None,
+    title: Annotated[str | None, typer.Option(help="What the dashboard is called.")] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Write to this file, not to stdout.")] = None,
+    url: Annotated[str | None, typer.Option(help="Send to the OpenSearch Dashboards at this address.")] = None,
+    user: Annotated[str | None, typer.Option(help="User of Dashboards.")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="TALLY_DASHBOARDS_PASSWORD", help="Of that user; better not on the command line."),
+    ] = None,
+    tally: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
+) -> None:
+    """A dashboard over a namespace for OpenSearch Dashboards: saved objects as NDJSON, or sent there."""
+    from service.dashboards import Tally, ndjson, saved_objects, send
+    from service.running import api_key_of
+
+    if bucket and stream:
+        _complain("--bucket is about objects, --stream about records: one of them")
+        raise typer.Exit(2)
+    if out and url:
+        _complain("--out writes a file, --url sends to Dashboards: one of them")
+        raise typer.Exit(2)
+    if user and password is None:
+        _complain("set TALLY_DASHBOARDS_PASSWORD to the password of --user")
+        raise typer.Exit(2)
+    settings = _settings()
+    key = api_key_of(settings, make=False)
+
+    async def made() -> bytes:
+        async with Tally(tally or f"http://{settings.host}:{settings.port}", key) as asked:
+            if stream:
+                return ndjson(saved_objects(await asked.of_records(namespace, stream, title)))
+            return ndjson(saved_objects(await asked.of_objects(namespace, bucket, title)))
+
+    file = _go(made())
+    if url:
+        imported, problems = _go(send(url, file, user, password or ""))
+        _say(f"{imported} saved objects imported")
+        for problem in problems:
+            _complain(problem)
+        if problems:
+            raise typer.Exit(1)
+    elif out:
+        out.write_bytes(file)
+        _say(f"{file.count(10)} saved objects written to {out}")
+    else:
+        sys.stdout.buffer.write(file)
+
+
+@cli.command()
 def bootstrap() -> None:
     """Puts Tally's templates and catalogue into OpenSearch; again and again without harm."""
     from service.app import make_gateway
@@ -197,13 +250,14 @@ def _go(work: Coroutine[Any, Any, T]) -> T:
     import uvloop
     from aiohttp import ClientError
 
+    from service.dashboards import DashboardsError
     from service.embedded import EmbeddedError
     from service.errors import TallyError
     from service.loading import LoadError
 
     try:
         return uvloop.run(work)
-    except (TallyError, LoadError, EmbeddedError, ClientError, OSError) as error:
+    except (TallyError, LoadError, DashboardsError, EmbeddedError, ClientError, OSError) as error:
         _complain(str(error))
         raise typer.Exit(1) from None
     except asyncio.CancelledError:

@@ -17,6 +17,7 @@ from service.metrics import watch_loop
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
+from service.resources.inspecting import Inspecting
 from service.resources.models import Models
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
@@ -27,6 +28,7 @@ from service.settings import TEMPLATES, Settings
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
+from service.storage.inspecting import Inspector
 from service.storage.objects import ObjectStore
 from service.storage.records import RecordStore
 from service.web import buckets as bucket_routes
@@ -41,6 +43,7 @@ from service.web.keys import (
     CARETAKER,
     COLLECTION_SOURCE,
     COLLECTIONS,
+    INSPECTING,
     MODELS,
     NAMESPACES,
     OBJECTS,
@@ -113,6 +116,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         collections = app[COLLECTIONS] = Collections(namespaces, buckets, catalog, store)
         buckets.on_schema = collections.sync
         app[OBJECTS] = Objects(buckets, store, tasks, cursors, settings)
+        app[INSPECTING] = Inspecting(namespaces, buckets, catalog, Inspector(gateway, refresher), cursors)
         app[TASKS] = tasks
         records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
         app[MODELS] = Models(namespaces, catalog, cursors, records)

@@ -208,6 +208,11 @@ class Fields:
         """What was met below a root field that is an object in the index."""
         return [self.get(path_of(name)) for name in self._met if name.startswith(f"{root}.")]
 
+    @property
+    def names(self) -> list[str]:
+        """The plain names of all that is known: what every object has, and what was met."""
+        return [*OWN_FIELDS, *(name for name in self._met if name not in OWN_FIELDS)]
+
     def root(self, path: Path) -> Field:
         """The path itself, or the first array on the way to it."""
         for length in range(1, len(path)):

@@ -23,6 +23,7 @@ CATALOG_INDEX: Final = f"{CATALOG}-000001"
 
 _ID = re.compile(r"ns_[0-9a-z]+")
 _STREAM = re.compile(r"[a-z]([a-z0-9_-]{0,98}[a-z0-9])?")
+_RECORDS = re.compile(rf"{PREFIX}-records-ns_[0-9a-z]+\.(?P<stream>[^.]+)\.(?P<making>[a-z0-9]+)-(?P<part>[a-z0-9]+)")
 
 
 def objects_alias(namespace_id: str) -> str:
@@ -43,12 +44,30 @@ def records_prefix(namespace_id: str, stream_id: str, making: str) -> str:
     return f"{PREFIX}-records-{namespace_id}.{stream_id}.{making}"
 
 
+def records_pattern(namespace_id: str) -> str:
+    """What finds the indices of all of a namespace's streams, and of no other's: no id has a dot."""
+    if not _ID.fullmatch(namespace_id):
+        raise ValueError(f"no namespace id: {namespace_id!r}")
+    return f"{PREFIX}-records-{namespace_id}.*"
+
+
+def stream_of(index: str) -> tuple[str, str, bool] | None:
+    """Stream, its making and whether the index holds deletions; None for an index that holds no records."""
+    found = _RECORDS.fullmatch(index)
+    return (found["stream"], found["making"], found["part"] == "gone") if found else None
+
+
 def live(prefix: str) -> str:
     return f"{prefix}-live"
 
 
 def tombstones(prefix: str) -> str:
     return f"{prefix}-gone"
+
+
+def readable(alias: str) -> bool:
+    """Whether an alias is one that people look for, by the namespace's name."""
+    return alias.startswith((f"{PREFIX}-objects.", f"{PREFIX}-records."))
 
 
 def records_alias(namespace_name: str, stream_id: str) -> str:

@@ -159,6 +159,9 @@ class ObjectStore:
             known = self._known.get(bucket_id)
             if known is None or known.version != version:
                 known = await self._read_known(bucket_id)
+            if met:
+                # Each of many buckets may have many fields.
+                await asyncio.sleep(0)
             met = (unite(met, known.met) or met) if met else known.met
             layout = min(layout, known.layout)
         return Fields({name: (each.natural, each.marks, each.bits) for name, each in met.items()}, instants, layout)

@@ -109,11 +109,15 @@ class PointInTime:
     gateway: Gateway
     pit: str
 
+    async def ask(self, body: Mapping[str, Any]) -> str:
+        """An unread answer."""
+        return await self.gateway.search(None, {**body, "pit": self._pit()})
+
     async def search(self, body: Mapping[str, Any]) -> Page:
-        return Page.parse(await self.gateway.search(None, {**body, "pit": self._pit()}))
+        return Page.parse(await self.ask(body))
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
-        answer = orjson.loads(await self.gateway.search(None, {**body, "pit": self._pit()}))
+        answer = orjson.loads(await self.ask(body))
         return {name: each["value"] for name, each in answer["aggregations"].items()}
 
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:

@@ -10,6 +10,7 @@ from service.aggregate import Source
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
+from service.resources.inspecting import Inspecting
 from service.resources.models import Models
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
@@ -44,6 +45,7 @@ class Ready(Protocol):
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 NAMESPACES: Final = web.AppKey("namespaces", Namespaces)
+INSPECTING: Final = web.AppKey("inspecting", Inspecting)
 BUCKETS: Final = web.AppKey("buckets", Buckets)
 OBJECTS: Final = web.AppKey("objects", Objects)
 COLLECTIONS: Final = web.AppKey("collections", Collections)

@@ -1,4 +1,4 @@
-"""The README's curl commands answer what the README says."""
+"""The commands of README and docs/inspecting.md answer what is written there."""
 
 import json
 import os
@@ -72,6 +72,28 @@ def without_ids(answer: Any) -> Any:
     return {**answer, "results": results}
 
 
+def inspecting() -> str:
+    return (ROOT / "docs/inspecting.md").read_text()
+
+
+def agrees(shown: Any, told: Any) -> bool:
+    """Whether an answer is what is shown; `…` stands for any text, alone for any value, last in an array for more."""
+    if isinstance(shown, str) and "…" in shown:
+        pattern = ".*".join(map(re.escape, shown.split("…")))
+        return shown == "…" or (isinstance(told, str) and re.fullmatch(pattern, told) is not None)
+    if isinstance(shown, dict):
+        return (
+            isinstance(told, dict)
+            and list(shown) == list(told)
+            and all(agrees(value, told[name]) for name, value in shown.items())
+        )
+    if isinstance(shown, list):
+        if shown[-1:] == ["…"]:
+            shown, told = shown[:-1], told[: len(shown) - 1]
+        return len(shown) == len(told) and all(map(agrees, shown, told))
+    return bool(shown == told)
+
+
 def test_there_are_commands_with_answers() -> None:
     """Without them the next test would pass on nothing."""
     assert any("$(cat .data/api-key)" in command and shown for command, shown in commands(readme()))
@@ -111,3 +133,47 @@ def test_a_command_goes_with_the_answer_right_after_it() -> None:
     assert commands(f"```bash\nmake run\n```\n{curl}\nanswers\n\n{answer}") == [("curl -s \\\n  x\n", "{}\n")]
     assert commands(f"{curl}```bash\nmake\n```\n{answer}") == [("curl -s \\\n  x\n", None)]
     assert commands(curl) == [("curl -s \\\n  x\n", None)]
+
+
+def test_what_a_namespace_tells_is_what_is_shown(folder: tuple[Path, int]) -> None:
+    shown = commands(inspecting())
+    assert len(shown) == 3
+    for command, answer in shown:
+        status, told = answered(command, folder)
+        assert status == "200", (command, told)
+        assert answer is not None
+        assert agrees(json.loads(answer), told), (command, told)
+
+
+def test_the_dashboard_is_made_as_shown(folder: tuple[Path, int]) -> None:
+    where, port = folder
+    ((command, shown),) = re.findall(r"```bash\n(\.venv.*?)```\n```text\n(.*?)```", inspecting(), re.DOTALL)
+    done = subprocess.run(
+        ["bash", "-e", "-c", command.replace(".venv/bin/python", sys.executable)],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TALLY_PORT": str(port)},
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (shown, "", 0)
+    objects = [json.loads(line) for line in (where / "sample.ndjson").read_text().splitlines()]
+    states = [json.loads(each["attributes"]["visState"]) for each in objects if each["type"] == "visualization"]
+    fields = [state["aggs"][-1]["params"].get("field", "documents") for state in states]
+    assert (
+        fields == re.findall(r"^\| [\w ]+ \| `?([^|`]+?)`? \| ", inspecting().partition("For the sample:")[2], re.M)[1:]
+    )
+
+
+def test_a_wrong_answer_does_not_agree() -> None:
+    """The comparison can fail."""
+    told = {"a": "ns_1", "b": [1, 2, 3], "c": None}
+    assert agrees({"a": "ns_…", "b": [1, "…"], "c": "…"}, told)
+    for wrong in (
+        {"a": "bkt_…", "b": [1, "…"], "c": None},
+        {"a": "…", "b": [2, "…"], "c": None},
+        {"a": "…", "b": [1, 2], "c": None},
+        {"a": "…", "b": [1, 2, 3]},
+        {"b": "…", "a": "…", "c": "…"},
+    ):
+        assert not agrees(wrong, told), wrong

@@ -1,0 +1,282 @@
+"""What lies in the indices of a namespace: the indices themselves, and how many objects have each field."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+
+from service.conditions.base import Clause, Query, any_of
+from service.conditions.existence import present
+from service.errors import NotFound, Unavailable
+from service.fields import SAFE_INTEGER, SHAPE, Field, Leaf, shape_token
+from service.scope import Scope
+from service.storage import names
+from service.storage.gateway import Absent, Gateway, Refresher
+from service.storage.views import BucketSource
+from service.values import Json, number, render_date
+
+BATCH: Final = 50
+"""Fields that one search counts: each is up to some twenty small aggregations."""
+
+EXAMPLES: Final = 5
+
+_COLUMNS: Final = "index,health,pri,rep,docs.count,docs.deleted,store.size,pri.store.size,creation.date"
+
+Kind = Literal["string", "number", "boolean", "null", "array", "object"]
+"""JSON's types."""
+
+_LEAVES: Final[Mapping[Kind, tuple[Leaf, ...]]] = {
+    "string": ("keyword",),
+    "number": ("double", "long"),
+    "boolean": ("boolean",),
+}
+_SHAPES: Final[tuple[Kind, ...]] = ("null", "array", "object")
+
+
+@dataclass(frozen=True)
+class Index:
+    """One index. What an index tells only while it is open and whole is None otherwise."""
+
+    name: str
+    alias: str | None
+    """By the namespace's name; deletions have none."""
+    stream: tuple[str, str, bool] | None
+    """Stream, its making, whether it holds deletions; None for objects."""
+    documents: int | None
+    deleted_documents: int | None
+    size_bytes: int | None
+    """Of all copies."""
+    primary_size_bytes: int | None
+    primary_shards: int
+    replicas: int
+    health: str
+    """`green`, `yellow`, `red`."""
+    created_at: int
+    """Epoch milliseconds."""
+
+
+@dataclass(frozen=True)
+class Lies:
+    """Where values lie: an index field, its type there, and the term that stands for them if it is not their own."""
+
+    name: str
+    type: str
+    term: str | None = None
+
+
+@dataclass(frozen=True)
+class Dates:
+    """How many objects have an ISO-8601 date among the strings; the earliest and the latest, in epoch milliseconds."""
+
+    count: int
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One JSON type at a path."""
+
+    kind: Kind
+    count: int
+    """Objects with such a value there, alone or as an array's element."""
+    lies: Sequence[Lies]
+    least: int | float | None = None
+    most: int | float | None = None
+    """Of numbers; None also where a double does not hold them."""
+    dates: Dates | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A value, and how many objects have it: None if the shards do not tell exactly."""
+
+    value: Json
+    count: int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a path: objects that have it, null or not, and what they have there."""
+
+    field: Field
+    count: int
+    occurrences: Sequence[Occurrence]
+    examples: Sequence[Example]
+
+
+class Inspector:
+    """Looks, and changes nothing."""
+
+    def __init__(self, gateway: Gateway, refresher: Refresher) -> None:
+        self._gateway = gateway
+        self._refresher = refresher
+
+    async def indices(self, scope: Scope) -> list[Index]:
+        """The namespace's indices by name; what was acknowledged is counted. Raises `NotFound` if it is gone."""
+        pattern = f"{names.objects_index(scope.namespace_id)},{names.records_pattern(scope.namespace_id)}"
+        params = {"format": "json", "bytes": "b", "h": _COLUMNS}
+        try:
+            await self._refresher.refresh(pattern)
+            rows = await self._gateway.json("GET", f"/_cat/indices/{pattern}", params=params)
+            aliases = await self._gateway.json("GET", f"/{pattern}/_alias")
+        except Absent:
+            raise NotFound("Namespace", scope.namespace_name) from None
+        found = [_index(row, aliases.get(row["index"], {}).get("aliases", {})) for row in rows]
+        return sorted(found, key=lambda index: index.name)
+
+    async def occurrences(self, source: BucketSource, fields: Sequence[Field]) -> tuple[int, list[Told]]:
+        """Objects, and what is told of each field, all of it counted in one state of the index."""
+        if len(fields) <= BATCH:
+
+            async def ask(body: Mapping[str, Any]) -> str:
+                return await source.store.ask(source.scope, body)
+
+            return await _counted(ask, source.query, fields)
+        total, told = 0, list[Told]()
+        async with source.view() as view:
+            for place in range(0, len(fields), BATCH):
+                total, more = await _counted(view.ask, source.query, fields[place : place + BATCH])
+                told += more
+        return total, told
+
+
+def _index(row: Mapping[str, Any], aliases: Mapping[str, Json]) -> Index:
+    return Index(
+        row["index"],
+        min(filter(names.readable, aliases), default=None),
+        names.stream_of(row["index"]),
+        _integer(row["docs.count"]),
+        _integer(row["docs.deleted"]),
+        _integer(row["store.size"]),
+        _integer(row["pri.store.size"]),
+        int(row["pri"]),
+        int(row["rep"]),
+        row["health"],
+        int(row["creation.date"]),
+    )
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(text)
+
+
+async def _counted(
+    ask: Callable[[Mapping[str, Any]], Awaitable[str]], query: Query, fields: Sequence[Field]
+) -> tuple[int, list[Told]]:
+    """One search: a filter for each field and each JSON type met there, the values that occur most, and their ends."""
+    filters: dict[str, Query] = {}
+    aggs: dict[str, Json] = {}
+    for place, field in enumerate(fields):
+        filters[f"{place} has"] = present(field, null=True).query
+        for kind in _kinds(field):
+            if (finds := _finds(field, kind)) is not None:
+                filters[f"{place} {kind}"] = finds
+        if field.dates:
+            filters[f"{place} dates"] = {"exists": {"field": field.dates}}
+        if "cased" in field.marks:
+            filters[f"{place} folded"] = {"exists": {"field": field.leaf("fold")}}
+        for name in field.leaves.values():
+            aggs[f"{place} top {name}"] = {
+                "terms": {"field": name, "size": EXAMPLES, "show_term_doc_count_error": True}
+            }
+        for name in (*field.numbers, *([field.dates] if field.dates else [])):
+            aggs[f"{place} min {name}"] = {"min": {"field": name}}
+            aggs[f"{place} max {name}"] = {"max": {"field": name}}
+    if filters:
+        aggs["filters"] = {"filters": {"filters": filters}}
+    answer = orjson.loads(await ask({"size": 0, "query": query, "track_total_hits": True, "aggs": aggs}))
+    if answer["timed_out"] or answer["_shards"]["failed"]:
+        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
+    total = answer["hits"]["total"]["value"]
+    found = answer.get("aggregations", {})
+    counts = {name: each["doc_count"] for name, each in found.get("filters", {"buckets": {}})["buckets"].items()}
+    return total, [_told(place, field, total, counts, found) for place, field in enumerate(fields)]
+
+
+def _kinds(field: Field) -> list[Kind]:
+    leaves = field.leaves
+    kinds: list[Kind] = [kind for kind, homes in _LEAVES.items() if any(leaf in leaves for leaf in homes)]
+    if "date" in leaves:
+        kinds.append("string")
+    return [*kinds, *(shape for shape in _SHAPES if shape in field.marks)]
+
+
+def _finds(field: Field, kind: Kind) -> Query | None:
+    """What finds the objects with a value of a type; None for a null that only the absence of all else tells."""
+    if kind in _SHAPES:
+        return None if field.always else {"term": {SHAPE: shape_token(field.name, kind)}}
+    return any_of([Clause({"exists": {"field": name}}) for name in _homes(field, kind).values()]).query
+
+
+def _homes(field: Field, kind: Kind) -> dict[Leaf, str]:
+    wanted = (*_LEAVES[kind], "date") if kind == "string" else _LEAVES[kind]
+    return {leaf: name for leaf, name in field.leaves.items() if leaf in wanted}
+
+
+def _lies(field: Field, kind: Kind, *, folded: bool) -> list[Lies]:
+    if kind in _SHAPES:
+        found = [] if field.always else [Lies(SHAPE, "keyword", shape_token(field.name, kind))]
+        return [*found, Lies(field.json, "keyword")] if kind == "array" and field.json else found
+    homes = [Lies(name, leaf) for leaf, name in _homes(field, kind).items()]
+    if kind != "string" or field.natural == "date":
+        return homes
+    homes += [Lies(field.dates, "date")] if field.dates else []
+    return [*homes, Lies(field.leaf("fold"), "keyword")] if folded else homes
+
+
+def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found: Mapping[str, Json]) -> Told:
+    has = counts[f"{place} has"]
+    occurrences = []
+    for kind in _kinds(field):
+        count = counts.get(f"{place} {kind}")
+        if count is None:
+            count = total - counts[f"{place} string"]
+        if not count and kind == "array" and field.through:
+            # The array lies on the way there.
+            continue
+        least, most, dates = None, None, None
+        if kind == "number":
+            least, most = _ends(place, field, found)
+        elif kind == "string" and field.dates:
+            dates = _dates(place, field.dates, counts[f"{place} dates"], found)
+        lies = _lies(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
+        occurrences.append(Occurrence(kind, count, lies, least, most, dates))
+    return Told(field, has, occurrences, _examples(place, field, found))
+
+
+def _ends(place: int, field: Field, found: Mapping[str, Json]) -> list[int | float | None]:
+    """The least and the greatest number; None if there is none, or the server's doubles do not hold its digits."""
+    ends: list[int | float | None] = []
+    for end, choose in (("min", min), ("max", max)):
+        values = {name: found[f"{place} {end} {name}"]["value"] for name in field.numbers}
+        there = [value for value in values.values() if value is not None]
+        whole = abs(values.get(field.leaf("long")) or 0) <= SAFE_INTEGER
+        ends.append(number(choose(there)) if there and whole else None)
+    return ends
+
+
+def _dates(place: int, name: str, count: int, found: Mapping[str, Json]) -> Dates:
+    first, last = (found[f"{place} {end} {name}"]["value"] for end in ("min", "max"))
+    return Dates(count, None if first is None else int(first), None if last is None else int(last))
+
+
+def _examples(place: int, field: Field, found: Mapping[str, Json]) -> list[Example]:
+    """The values that occur most, of all types together; without an exact count they still are real values."""
+    examples = [
+        (bucket["doc_count"], Example(_value(leaf, bucket), None if inexact else bucket["doc_count"]))
+        for leaf, name in field.leaves.items()
+        for bucket in found[f"{place} top {name}"]["buckets"]
+        for inexact in (bucket["doc_count_error_upper_bound"],)
+    ]
+    # Sorting is stable: of the same number, OpenSearch's order stays.
+    return [example for _, example in sorted(examples, key=lambda each: -each[0])[:EXAMPLES]]
+
+
+def _value(leaf: Leaf, bucket: Json) -> Json:
+    if leaf == "boolean":
+        return bool(bucket["key"])
+    if leaf == "date":
+        return render_date(bucket["key"])
+    return number(bucket["key"]) if leaf == "double" else bucket["key"]
