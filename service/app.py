@@ -26,7 +26,7 @@ from service.storage.objects import ObjectStore
 from service.storage.records import RecordStore
 from service.web import buckets as bucket_routes
 from service.web import collections as collection_routes
-from service.web import health
+from service.web import docs, health
 from service.web import namespaces as namespace_routes
 from service.web import objects as object_routes
 from service.web import records as record_routes
@@ -49,7 +49,7 @@ from service.web.keys import (
     TASKS,
     State,
 )
-from service.web.middlewares import authorized, counted, logged, told
+from service.web.middlewares import authorized, counted, identified, logged, told
 
 
 def make_gateway(settings: Settings) -> Gateway:
@@ -74,9 +74,11 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     app[SETTINGS] = settings
     app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
+    app.on_response_prepare.append(identified)
     app.cleanup_ctx.append(_parts)
     for room in (
         health,
+        docs,
         namespace_routes,
         bucket_routes,
         object_routes,
