@@ -10,12 +10,14 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from service.web.openapi import document
+from service.web.openapi.parts import JSON, NDJSON
 
 Json = Any
 
@@ -23,7 +25,6 @@ SAMPLE: Final = 20
 """Elements of a long array, and members of a large object that anything may be named in, that are looked at."""
 
 _HOME: Final = "urn:tally"
-_METHODS: Final = ("get", "put", "post", "delete", "patch")
 
 
 @cache
@@ -90,44 +91,59 @@ def resolved(part: Json) -> Json:
     return part
 
 
-def check(method: str, url: str, status: int, text: str, headers: Mapping[str, str], body: Json = None) -> None:
-    """Fails if an answer is not as documented; `body`: of the request, None for none or for what is no JSON."""
-    method = method.lower()
-    told = f"{method.upper()} {url} → {status}"
+async def checked(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """A middleware of a client session: an answer that is not as documented fails; what is streamed is not read."""
+    response = await handler(request)
+    streamed = response.content_type == NDJSON
+    text = None if streamed or request.method == "HEAD" else await response.text()
+    check_answer(request.method, request.url.raw_path_qs, response.status, text, response.headers)
+    return response
+
+
+def check_answer(method: str, url: str, status: int, text: str | None, headers: Mapping[str, str]) -> None:
+    """Fails if an answer is not as documented; `text`: None for what is not to be looked at."""
+    told = f"{method} {url} → {status}"
+    method = "get" if method == "HEAD" else method.lower()
     assert headers.get("X-Request-Id"), f"{told}: no X-Request-Id"
-    path = route_of(method, url) if method in _METHODS else None
+    path = route_of(method, url)
     if path is None:
         _check_unknown(told, url, status, text)
         return
     operation = document()["paths"][path][method]
     if str(status) not in operation["responses"]:
         allowed = ", ".join(operation["responses"])
-        raise AssertionError(f"{told}: the document has {allowed} for {operation['operationId']}; {text[:500]}")
+        raise AssertionError(f"{told}: the document has {allowed} for {operation['operationId']}; {text}"[:2000])
     answer = operation["responses"][str(status)]
     place: tuple[str, ...] = ("paths", path, method, "responses", str(status))
     if "$ref" in answer:
         place = tuple(answer["$ref"].removeprefix("#/").split("/"))
     content = resolved(answer).get("content")
     if content is None:
-        assert not text, f"{told}: the document has no body here: {text[:500]}"
+        assert not text, f"{told}: the document has no body here: {text}"[:2000]
         return
     media = headers.get("Content-Type", "").partition(";")[0]
     assert media in content, f"{told}: {media!r}, where the document has {', '.join(content)}"
-    value = sampled(json.loads(text)) if media == "application/json" else text
+    if text is None:
+        return
+    value = sampled(json.loads(text)) if media == JSON else text
     wrong = problem(validator(*place, "content", media, "schema"), value)
-    assert wrong is None, f"{told}: not as documented {wrong}; {text[:1000]}"
-    if body is not None and status < 300:
-        wrong = problem(
-            validator("paths", path, method, "requestBody", "content", "application/json", "schema"), sampled(body)
-        )
-        assert wrong is None, f"{told}: accepted, but not as documented {wrong}; request {json.dumps(body)[:1000]}"
+    assert wrong is None, f"{told}: not as documented {wrong}; {text}"[:2000]
 
 
-def _check_unknown(told: str, url: str, status: int, text: str) -> None:
+def check_accepted(method: str, url: str, body: Json) -> None:
+    """Fails if the JSON body of a request that was accepted is not as documented."""
+    path = route_of(method.lower(), url)
+    assert path is not None, f"{method} {url}"
+    schema = validator("paths", path, method.lower(), "requestBody", "content", JSON, "schema")
+    wrong = problem(schema, sampled(body))
+    assert wrong is None, f"{method} {url}: accepted, but not as documented {wrong}; {json.dumps(body)}"[:2000]
+
+
+def _check_unknown(told: str, url: str, status: int, text: str | None) -> None:
     """A route or a method that there is not: the envelope of the API that the path belongs to."""
     assert status in (400, 401, 404, 405), f"{told}: a route that the document has not"
     if not text:
-        return  # HEAD
+        return
     error = json.loads(text)
     if url.startswith("/api/"):
         assert error["error"]["code"] == status, told

@@ -16,7 +16,7 @@ from openapi_pydantic.v3.v3_1 import (
 )
 
 from service import __version__
-from service.web.openapi import buckets, collections, namespaces, objects, records, service
+from service.web.openapi import buckets, collections, health, namespaces, objects, records
 from service.web.openapi.answers import ValidationDetails
 from service.web.openapi.parts import HEADERS, PARAMETERS, Op, failures, operation
 from service.web.openapi.schemas import schemas_of
@@ -28,7 +28,7 @@ OPERATIONS: Final[tuple[Op, ...]] = (
     *objects.OPERATIONS,
     *collections.OPERATIONS,
     *records.OPERATIONS,
-    *service.OPERATIONS,
+    *health.OPERATIONS,
 )
 
 _TAGS: Final = {
@@ -59,7 +59,7 @@ def document() -> dict[str, Any]:
     """As JSON values; takes some tens of milliseconds the first time."""
     contents = [content for op in OPERATIONS for content in op.contents]
     inline, named = schemas_of([*(content.type for content in contents), ValidationDetails, Name, Partial])
-    schemas = dict(zip(map(id, contents), inline, strict=False))
+    schemas = dict(zip(contents, inline, strict=False))
     paths: dict[str, PathItem] = {}
     for op in OPERATIONS:
         setattr(paths.setdefault(op.path, PathItem()), op.method, operation(op, schemas))
@@ -72,7 +72,6 @@ def document() -> dict[str, Any]:
             description=_ABOUT,
             license=License(name="Apache-2.0", identifier="Apache-2.0"),
         ),
-        jsonSchemaDialect="https://json-schema.org/draft/2020-12/schema",
         servers=[Server(url="/", description="Where this document comes from.")],
         security=[{"key": []}],
         tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],

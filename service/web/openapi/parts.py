@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
 from openapi_pydantic.v3.v3_1 import (
     Example,
     Header,
@@ -31,7 +32,7 @@ Face = Literal["objects", "records", "service"]
 """Whose errors an operation has."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
     """A body: its type in Python, examples by what they show, and its media type."""
 
@@ -80,8 +81,14 @@ class Op:
 
 
 def _parameter(place: str, name: str, description: str, schema: Schema, example: Json, **more: Any) -> Parameter:
-    told = {"name": name, "in": place, "description": description, "schema": schema, "example": example, **more}
-    return Parameter.model_validate({key: value for key, value in told.items() if value is not None})
+    """What may be left out has its example in the description: the page would send it as if it were asked for."""
+    told = {"name": name, "in": place, "description": description, "schema": schema, **more}
+    if more.get("required"):
+        told["example"] = example
+    elif example is not None:
+        shown = example if isinstance(example, str) else msgspec.json.encode(example).decode()
+        told["description"] = f"{description} Example: `{shown}`."
+    return Parameter.model_validate(told)
 
 
 def _path(name: str, description: str, example: str, **schema: Any) -> Parameter:
@@ -138,7 +145,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         pattern="^[A-Za-z0-9._:-]{1,100}$",
     ),
     "Content-Encoding": _header(
-        "Content-Encoding", "How the body is packed.", "gzip", enum=["identity", "gzip", "x-gzip"]
+        "Content-Encoding", "How the caller has packed the body.", "gzip", enum=["identity", "gzip", "x-gzip"]
     ),
     "cdf-version": _header("cdf-version", "Any is accepted; there is one version.", "20230101"),
     "If-None-Match": _header("If-None-Match", "The `ETag` of what you have: a 304 says that it is still so.", '"5f2b"'),
@@ -336,8 +343,8 @@ def statuses(op: Op) -> list[int]:
     return sorted(every | set(op.errors))
 
 
-def operation(op: Op, schemas: Mapping[int, Mapping[str, Any]]) -> Operation:
-    """`schemas`: of the operation's contents, by their `id()`."""
+def operation(op: Op, schemas: Mapping[Content, Mapping[str, Any]]) -> Operation:
+    """`schemas`: of what `op.contents` has."""
     names = [part[1:-1] for part in op.path.split("/") if part.startswith("{")]
     headers = ["X-Request-Id", *(["cdf-version"] if op.face == "records" else [])]
     if op.body is not None:
@@ -362,7 +369,7 @@ def operation(op: Op, schemas: Mapping[int, Mapping[str, Any]]) -> Operation:
 
 
 def _response(
-    says: str, content: Content | None, headers: Sequence[str], schemas: Mapping[int, Mapping[str, Any]]
+    says: str, content: Content | None, headers: Sequence[str], schemas: Mapping[Content, Mapping[str, Any]]
 ) -> Response:
     return Response(
         description=says,
@@ -371,11 +378,11 @@ def _response(
     )
 
 
-def _content(content: Content, schemas: Mapping[int, Mapping[str, Any]]) -> dict[str, MediaType]:
+def _content(content: Content, schemas: Mapping[Content, Mapping[str, Any]]) -> dict[str, MediaType]:
     examples: dict[str, Example | Reference] = {
         _key(says): Example(summary=says, value=value) for says, value in content.examples.items()
     }
-    schema = Schema.model_validate(schemas[id(content)])
+    schema = Schema.model_validate(schemas[content])
     return {content.media: MediaType(media_type_schema=schema, examples=examples)}
 
 
