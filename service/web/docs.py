@@ -42,7 +42,7 @@ class _File:
 
 @cache
 def _file(name: str) -> _File:
-    """Made once, in a thread: the document takes some 0.3 s, packing the script another 0.1 s."""
+    """Made once, in a thread: making the document, and packing the script, each take some tenths of a second."""
     if name == _DOCUMENT:
         from service.web.openapi import encoded  # its parts take a while, and nobody else needs them
 

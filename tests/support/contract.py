@@ -22,7 +22,7 @@ from service.web.openapi.parts import JSON, NDJSON
 Json = Any
 
 SAMPLE: Final = 20
-"""Elements of a long array, and members of a large object that anything may be named in, that are looked at."""
+"""Elements of a long array that are looked at."""
 
 _HOME: Final = "urn:tally"
 

@@ -69,7 +69,11 @@ OPERATIONS: Final = (
         "Script or style of `/docs`, packed where the caller takes gzip.",
         "Service",
         Content(str, {"A style": ".swagger-ui{color:#3b4151}"}, "text/css"),
-        says="The file; a script comes as `text/javascript`.",
+        more=(
+            Content(str, {"A script": 'SwaggerUIBundle({url: "/openapi.json"});'}, "text/javascript"),
+            Content(str, {"An icon": '<svg xmlns="http://www.w3.org/2000/svg"/>'}, "image/svg+xml"),
+        ),
+        says="The file.",
         query=("If-None-Match",),
         headers=("ETag", "Cache-Control"),
         also={304: ("It is still what you have.", None)},

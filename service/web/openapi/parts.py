@@ -53,6 +53,8 @@ class Op:
     description: str
     tag: str
     answer: Content | None
+    more: Sequence[Content] = ()
+    """The answer in other media types."""
     says: str = "Done."
     """What the answer means."""
     status: int = 200
@@ -77,7 +79,7 @@ class Op:
     def contents(self) -> list[Content]:
         """All bodies, the request's first."""
         others = [content for _, content in (self.also or {}).values()]
-        return [content for content in (self.body, self.answer, *others) if content is not None]
+        return [content for content in (self.body, self.answer, *self.more, *others) if content is not None]
 
 
 def _parameter(place: str, name: str, description: str, schema: Schema, example: Json, **more: Any) -> Parameter:
@@ -352,9 +354,9 @@ def operation(op: Op, schemas: Mapping[Content, Mapping[str, Any]]) -> Operation
     by_status = {error.status: _failure_name(error, op.face) for error, _ in _FAILURES}
     answers: dict[str, Response | Reference] = {}
     if op.status < 300:
-        answers[str(op.status)] = _response(op.says, op.answer, op.headers, schemas)
+        answers[str(op.status)] = _response(op.says, [op.answer, *op.more] if op.answer else [], op.headers, schemas)
     for status, (says, content) in (op.also or {}).items():
-        answers[str(status)] = _response(says, content, op.headers, schemas)
+        answers[str(status)] = _response(says, [content] if content else [], op.headers, schemas)
     answers |= {str(status): _ref("responses", by_status[status]) for status in statuses(op)}
     return Operation(
         operationId=op.id,
@@ -362,28 +364,31 @@ def operation(op: Op, schemas: Mapping[Content, Mapping[str, Any]]) -> Operation
         description=op.description,
         tags=[op.tag],
         parameters=[_ref("parameters", name) for name in (*names, *op.query, *headers)],
-        requestBody=RequestBody(content=_content(op.body, schemas), required=op.body.needed) if op.body else None,
+        requestBody=_body(op.body, schemas) if op.body else None,
         responses=dict(sorted(answers.items())),
         security=[] if op.public else None,
     )
 
 
 def _response(
-    says: str, content: Content | None, headers: Sequence[str], schemas: Mapping[Content, Mapping[str, Any]]
+    says: str, contents: Sequence[Content], headers: Sequence[str], schemas: Mapping[Content, Mapping[str, Any]]
 ) -> Response:
     return Response(
         description=says,
         headers={name: _ref("headers", name) for name in ("X-Request-Id", *headers)},
-        content=_content(content, schemas) if content else None,
+        content={each.media: _media(each, schemas) for each in contents} if contents else None,
     )
 
 
-def _content(content: Content, schemas: Mapping[Content, Mapping[str, Any]]) -> dict[str, MediaType]:
+def _body(content: Content, schemas: Mapping[Content, Mapping[str, Any]]) -> RequestBody:
+    return RequestBody(content={content.media: _media(content, schemas)}, required=content.needed)
+
+
+def _media(content: Content, schemas: Mapping[Content, Mapping[str, Any]]) -> MediaType:
     examples: dict[str, Example | Reference] = {
         _key(says): Example(summary=says, value=value) for says, value in content.examples.items()
     }
-    schema = Schema.model_validate(schemas[content])
-    return {content.media: MediaType(media_type_schema=schema, examples=examples)}
+    return MediaType(media_type_schema=Schema.model_validate(schemas[content]), examples=examples)
 
 
 def _key(text: str) -> str:
