@@ -26,7 +26,10 @@ TOOLS = {
 
 
 LOCKED = Path(__file__).parent / "openapi"
-"""What of npm is wanted: package.json and package-lock.json."""
+"""What of npm is wanted: package.json and package-lock.json, which names no registry.
+
+Made anew by `npm install --package-lock-only --omit-lockfile-registry-resolved=true` in that folder.
+"""
 
 
 @contextmanager

@@ -101,3 +101,8 @@ async def test_an_answer_that_is_not_as_documented_is_found(client: Client, monk
     monkeypatch.delitem(answers, "404")
     with pytest.raises(AssertionError, match="the document has"):
         await client.call("GET", "/v1/namespaces/nowhere-to-be-found", namespace=None)
+    monkeypatch.undo()
+    taken = document()["components"]["schemas"]["UpdateNamespace"]["properties"]
+    monkeypatch.setitem(taken, "description", {"type": "integer"})
+    with pytest.raises(AssertionError, match="accepted, but not as documented"):
+        await client.call("PATCH", f"/v1/namespaces/{client.namespace}", {"description": "tests"}, namespace=None)
