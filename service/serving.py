@@ -19,6 +19,7 @@ from aiohttp import web
 
 from service import metrics
 from service.settings import Settings
+from service.web.docs import prepare
 from service.web.keys import STATE
 
 log = structlog.get_logger()
@@ -30,6 +31,7 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
     from service.app import create_app  # takes a while: `run` has OpenSearch starting meanwhile
 
     app = create_app(settings, api_key)
+    described = asyncio.create_task(asyncio.to_thread(prepare))
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -40,6 +42,7 @@ async def served(settings: Settings, api_key: str, *, shared_port: bool = False)
     )
     await runner.setup()
     try:
+        await described
         site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared_port or None, backlog=512)
         try:
             await site.start()

@@ -42,14 +42,19 @@ class _File:
 
 @cache
 def _file(name: str) -> _File:
-    """Made once, in a thread: making the document, and packing the script, each take some tenths of a second."""
+    """Made once, in a thread: packing the script takes some tenths of a second."""
     if name == _DOCUMENT:
-        from service.web.openapi import encoded  # its parts take a while, and nobody else needs them
+        from service.web.openapi import encoded  # takes a while, and who only imports this needs none of it
 
         plain = encoded()
     else:
         plain = (_HOME / name).read_bytes()
     return _File(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
+
+
+def prepare() -> None:
+    """Makes the document before requests come: while its schemas are built, no other thread gets its turn."""
+    _file(_DOCUMENT)
 
 
 async def _sent(

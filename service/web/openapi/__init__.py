@@ -56,7 +56,7 @@ envelope of its own. Bodies are JSON, whatever their `Content-Type` says, and ma
 
 @cache
 def document() -> dict[str, Any]:
-    """As JSON values; the first time this takes some tenths of a second, so do it in a thread."""
+    """As JSON values; the first time this takes some tenths of a second."""
     contents = [content for op in OPERATIONS for content in op.contents]
     inline, named = schemas_of([*(content.type for content in contents), ValidationDetails, Name, Partial])
     schemas = dict(zip(contents, inline, strict=False))
