@@ -243,6 +243,16 @@ def settings() -> None:
         _say(f"TALLY_{name.upper()}  ({field.default})\n    {field.description}")
 
 
+@cli.command()
+def openapi() -> None:
+    """The OpenAPI 3.1 document of all routes, as /openapi.json has it."""
+    import msgspec
+
+    from service.web.openapi import encoded
+
+    typer.echo(msgspec.json.format(encoded(), indent=2))
+
+
 def _go(work: Coroutine[Any, Any, T]) -> T:
     """Runs to the end; expected failures are one line, not a stack trace."""
     import asyncio

@@ -33,7 +33,7 @@ from service.storage.objects import ObjectStore
 from service.storage.records import RecordStore
 from service.web import buckets as bucket_routes
 from service.web import collections as collection_routes
-from service.web import health
+from service.web import docs, health
 from service.web import namespaces as namespace_routes
 from service.web import objects as object_routes
 from service.web import records as record_routes
@@ -57,7 +57,7 @@ from service.web.keys import (
     TASKS,
     State,
 )
-from service.web.middlewares import authorized, begun, counted, logged, polite, told
+from service.web.middlewares import authorized, begun, counted, identified, logged, polite, told
 
 log = structlog.get_logger()
 
@@ -87,10 +87,12 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     app[SETTINGS] = settings
     app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
+    app.on_response_prepare.append(identified)
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.append(polite)
     for room in (
         health,
+        docs,
         namespace_routes,
         bucket_routes,
         object_routes,

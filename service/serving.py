@@ -20,6 +20,7 @@ from aiohttp import web
 
 from service import metrics
 from service.settings import Settings
+from service.web.docs import prepare
 from service.web.keys import STATE, State
 
 log = structlog.get_logger()
@@ -43,6 +44,7 @@ async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> 
     from service.app import create_app  # takes a while: `run` has OpenSearch starting meanwhile
 
     app = create_app(settings, api_key)
+    described = asyncio.create_task(asyncio.to_thread(prepare))
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -53,6 +55,7 @@ async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> 
     )
     await runner.setup()
     try:
+        await described
         site = web.TCPSite(runner, settings.host, settings.port, reuse_port=shared_port or None, backlog=512)
         try:
             await site.start()

@@ -30,19 +30,28 @@ from service.web.keys import SETTINGS, STATE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PUBLIC: Final = frozenset({"/healthz", "/readyz"})
+PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
+_PUBLIC_FILES: Final = "/docs/assets/"
 
 _WITHOUT_OPENSEARCH: Final = PUBLIC | {"/metrics"}
 
 log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+_REQUEST: Final = web.RequestKey("request_id", str)
+
+
+async def identified(request: web.Request, response: web.StreamResponse) -> None:
+    """Every answer tells the request's id; one that is streamed has its headers before its handler ends."""
+    if _REQUEST in request:
+        response.headers["X-Request-Id"] = request[_REQUEST]
 
 
 @web.middleware
 async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line for each request, and its id in the answer."""
+    """One line for each request, and its id for the answer."""
     given = request.headers.get("X-Request-Id", "")
     id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+    request[_REQUEST] = id
     cost = Backend()
     backend.set(cost)
     deadline.start(request.app[SETTINGS].opensearch_timeout)
@@ -52,7 +61,6 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     status = 499
     try:
         response = await handler(request)
-        response.headers["X-Request-Id"] = id
         status = response.status
         return response
     finally:
@@ -130,7 +138,7 @@ def authorized(key: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in PUBLIC:
+        if request.path not in PUBLIC and not request.path.startswith(_PUBLIC_FILES):
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             digest = hashlib.sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
             if scheme.lower() != "bearer" or not hmac.compare_digest(digest, wanted):

@@ -1,4 +1,7 @@
-"""A small client of the API for tests: JSON in, status and JSON out, numbers kept as they were written."""
+"""A small client of the API for tests: JSON in, status and JSON out, numbers kept as they were written.
+
+Every answer is compared with the OpenAPI document; one that is not as documented fails the test.
+"""
 
 import asyncio
 import json
@@ -6,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
+
+from tests.support import contract
 
 Json = Any
 _OWN = object()
@@ -20,7 +25,7 @@ class Client:
         self.namespace = namespace
 
     async def __aenter__(self) -> "Client":
-        self.session = aiohttp.ClientSession(self.address)
+        self.session = aiohttp.ClientSession(self.address, middlewares=[contract.checked])
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,7 +50,10 @@ class Client:
             data = json.dumps(body)
             all_headers.setdefault("Content-Type", "application/json")
         async with self.session.request(method, path, data=data, headers=all_headers) as response:
-            return response.status, await response.text(), response.headers
+            text = await response.text()
+            if body is not None and response.status < 300:
+                contract.check_accepted(method, path, body)
+            return response.status, text, response.headers
 
     async def call(self, method: str, path: str, body: Json = None, **options: Any) -> tuple[int, Json]:
         status, text, _ = await self.send(method, path, body, **options)

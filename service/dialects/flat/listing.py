@@ -34,7 +34,13 @@ class SortOption(Model):
     """One field and a direction, `asc` by default."""
 
     field: StrictStr = Field(min_length=1, examples=["created_at"])
-    direction: StrictStr = Field("asc", pattern="(?i)^(asc|desc)$", description="asc or desc.")
+    direction: StrictStr = Field(
+        "asc",
+        pattern="(?i)^(asc|desc)$",
+        description="asc or desc, in any letter case.",
+        # JSON Schema's expressions have no (?i).
+        json_schema_extra={"pattern": "^([aA][sS][cC]|[dD][eE][sS][cC])$"},
+    )
 
     @property
     def descending(self) -> bool:

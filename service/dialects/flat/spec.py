@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from service.aggregations import BY_NAME
 from service.planning.plan import Comparison, Part, Unit
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -30,7 +31,7 @@ class GroupByField(Model):
 class AggregationOperation(Model):
     """One metric of each group."""
 
-    function: StrictStr = Field(description="The aggregation kind.", examples=["count"])
+    function: StrictStr = Field(description="The aggregation kind.", json_schema_extra={"enum": [*BY_NAME]})
     alias: StrictStr = Field(min_length=1, description="Name in `metrics`.")
     field: StrictStr | None = Field(None, min_length=1)
     distinct_field: StrictStr | None = Field(None, min_length=1)

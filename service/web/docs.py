@@ -1,0 +1,99 @@
+"""What the service tells of its own routes: the OpenAPI document, and a page to read it and to try it out."""
+
+import asyncio
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from service.errors import NotFound
+
+routes = web.RouteTableDef()
+
+_HOME: Final = Path(__file__).parent / "assets"
+_DOCUMENT: Final = "openapi.json"
+_PAGE: Final = "index.html"
+_ASSETS: Final = {
+    "docs.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "tally.svg": "image/svg+xml",
+}
+_HTML: Final = {
+    # The style sheet has its icons as data: nothing comes from elsewhere, nothing is said inline.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@dataclass(frozen=True)
+class _File:
+    """What is sent: plain or packed, and the name of this very content."""
+
+    plain: bytes
+    packed: bytes
+    tag: str
+
+
+@cache
+def _file(name: str) -> _File:
+    """Made once, in a thread: packing the script takes some tenths of a second."""
+    if name == _DOCUMENT:
+        from service.web.openapi import encoded  # takes a while, and who only imports this needs none of it
+
+        plain = encoded()
+    else:
+        plain = (_HOME / name).read_bytes()
+    return _File(plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32])
+
+
+def prepare() -> None:
+    """Makes the document before requests come: while its schemas are built, no other thread gets its turn."""
+    _file(_DOCUMENT)
+
+
+async def _sent(
+    request: web.Request, name: str, media: str, seconds: int, headers: dict[str, str] | None = None
+) -> web.Response:
+    """A file of which the caller may keep a copy for so many seconds; 304 if the copy is still good."""
+    file = await asyncio.to_thread(_file, name)
+    headers = {
+        "Cache-Control": f"public, max-age={seconds}" if seconds else "no-cache",
+        "ETag": f'W/"{file.tag}"',
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+        **(headers or {}),
+    }
+    if any(tag.value in (file.tag, "*") for tag in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    charset = None if media == "application/json" else "utf-8"
+    if "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=file.plain, content_type=media, charset=charset, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return web.Response(body=file.packed, content_type=media, charset=charset, headers=headers)
+
+
+@routes.get("/openapi.json")
+async def openapi(request: web.Request) -> web.Response:
+    """OpenAPI 3.1 of all routes (`service.web.openapi`)."""
+    return await _sent(request, _DOCUMENT, "application/json", 0)
+
+
+@routes.get("/docs")
+async def page(request: web.Request) -> web.Response:
+    """Swagger UI on that document, from files of this package alone."""
+    return await _sent(request, _PAGE, "text/html", 0, _HTML)
+
+
+@routes.get("/docs/assets/{asset}")
+async def asset(request: web.Request) -> web.Response:
+    """A file of the page."""
+    name = request.match_info["asset"]
+    if name not in _ASSETS:
+        raise NotFound("Asset", name)
+    return await _sent(request, name, _ASSETS[name], 3_600)
