@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from service import metrics
+from service import metrics, tracing
 from service.aggregations.base import Accumulator, Inexact
 from service.conditions.base import Condition
 from service.conditions.logic import And
@@ -95,9 +95,13 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
     for _ in range(_PLANS):
         failure: TallyError | None = None
         try:
-            plan = lower(request, source.fields)
-            plan = replace(plan, condition=And((source.condition, plan.condition)))
-            result = await answer(plan, source, limits)
+            with tracing.span("plan"):
+                plan = lower(request, source.fields)
+                plan = replace(plan, condition=And((source.condition, plan.condition)))
+            with tracing.span("answer") as span:
+                result = await answer(plan, source, limits)
+                if span is not None:
+                    span.set_attributes({"tally.strategy": result.strategy, "tally.groups": len(result.rows)})
         except (Invalid, OverBudget, NotFound) as error:
             failure = error
         newer = await source.newer()
@@ -109,7 +113,8 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
             milliseconds = round((time.perf_counter() - started) * 1000)
             metrics.strategies.labels(result.strategy).inc()
             metrics.groups.inc(len(result.rows))
-            return await _work(len(result.rows), render, result, plan, milliseconds)
+            with tracing.span("render"):
+                return await _work(len(result.rows), render, result, plan, milliseconds)
     raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
 

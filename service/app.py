@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
 
-from service import deadline
+from service import __version__, deadline, tracing
 from service.errors import TallyError
 from service.listing import Cursors
 from service.metrics import watch_loop
@@ -106,6 +106,8 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
 
 async def _parts(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
+    if settings.traces:
+        tracing.set_up(__version__)
     gateway = make_gateway(settings)
     try:
         refresher = Refresher(gateway)
@@ -151,6 +153,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         await app[OBJECTS].close()
     finally:
         await gateway.close()
+        if settings.traces:
+            await asyncio.to_thread(tracing.flush)
 
 
 async def _begin(app: web.Application, gateway: Gateway, tried: asyncio.Event) -> None:

@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
 
+    traces: bool = False
+    """Send spans for OpenTelemetry by OTLP over HTTP; where to, OTEL_EXPORTER_OTLP_ENDPOINT and its like tell."""
+
     drain_seconds: float = Field(5.0, ge=0)
     """Seconds that `serve` goes on after SIGTERM while `/readyz` fails, so that balancers notice; Ctrl-C skips them."""
 

@@ -13,6 +13,8 @@ import structlog
 class Backend:
     """What one request cost in OpenSearch."""
 
+    id: str = ""
+    """The request's; OpenSearch tells it in its own logs and task lists, as X-Opaque-Id."""
     requests: int = 0
     took: int = 0
     """Milliseconds, as OpenSearch tells them."""

@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 import orjson
 
-from service import metrics
+from service import metrics, tracing
 from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
@@ -392,10 +392,14 @@ class Records:
         return await self._meanwhile(project, stream_id, named(given), told)
 
     async def _aggregated(self, stream: Stream, columns: Columns, given: Mapping[str, Json], *, info: bool) -> Json:
-        references = References(columns)
-        tree = read_tree(given["aggregates"], references)
-        query, indices = _where(stream, given, references)
-        result, strategy = await self._computed(stream, tree, query, indices)
+        with tracing.span("plan"):
+            references = References(columns)
+            tree = read_tree(given["aggregates"], references)
+            query, indices = _where(stream, given, references)
+        with tracing.span("answer") as span:
+            result, strategy = await self._computed(stream, tree, query, indices)
+            if span is not None:
+                span.set_attribute("tally.strategy", strategy)
         metrics.strategies.labels(f"records {strategy}").inc()
         told: dict[str, Json] = {"aggregates": result}
         if _truth(given, "includeTyping"):

@@ -21,9 +21,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from service import deadline, metrics
+from service import deadline, metrics, tracing
 from service.errors import BadRequest, Internal, TallyError, TimedOut, TooManyRequests, Unavailable
-from service.telemetry import note_backend
+from service.telemetry import backend, note_backend
 from service.values import Json
 
 log = structlog.get_logger()
@@ -113,6 +113,21 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
     ) -> str:
         """The unread body of a good answer."""
+        told = {"db.system.name": "opensearch", "db.operation.name": _operation(path), "http.request.method": method}
+        with tracing.span(f"{told['db.operation.name']} opensearch", told, "client") as span:
+            text = await self._answered(method, path, body, params, {**(headers or {}), **tracing.headers()})
+            took = _TOOK.match(text) if isinstance(text, str) else None
+            note_backend(int(took[1]) if took else 0)
+            if span is not None and took:
+                span.set_attribute("tally.took_ms", int(took[1]))
+        return text or "{}"
+
+    async def _answered(
+        self, method: str, path: str, body: Any, params: Mapping[str, Any] | None, headers: dict[str, str]
+    ) -> str:
+        cost = backend.get()
+        if cost is not None:
+            headers["X-Opaque-Id"] = cost.id
         seconds = deadline.left(self.timeout)
         try:
             if not seconds:
@@ -128,9 +143,7 @@ class Gateway:
             raise Unavailable("OpenSearch cannot be reached", retry_after=5) from None
         except TransportError as error:
             raise _translated(error) from error
-        took = _TOOK.match(text) if isinstance(text, str) else None
-        note_backend(int(took[1]) if took else 0)
-        return text or "{}"
+        return text
 
     async def json(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
         return orjson.loads(await self.request(method, path, body, **options))
@@ -223,6 +236,11 @@ class Gateway:
         if troubles:
             raise Absent
         return documents
+
+
+def _operation(path: str) -> str:
+    """`_search` of `/index/_search`: what is done, without the names of what it is done to."""
+    return next((part for part in path.split("/") if part.startswith("_")), "index")
 
 
 def _enough(state: RetryCallState) -> bool:

@@ -6,14 +6,15 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from service import deadline, metrics
+from service import deadline, metrics, tracing
 from service.errors import (
     BadRequest,
     Internal,
@@ -52,20 +53,25 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-Id", "")
     id = given if _ID.fullmatch(given) else secrets.token_hex(8)
     request[_REQUEST] = id
-    cost = Backend()
+    cost = Backend(id)
     backend.set(cost)
     deadline.start(request.app[SETTINGS].opensearch_timeout)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=id)
     started = time.perf_counter()
     status = 499
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else "(unknown)"
     try:
-        response = await handler(request)
-        status = response.status
+        with _traced(request, route, id) as span:
+            response = await handler(request)
+            status = response.status
+            if span is not None:
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    span.set_attribute("error.type", str(status))
         return response
     finally:
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else "(unknown)"
         _count(request.method if resource else "(unknown)", route, status, time.perf_counter() - started, cost)
         level = log.debug if route in PUBLIC else log.info
         level(
@@ -78,6 +84,19 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
             took=cost.took,
             searches=cost.requests,
         )
+
+
+@contextmanager
+def _traced(request: web.Request, route: str, id: str) -> Iterator[Any]:
+    """The request as a span; where traces are off, nothing. Its log lines name the trace."""
+    if route in PUBLIC:
+        yield None
+        return
+    told = {"http.request.method": request.method, "http.route": route, "url.scheme": request.scheme, "tally.id": id}
+    with tracing.span(f"{request.method} {route}", told, "server", request.headers) as span:
+        if span is not None:
+            structlog.contextvars.bind_contextvars(trace_id=tracing.trace_id(span))
+        yield span
 
 
 def _count(method: str, route: str, status: int, seconds: float, cost: Backend) -> None:
