@@ -1,4 +1,4 @@
-"""The commands of README and docs/inspecting.md answer what is written there."""
+"""The commands of README, docs/tutorial.md and docs/inspecting.md answer what is written there."""
 
 import json
 import os
@@ -143,6 +143,15 @@ def test_what_a_namespace_tells_is_what_is_shown(folder: tuple[Path, int]) -> No
         assert status == "200", (command, told)
         assert answer is not None
         assert agrees(json.loads(answer), told), (command, told)
+
+
+def test_the_tutorial_goes_as_it_says(folder: tuple[Path, int]) -> None:
+    steps = commands((ROOT / "docs/tutorial.md").read_text())
+    assert sum(answer is not None for _, answer in steps) >= 6
+    for command, answer in steps:
+        status, told = answered(command, folder)
+        assert status == ("422" if "averge" in command else "200"), (command, told)
+        assert answer is None or agrees(json.loads(answer), told), (command, told)
 
 
 def test_the_dashboard_is_made_as_shown(folder: tuple[Path, int]) -> None:
