@@ -57,6 +57,18 @@ async def _records(heap: str, count: int, rounds: int) -> None:
         await records.trees(system, rounds)
 
 
+@cli.command("aggregates")
+def aggregates_(heap: Heap = "1g", scale: float = 1.0) -> None:
+    """Aggregates of few and of many groups, with metrics and logs on and off."""
+    asyncio.run(_aggregates(heap, scale))
+
+
+async def _aggregates(heap: str, scale: float) -> None:
+    async with started(heap) as system:
+        await writes.all_flights(system)
+        await aggregates.compare(system, scale)
+
+
 @cli.command("lists")
 def lists_(heap: Heap = "1g", scale: float = 1.0) -> None:
     """Filtered, sorted pages with stats beside the bare requests that they need."""

@@ -1,7 +1,7 @@
 """Aggregates of few and of many groups beside the best OpenSearch requests that we know to write by hand."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,15 +80,18 @@ async def compare(system: System, scale: float) -> None:
         def bare(form: Callable[[str, int], dict[str, Any]]) -> Any:
             return lambda: system.ask_bare("POST", SEARCH, form(bucket, next(constants)))
 
-        ours, composite, terms = await side_by_side(
+        def asked(ask: Callable[..., Awaitable[bytes]], case: Case = case) -> Any:
+            return lambda: ask("POST", "/v1/buckets/flights/objects/aggregate", case.spec(next(constants)))
+
+        ours, quiet, composite, terms = await side_by_side(
             max(3, round(case.rounds * scale)),
-            3,
-            lambda case=case: system.ask(  # type: ignore[misc]
-                "POST", "/v1/buckets/flights/objects/aggregate", case.spec(next(constants))
-            ),
+            5,
+            asked(system.ask),
+            asked(system.ask_quiet),
             bare(case.composite),
             bare(case.terms),
         )
         add(table, case.name, ours, composite, "composite")
+        add(table, "  without metrics and logs", quiet, composite, "composite")
         add(table, "", ours, terms, "terms" if len(case.keys) == 1 else "terms in terms")
     console.print(table)

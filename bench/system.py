@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -29,9 +32,14 @@ class System:
     tally: aiohttp.ClientSession
     address: str
     pid: int
+    quiet: aiohttp.ClientSession
+    """To a second service, which counts nothing and logs warnings only."""
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         return await _send(self.tally, method, path, body)
+
+    async def ask_quiet(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        return await _send(self.quiet, method, path, body)
 
     async def ask_bare(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         return await _send(self.bare, method, path, body)
@@ -52,15 +60,20 @@ async def started(heap: str) -> AsyncIterator[System]:
     node = EmbeddedNode(home, heap=heap)
     await node.astart()
     try:
-        with tempfile.TemporaryDirectory() as folder, _service(node.url, Path(folder)) as (address, pid):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _service(node.url, Path(folder)) as (address, pid),
+            _service(node.url, Path(folder), METRICS="false", LOG_LEVEL="warning") as (quiet_address, _),
+        ):
             headers = {"Content-Type": "application/json"}
             ours = {**headers, "Authorization": f"Bearer {KEY}", "X-Namespace": NAMESPACE}
             timeout = aiohttp.ClientTimeout(total=None)
             async with (
                 aiohttp.ClientSession(node.url, headers=headers, timeout=timeout) as bare,
                 aiohttp.ClientSession(address, headers=ours, timeout=timeout) as tally,
+                aiohttp.ClientSession(quiet_address, headers=ours, timeout=timeout) as quiet,
             ):
-                system = System(bare, tally, address, pid)
+                system = System(bare, tally, address, pid, quiet)
                 await system.ask("POST", "/v1/namespaces", {"namespace_name": NAMESPACE})
                 yield system
     finally:
@@ -68,28 +81,36 @@ async def started(heap: str) -> AsyncIterator[System]:
 
 
 @contextmanager
-def _service(url: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """Its address and process id."""
-    settings = {"OPENSEARCH_URL": url, "PORT": "0", "API_KEY": KEY, "DATA_DIR": str(folder), "LOG_FORMAT": "json"}
+def _service(url: str, folder: Path, **more: str) -> Iterator[tuple[str, int]]:
+    """Its address and process id; `more` settings."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"OPENSEARCH_URL": url, "PORT": str(port), "API_KEY": KEY, "DATA_DIR": str(folder), "LOG_FORMAT": "json"}
+    settings |= more
     environment = {**os.environ, **{f"TALLY_{name}": value for name, value in settings.items()}}
     # It ends with us, however we end: the hidden option makes it read our pipe.
     command = [sys.executable, "-m", "service", "serve", "--child"]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        yield _address(process), process.pid
+        _drain(process)
+        address = f"http://127.0.0.1:{port}"
+        _await(f"{address}/readyz")
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _address(process: "subprocess.Popen[bytes]") -> str:
-    assert process.stderr
-    for line in process.stderr:
-        told = orjson.loads(line)
-        if told["event"] == "serving":
-            _drain(process)
-            return str(told["address"])
-    raise RuntimeError("the service did not start")
+def _await(url: str) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _drain(process: "subprocess.Popen[bytes]") -> None:

@@ -138,7 +138,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[READY] = is_ready
         tried = asyncio.Event()
         beginning = asyncio.create_task(_begin(app, gateway, tried))
-        background = [beginning, asyncio.create_task(watch_loop())]
+        background = [beginning, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
         if beginning.done():
             beginning.result()

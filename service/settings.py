@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
 
+    metrics: bool = True
+    """Count requests for `/metrics`; off, the route is not there."""
+
     traces: bool = False
     """Send spans for OpenTelemetry by OTLP over HTTP; where to, OTEL_EXPORTER_OTLP_ENDPOINT and its like tell."""
 

@@ -6,10 +6,10 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.errors import TallyError
+from service.errors import NotFound, TallyError
 from service.metrics import exposition
 from service.web.answers import answer
-from service.web.keys import READY, STATE
+from service.web.keys import READY, SETTINGS, STATE
 
 routes = web.RouteTableDef()
 
@@ -40,4 +40,6 @@ async def readyz(request: web.Request) -> web.Response:
 @routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
     """For those who have the key: what all tenants do together is not for each of them to know."""
+    if not request.app[SETTINGS].metrics:
+        raise NotFound("Route", "GET /metrics (TALLY_METRICS is off)")
     return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -72,7 +72,8 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
                     span.set_attribute("error.type", str(status))
         return response
     finally:
-        _count(request.method if resource else "(unknown)", route, status, time.perf_counter() - started, cost)
+        if request.app[SETTINGS].metrics:
+            _count(request.method if resource else "(unknown)", route, status, time.perf_counter() - started, cost)
         level = log.debug if route in PUBLIC else log.info
         level(
             "request",

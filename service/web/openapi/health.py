@@ -41,6 +41,7 @@ OPERATIONS: Final = (
         "Service",
         Content(str, {"A counter": _METRICS}, TEXT),
         says="Prometheus' text format.",
+        errors=(404,),
     ),
     Op(
         "get", "/openapi.json", "getOpenApi", "This document",
