@@ -14,7 +14,7 @@ from service.conditions.logic import And
 from service.dialects.flat.lower import lower
 from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import BadRequest, Invalid, NotFound, OverBudget, Problem, TallyError, Unavailable
+from service.errors import BadRequest, Invalid, NotFound, OverBudget, Problem, Unavailable
 from service.fields import Fields
 from service.planning.composite import PAGE, Grouping, Page
 from service.planning.plan import Extract, Plan, Truncate
@@ -93,7 +93,6 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
     """
     started = time.perf_counter()
     for _ in range(_PLANS):
-        failure: TallyError | None = None
         try:
             with tracing.span("plan"):
                 plan = lower(request, source.fields)
@@ -102,20 +101,25 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
                 result = await answer(plan, source, limits)
                 if span is not None:
                     span.set_attributes({"tally.strategy": result.strategy, "tally.groups": len(result.rows)})
-        except (Invalid, OverBudget, NotFound) as error:
-            failure = error
-        newer = await source.newer()
-        if newer is not None:
-            source = newer
-        elif failure is not None:
-            raise failure
+        except (Invalid, OverBudget, NotFound):
+            newer = await source.newer()
+            if newer is None:
+                raise
         else:
+            # The look goes on while the rows are written.
             milliseconds = round((time.perf_counter() - started) * 1000)
-            metrics.strategies.labels(result.strategy).inc()
-            metrics.groups.inc(len(result.rows))
-            with tracing.span("render"):
-                return await _work(len(result.rows), render, result, plan, milliseconds)
+            newer, told = await asyncio.gather(source.newer(), _rendered(result, plan, milliseconds))
+            if newer is None:
+                metrics.strategies.labels(result.strategy).inc()
+                metrics.groups.inc(len(result.rows))
+                return told
+        source = newer
     raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
+
+
+async def _rendered(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
+    with tracing.span("render"):
+        return await _work(len(result.rows), render, result, plan, milliseconds)
 
 
 async def answer(plan: Plan, source: Source, limits: Limits) -> Result:

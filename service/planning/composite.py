@@ -68,6 +68,10 @@ class Page:
         return cls(read.hits.total.value if read.hits.total else 0, groups.buckets, groups.after_key, beside)
 
 
+_AT_ONCE: Final = 1_000
+"""Buckets that are decoded together: half a millisecond."""
+
+
 @dataclass(frozen=True)
 class Computed:
     """A metric that OpenSearch computes."""
@@ -128,7 +132,6 @@ class Grouping:
 
     def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
         """Rows with `width` metrics and their documents; raises `Inexact`."""
-        decode = msgspec.json.Decoder().decode
         readers = [
             (
                 computed.position,
@@ -139,14 +142,20 @@ class Grouping:
             for computed in self.computed
         ]
         cells = [column.reader() for column in self.columns]
-        for raw in buckets:
-            bucket = decode(raw)
+        for bucket in _decoded(buckets):
             key, documents = bucket["key"], bucket["doc_count"]
             metrics: list[Json] = [None] * width
             for position, read, of, names in readers:
                 answers: Raw = [bucket[name] for name in names]
                 metrics[position] = read(of, answers, documents)
             yield Row(tuple([cell(key) for cell in cells]), metrics), documents
+
+
+def _decoded(buckets: Sequence[msgspec.Raw]) -> Iterator[Any]:
+    """Many at a time is twice as fast as one by one; all at once would keep other threads waiting."""
+    decode = msgspec.json.Decoder().decode
+    for first in range(0, len(buckets), _AT_ONCE):
+        yield from decode(b"[%b]" % b",".join(buckets[first : first + _AT_ONCE]))
 
 
 def selector(having: Having, computed: Computed) -> Json | None:
