@@ -3,9 +3,9 @@ FROM python:3.13-slim-bookworm AS build
 WORKDIR /build
 COPY requirements/uv.lock requirements/
 RUN python -m venv /build/tools && /build/tools/bin/pip install --no-cache-dir --require-hashes -r requirements/uv.lock
-COPY requirements/run.lock requirements/
+COPY requirements/serve.lock requirements/
 RUN python -m venv /opt/tally \
-    && /build/tools/bin/uv pip install --no-cache --python /opt/tally/bin/python --require-hashes -r requirements/run.lock
+    && /build/tools/bin/uv pip install --no-cache --python /opt/tally/bin/python --require-hashes -r requirements/serve.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY mappings mappings

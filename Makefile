@@ -60,4 +60,5 @@ clean: ## remove the virtual environment and caches (the data stays in .data)
 lock: $(UV) ## make the lock files again from pyproject.toml
 	@echo 'uv==0.13.9' | $(UV) pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 -o requirements/uv.lock -
 	@$(UV) pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --all-extras -o requirements/run.lock pyproject.toml
+	@$(UV) pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra traces -c requirements/run.lock -o requirements/serve.lock pyproject.toml
 	@$(UV) pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --all-extras --group dev -c requirements/run.lock -o requirements/dev.lock pyproject.toml
