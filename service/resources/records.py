@@ -236,9 +236,19 @@ class Records:
         actions = [({"create": {"_index": index, "_id": each.id}}, each.document()) for each in prepared]
         results = await self._store.write(actions)
         codes = [_code(item["status"]) for item in results]
+        await self._own(index, prepared, codes)
         if all(code == 202 for code in codes):
             return
         _tell_partial(prepared, codes, "is stored already; use upsert to replace it")
+
+    async def _own(self, index: str, prepared: Sequence[Prepared], codes: list[int]) -> None:
+        """Of a request that was sent again, as its first answer was lost, the records are there already: its own."""
+        taken = [place for place, code in enumerate(codes) if code == 409]
+        there = await self._store.read(index, [prepared[place].id for place in taken], source=["createdTime", "@raw"])
+        for place, found in zip(taken, there, strict=True):
+            mine = prepared[place]
+            if found["found"] and found["_source"] == {"createdTime": mine.now, "@raw": mine.raw.decode()}:
+                codes[place] = 202
 
     async def _append(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
         """Equal records have equal ids, in whichever index they lie."""

@@ -40,6 +40,7 @@ def namespace_of(request: web.Request, default: str | None = None) -> str:
 
 async def body_of(request: web.Request, limit: int | None = None) -> bytes:
     """At most so many bytes, unpacked; by default the setting's."""
+    way_out = "send it in parts" if limit else "use the import route for volumes"
     limit = limit or request.app[SETTINGS].body_limit
     body = bytearray()
     with deadline.paused():
@@ -47,7 +48,7 @@ async def body_of(request: web.Request, limit: int | None = None) -> bytes:
             body += chunk
             if len(body) > limit:
                 raise TooLarge(
-                    f"the request body is larger than {limit:,} bytes; use the import route for volumes",
+                    f"the request body is larger than {limit:,} bytes; {way_out}",
                     {"limit": limit},
                 )
     return bytes(body)
