@@ -10,7 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import ROOT
 from tests.support.processes import Service, free_port, listens
@@ -126,6 +128,42 @@ def test_the_client_prints_what_is_shown(folder: tuple[Path, int]) -> None:
     code = code.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
     done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_your_own_data(folder: tuple[Path, int]) -> None:
+    """With two orders in each file."""
+    where, port = folder
+    orders = [{"sku": "b-2", "price": 3.5}, {"sku": "b-3", "price": 4}]
+    (where / "orders.ndjson").write_text("".join(json.dumps({"metadata": each}) + "\n" for each in orders))
+    parquet.write_table(pyarrow.Table.from_pylist(orders), where / "orders.parquet")
+    (code,) = re.findall(r"```\n(export KEY=.*?)```", readme(), re.DOTALL)
+    code = code.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}").replace(".venv/bin/python", sys.executable)
+    (where / ".curlrc").write_text("fail\n")
+    path = {"PATH": os.environ["PATH"], "CURL_HOME": str(where), "HOME": str(where)}
+    settings = {"PYTHONPATH": str(ROOT), "TALLY_PORT": str(port)}
+    done = subprocess.run(
+        ["bash", "-e", "-c", code], cwd=where, capture_output=True, text=True, timeout=60, env=path | settings
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    url = f"http://127.0.0.1:{PORT}/v1/buckets/orders"
+    key = "Authorization: Bearer $(cat .data/api-key)"
+    _, bucket = answered(f'curl -s {url} -H "{key}" -H "X-Namespace: shop"', folder)
+    assert bucket["object_count"] == 5
+
+
+def test_the_clients_of_the_docs(folder: tuple[Path, int]) -> None:
+    """In the project that the test before has made."""
+    where, port = folder
+    key = (where / ".data/api-key").read_text().strip()
+    pages = ((ROOT / f"docs/clients-{face}.md").read_text() for face in ("objects", "records"))
+    blocks = [block for page in pages for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
+    assert len(blocks) == 3
+    for block in blocks:
+        code = block.replace("sk_…", key).replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
+        done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, (block, done.stderr)
+        if "object_count" in block:
+            assert done.stdout == "27004\n"
 
 
 def test_a_command_goes_with_the_answer_right_after_it() -> None:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from service.settings import Settings
 from tests.conftest import ROOT
 from tests.support.client import Client
 from tests.support.oracle import aggregate, same
@@ -25,3 +26,17 @@ async def test_example(client: Client, bucket: str, example: tuple[list[object],
     answer = await client.aggregate(bucket, request)
     assert answer["results"] == results
     assert same(aggregate(stored, request).rows, answer["results"], request) is None
+
+
+async def test_the_filter_of_the_page_on_lists(client: Client, bucket: str) -> None:
+    (body,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs/lists.md").read_text(), re.S)
+    video = {"metadata": {"type": "video", "year": 2024}, "blobs": [{"property": "v", "type": "video", "data": "x"}]}
+    await client.batch(bucket, [video, {"metadata": {"type": "video", "year": 2019}}, {"metadata": {"type": "Video"}}])
+    answer = await client.ok("POST", f"/v1/buckets/{bucket}/objects/list", json.loads(body))
+    assert [each["metadata"] for each in answer["results"]] == [video["metadata"]]
+
+
+def test_the_setting_of_the_page_on_records() -> None:
+    (line,) = re.findall(r"```\nTALLY_STREAM_TEMPLATES='(.*?)'\n```", (ROOT / "docs/records.md").read_text())
+    template = Settings.model_validate({"stream_templates": json.loads(line)}).stream_templates["Small"]
+    assert (template.type, template.max_records) == ("Mutable", 1_000)
