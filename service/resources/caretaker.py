@@ -100,11 +100,14 @@ class Caretaker:
         """What time has made superfluous: looked for once in so many seconds, by one replica."""
         mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
         done = 0
-        async with self._tasks.turn("caretaking", every) as ours:
+        # Two turns: where there are many streams, objects need not wait for them.
+        async with self._tasks.turn("objects", every) as ours:
             if ours:
                 for entry in await self._catalog.find(mortal, _MOST):
                     done += await self._expire(entry)
                 await self._tasks.forget_old()
+        async with self._tasks.turn("streams", every) as ours:
+            if ours:
                 done += await self._streams.care()
         return done
 
