@@ -87,9 +87,8 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     app[SETTINGS] = settings
     app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
-    app.on_response_prepare.append(identified)
     app.cleanup_ctx.append(_parts)
-    app.on_response_prepare.append(polite)
+    app.on_response_prepare.extend((identified, polite))
     for room in (
         health,
         docs,

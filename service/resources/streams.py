@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -235,19 +235,23 @@ class Streams:
             await self._store.drop(entry.body["prefix"])
             await self._catalog.delete(entry.id)
             done += 1
+        # Two questions for all streams: most have nothing to be removed, and need none of their own.
+        there = await self._store.indices(names.ALL_RECORDS)
+        deletions = await self._store.with_tombstones(now - _TOMBSTONES)
         for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream"}}]}}, 10_000):
-            done += await self._expire(
-                Stream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body), now
-            )
+            stream = Stream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
+            done += await self._expire(stream, now, there, deletions)
         return done
 
-    async def _expire(self, stream: Stream, now: int) -> int:
+    async def _expire(self, stream: Stream, now: int, there: Sequence[str], deletions: Collection[str]) -> int:
+        """`there`: the indices of all streams; `deletions`: those among them that have old ones."""
         done = 0
         if stream.mutable:
-            await self._store.forget_tombstones(stream.place, now - stream.tombstones_kept)
+            if names.tombstones(stream.place.prefix) in deletions:
+                await self._store.forget_tombstones(stream.place, now - stream.tombstones_kept)
         elif stream.kept is not None:
-            for index in await self._store.indices(f"{stream.place.prefix}-*"):
-                if stream.place.ends(index) < now - stream.kept:
+            for index in there:
+                if index.startswith(f"{stream.place.prefix}-") and stream.place.ends(index) < now - stream.kept:
                     await self._store.drop_index(index)
                     done += 1
         return done

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from service.errors import NotFound
+from service.errors import NotFound, TallyError
 from service.resources.clock import arrival, now_millis
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Absent, Conflict
@@ -115,7 +115,8 @@ class Tasks:
     async def _keep_on(self, entry: Entry) -> None:
         while True:
             await asyncio.sleep(LEASE / 3_000)
-            await self.keep(entry)
+            with suppress(TallyError):  # OpenSearch may be back at the next one
+                await self.keep(entry)
 
     async def take(self, entry: Entry) -> bool:
         """Whether what an entry stands for is ours to work on: no other process has it just now."""

@@ -18,6 +18,7 @@ from typing import Final
 
 PREFIX: Final = "tally"
 CATALOG: Final = f"{PREFIX}-catalog"
+ALL_RECORDS: Final = f"{PREFIX}-records-*"
 ALL_OBJECTS: Final = f"{PREFIX}-objects-ns_*-000001"
 CATALOG_INDEX: Final = f"{CATALOG}-000001"
 

@@ -14,6 +14,8 @@ from service.storage import names
 from service.storage.gateway import Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
 
+_MOST: Final = 10_000
+"""Streams that are looked at together."""
 _EXPLICIT: Final = 40
 _LINE: Final = 3_000
 """Indices, and characters of their names, that are named one by one in a request; more are found by a pattern."""
@@ -221,6 +223,15 @@ class RecordStore:
         if answer["timed_out"] or answer["_shards"]["failed"]:
             raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
         return answer
+
+    async def with_tombstones(self, before: int) -> set[str]:
+        """The indices of deletions that have one from before that time, of all streams."""
+        old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
+        aggs = {"indices": {"terms": {"field": "_index", "size": _MOST}}}
+        answer = await self.search(names.tombstones(names.ALL_RECORDS), {"size": 0, "query": old, "aggs": aggs})
+        return {
+            bucket["key"] for bucket in answer.get("aggregations", {"indices": {"buckets": []}})["indices"]["buckets"]
+        }
 
     async def forget_tombstones(self, place: Place, before: int) -> None:
         old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}

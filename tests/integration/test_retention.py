@@ -56,7 +56,7 @@ async def test_expired_objects_are_removed(client: Client, settings: Settings, o
     await client.batch(bucket, [{"n": n} for n in range(20)])
     query = {"query": {"term": {"bucket_id": bucket}}}
     async with served(quick, KEY), aiohttp.ClientSession(opensearch_url) as opensearch:
-        for _ in range(300):
+        for _ in range(100):
             await opensearch.post("/tally-objects-*/_refresh")
             async with opensearch.post("/tally-objects-*/_count", json=query) as response:
                 left = (await response.json())["count"]
