@@ -31,13 +31,6 @@ from service.storage.gateway import Gateway, Refresher
 from service.storage.inspecting import Inspector
 from service.storage.objects import ObjectStore
 from service.storage.records import RecordStore
-from service.web import buckets as bucket_routes
-from service.web import collections as collection_routes
-from service.web import docs, health
-from service.web import namespaces as namespace_routes
-from service.web import objects as object_routes
-from service.web import records as record_routes
-from service.web import tasks as task_routes
 from service.web.keys import (
     BUCKETS,
     CARETAKER,
@@ -58,6 +51,7 @@ from service.web.keys import (
     State,
 )
 from service.web.middlewares import authorized, begun, counted, identified, logged, polite, told
+from service.web.routes import ROUTES
 
 log = structlog.get_logger()
 
@@ -89,17 +83,8 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.extend((identified, polite))
-    for room in (
-        health,
-        docs,
-        namespace_routes,
-        bucket_routes,
-        object_routes,
-        collection_routes,
-        task_routes,
-        record_routes,
-    ):
-        app.add_routes(room.routes)
+    for route in ROUTES:
+        route.register(app.router)
     return app
 
 

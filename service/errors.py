@@ -5,7 +5,6 @@ TallyError
 │   ├── Invalid            422  a list of problems, each with its place
 │   ├── BadRequest         400
 │   ├── Unauthorized       401
-│   ├── Forbidden          403
 │   ├── NotFound           404  resource and id
 │   ├── MethodNotAllowed   405
 │   ├── AlreadyExists      409
@@ -56,7 +55,7 @@ def record_envelope(error: TallyError) -> tuple[int, dict[str, Any]]:
     if isinstance(error, NotFound) and error.details.get("resource") == "Namespace":
         return 401, {"error": {"code": 401, "message": "no such project, or no access to it"}}
     if isinstance(error, Invalid):
-        status, message = (422 if error.unprocessable else 400), error.text()
+        status, message = (422 if error.unprocessable else 400), error.text().removeprefix("body.")
     told: dict[str, Any] = {"code": status, "message": message}
     told |= {name: error.details[name] for name in ("missing", "duplicated", "partial") if error.details.get(name)}
     return status, {"error": told}
@@ -110,11 +109,6 @@ class OverBudget(BadRequest):
 class Unauthorized(TallyError):
     status = 401
     type = "UnauthorizedError"
-
-
-class Forbidden(TallyError):
-    status = 403
-    type = "ForbiddenError"
 
 
 class NotFound(TallyError):

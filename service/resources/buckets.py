@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import AliasChoices, Field, StrictInt, field_validator
 
 from service import paths
 from service.dialects.flat.filters import Resource
@@ -25,6 +25,7 @@ from service.storage.objects import ObjectStore, fields_id
 from service.storage.terms import on_terms
 from service.storage.views import BucketSource, Held
 from service.values import Json, render_date
+from service.wire import WireModel
 
 Policy = Literal["insert", "update", "upsert"]
 
@@ -35,10 +36,8 @@ _SHORT_NAME: Final = 300
 """UTF-8 bytes of a name that fit into a document's id, of which OpenSearch takes 512."""
 
 
-class UniqueKey(BaseModel):
+class UniqueKey(WireModel):
     """The fields that together make an object one of a kind in its bucket."""
-
-    model_config = ConfigDict(extra="ignore")
 
     fields: list[str] = Field(min_length=1, max_length=16)
     default_policy: Policy = "insert"
@@ -57,10 +56,18 @@ Name = Annotated[str, Field(min_length=1, max_length=200), no_id("bkt")]
 Ttl = Annotated[StrictInt, Field(ge=1, le=10**10, description="Seconds after its creation that an object expires.")]
 
 
-class CreateBucket(BaseModel):
+_UNSUPPORTED: Final = {
+    "source_adapter": "Tally does not pull objects from elsewhere; send them, or import a file",
+    "destination": "Tally writes no copies elsewhere; export a bucket instead",
+    "storage_class": "objects lie in OpenSearch, whose indices have no storage classes here",
+    "ingest_filter": "Tally stores every object that it accepts; filter before you send",
+}
+
+
+class CreateBucket(WireModel):
     """A bucket to be made."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    unsupported = _UNSUPPORTED
 
     bucket_name: Name = Field(validation_alias=AliasChoices("bucket_name", "name"))
     bucket_schema: dict[str, Any] | None = Field(None, validation_alias=AliasChoices("bucket_schema", "schema"))
@@ -70,10 +77,10 @@ class CreateBucket(BaseModel):
     ttl_seconds: Ttl | None = None
 
 
-class UpdateBucket(BaseModel):
+class UpdateBucket(WireModel):
     """What is to change; what is not given stays."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    unsupported = _UNSUPPORTED
 
     bucket_name: Name | None = Field(None, validation_alias=AliasChoices("bucket_name", "name"))
     bucket_schema: dict[str, Any] | None = Field(None, validation_alias=AliasChoices("bucket_schema", "schema"))

@@ -3,10 +3,10 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import orjson
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AliasChoices, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.conditions.base import Condition
@@ -29,6 +29,7 @@ from service.storage.objects import ObjectStore, fields_id
 from service.storage.terms import TERMS, term
 from service.storage.views import BucketSource, Held
 from service.values import Json, render_date
+from service.wire import WireModel
 
 _ROUNDS: Final = 10
 _MOST: Final = 10_000
@@ -40,18 +41,21 @@ _FILTERS: Final = 500
 Name = Annotated[str, Field(min_length=3, max_length=100), no_id("col")]
 
 
-class SourceFilters(BaseModel):
+class SourceFilters(WireModel):
     """Which of the source's objects are meant: filters of the list form."""
 
-    model_config = ConfigDict(extra="allow")
-
     filters: dict[str, Any] | None = None
+    description: str | None = None
 
 
-class SourceConfig(BaseModel):
+class SourceConfig(WireModel):
     """Buckets, or other collections, and filters on their objects."""
 
-    model_config = ConfigDict(extra="ignore")
+    unsupported: ClassVar = {
+        "source_namespace_id": "a collection reads from its own namespace",
+        "field_map": "a collection passes fields through under their own names",
+        "inherited_bucket_ids": "the service derives it from the sources",
+    }
 
     type: Literal["bucket", "collection"]
     bucket_ids: list[str] | None = Field(None, max_length=100)
@@ -59,11 +63,22 @@ class SourceConfig(BaseModel):
     collection_ids: list[str] | None = Field(None, max_length=100)
     source_filters: SourceFilters | None = None
 
+    @classmethod
+    def stored(cls, source: Mapping[str, Json]) -> "SourceConfig":
+        """From the catalogue, where what is derived and what earlier releases accepted stands beside it."""
+        kept = {name: source.get(name) for name in cls.model_fields}
+        filters = kept["source_filters"] or {}
+        kept["source_filters"] = {name: filters.get(name) for name in SourceFilters.model_fields} if filters else None
+        return cls.model_validate(kept)
+
     @model_validator(mode="before")
     @classmethod
     def _one_bucket(cls, given: Any) -> Any:
         if isinstance(given, dict) and given.get("bucket_id") and not given.get("bucket_ids"):
-            return {**given, "bucket_ids": [given["bucket_id"]]}
+            return {
+                **{name: each for name, each in given.items() if name != "bucket_id"},
+                "bucket_ids": [given["bucket_id"]],
+            }
         return given
 
     @model_validator(mode="after")
@@ -82,10 +97,20 @@ class SourceConfig(BaseModel):
         return list(dict.fromkeys([*single, *(self.collection_ids or ())]))
 
 
-class CreateCollection(BaseModel):
+_UNSUPPORTED: Final = {
+    "features": "Tally runs no feature extractors; name one in `feature_extractor` to have it kept",
+    "schedule": "a collection is computed when it is asked for",
+    "alert_applications": "Tally sends no alerts",
+    "retriever_enrichments": "Tally has no retrievers",
+    "retriever_transform": "Tally has no retrievers",
+    "embedding_task": "Tally stores no vectors",
+}
+
+
+class CreateCollection(WireModel):
     """A collection to be made."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    unsupported = _UNSUPPORTED
 
     collection_name: Name = Field(validation_alias=AliasChoices("collection_name", "name"))
     source: SourceConfig
@@ -101,10 +126,10 @@ class CreateCollection(BaseModel):
     payload_indexes: list[Any] | None = None
 
 
-class UpdateCollection(BaseModel):
+class UpdateCollection(WireModel):
     """What is to change; what is not given stays."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    unsupported = _UNSUPPORTED
 
     collection_name: Name | None = Field(None, validation_alias=AliasChoices("collection_name", "name"))
     feature_extractor: dict[str, Any] | None = None
@@ -449,7 +474,7 @@ class Collections:
     async def _synced(self, scope: Scope, body: Mapping[str, Json]) -> dict[str, Json] | None:
         """The collection with the schemas of now, None if they are the same."""
         try:
-            derived = await self._derived(scope, SourceConfig.model_validate(body["source"]), body["feature_extractor"])
+            derived = await self._derived(scope, SourceConfig.stored(body["source"]), body["feature_extractor"])
         except TallyError:
             return None
         kept = ("input_schema", "output_schema", "source_bucket_schemas", "source_lineage")

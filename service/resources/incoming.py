@@ -109,6 +109,9 @@ def _blob_problems(blobs: Json, at: Location) -> list[Problem]:
         if not isinstance(blob, dict):
             problems.append(Problem((*at, "blobs", place), "a blob is an object", "dict_type"))
             continue
+        if blob.get("upload_id"):
+            message = "`upload_id` is not supported: Tally takes no uploads; send `data`, inline or as a URL"
+            problems.append(Problem((*at, "blobs", place, "upload_id"), message, "not_supported"))
         for name in ("property", "type"):
             if not isinstance(blob.get(name), str | None):
                 problems.append(Problem((*at, "blobs", place, name), f"{name} is a string", "string_type"))

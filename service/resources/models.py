@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictStr
 
-from service.dialects.tree.properties import SPACE, Column, Container, Loose
+from service.dialects.tree.properties import SPACE, Column, Container
 from service.dialects.tree.references import Columns
 from service.errors import AlreadyExists, BadRequest, Unavailable
 from service.listing import Cursors
@@ -17,6 +17,7 @@ from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.records import RecordStore
 from service.values import Json
+from service.wire import CamelModel
 
 _ROUNDS: Final = 10
 _PAGE: Final = 1_000
@@ -26,17 +27,17 @@ _LIST: Final = 2_000
 """Elements of a list whose type does not say how many it may have."""
 
 
-class Space(Loose):
+class Space(CamelModel):
     space: Annotated[str, Field(pattern=SPACE)]
     name: StrictStr | None = Field(None, max_length=255)
     description: StrictStr | None = Field(None, max_length=255)
 
 
-class Spaces(Loose):
+class Spaces(CamelModel):
     items: list[Space] = Field(min_length=1, max_length=100)
 
 
-class Containers(Loose):
+class Containers(CamelModel):
     items: list[Container] = Field(min_length=1, max_length=100)
 
 

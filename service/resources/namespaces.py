@@ -4,9 +4,9 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_core import PydanticCustomError
 
 from service.dialects.flat.filters import Resource
@@ -21,6 +21,7 @@ from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore
 from service.values import Json, index_date, render_date
+from service.wire import WireModel
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
 
@@ -42,12 +43,27 @@ def no_id(prefix: str) -> AfterValidator:
 Name = Annotated[str, Field(pattern=NAME), no_id("ns")]
 
 
-class CreateNamespace(BaseModel):
+_NO_VECTORS: Final = "Tally stores no vectors and runs no extractors"
+_NO_HOSTING: Final = "Tally runs on your own OpenSearch, and does not bill"
+_NO_INDEXES: Final = "Tally indexes every field by itself"
+_UNSUPPORTED: Final = {
+    **dict.fromkeys(("features", "vector_configs", "repair_vectors"), _NO_VECTORS),
+    **dict.fromkeys(("auto_create_indexes", "adaptive_indexing"), _NO_INDEXES),
+    **dict.fromkeys(
+        ("infrastructure", "tiering", "spend_budget", "cost_cap_override", "pinned", "storage"), _NO_HOSTING
+    ),
+    **dict.fromkeys(("namespace_type", "scope", "config"), "there is one kind of namespace"),
+    "trusted_issuers": "requests are authorised by an API key",
+}
+
+
+class CreateNamespace(WireModel):
     """A namespace to be made."""
 
-    model_config = ConfigDict(extra="ignore")
+    unsupported: ClassVar = {**_UNSUPPORTED, "namespace_id": "the service chooses the id; choose a `namespace_name`"}
 
     namespace_name: Name
+    mode: Literal["managed", "standalone"] | None = Field(None, description="Both mean the same here.")
     description: str | None = None
     feature_extractors: list[dict[str, Any]] | None = None
     payload_indexes: list[dict[str, Any]] | None = None
@@ -56,13 +72,15 @@ class CreateNamespace(BaseModel):
 class CreateStandalone(CreateNamespace):
     """The same in the words of the newest client: `namespace_id` is the name that it wants."""
 
+    unsupported = _UNSUPPORTED
+
     namespace_name: Name = Field(validation_alias=AliasChoices("namespace_name", "namespace_id"))
 
 
-class UpdateNamespace(BaseModel):
+class UpdateNamespace(WireModel):
     """What is to change; what is not given stays."""
 
-    model_config = ConfigDict(extra="ignore")
+    unsupported = _UNSUPPORTED
 
     namespace_name: Name | None = None
     description: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from service import deadline
 from service.conditions.base import MATCH_ALL, Clause
@@ -28,6 +28,7 @@ from service.resources.writing import ROUNDS, Write, Writer
 from service.storage.document import Answer, millis, told
 from service.storage.objects import ObjectStore
 from service.values import Json
+from service.wire import WireModel
 
 log = structlog.get_logger()
 
@@ -63,10 +64,8 @@ class Limits(Protocol):
     object_budget: int
 
 
-class DeleteObjects(BaseModel):
+class DeleteObjects(WireModel):
     """Which objects are to go; the whole bucket has a route of its own."""
-
-    model_config = ConfigDict(extra="forbid")
 
     filters: dict[str, Any] = Field(min_length=1)
     case_sensitive: StrictBool = False

@@ -17,8 +17,17 @@ from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
 from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_all
 from service.dialects.tree.properties import TOP, Key
-from service.dialects.tree.references import VIEWS, Columns, References, bad, counted, named, of_object, shown
+from service.dialects.tree.references import Columns, References, bad, named, shown
 from service.dialects.tree.request import Tree, read_tree
+from service.dialects.tree.wire import (
+    FilterRequest,
+    RecordIds,
+    RecordsAggregate,
+    Selection,
+    Sort,
+    SourceProperties,
+    SyncRequest,
+)
 from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
 from service.listing import Cursors
 from service.resources.clock import now_millis
@@ -126,11 +135,12 @@ class Records:
         if refresh:
             await self._store.refresh(stream.place)
 
-    async def delete(self, project: str, stream_id: str, body: Json, *, refresh: bool) -> None:
+    async def delete(self, project: str, stream_id: str, body: RecordIds, *, refresh: bool) -> None:
         """Unknown ids are ignored; sync tells of those that were there."""
         stream = await self._streams.find(project, stream_id)
         _only_mutable(stream)
-        identities = _identities(body)
+        known = (Identity(each.space, each.external_id) for each in body.items)
+        identities = list({each.id: each for each in known}.values())
         await self._store.ensure(stream.place, names.tombstones(stream.place.prefix), {})
         await self._settle(stream, identities, self._deleting)
         if refresh:
@@ -353,18 +363,15 @@ class Records:
 
     # Reading
 
-    async def filter(self, project: str, stream_id: str, body: Json) -> Json:
-        known = ("filter", "lastUpdatedTime", "sources", "sort", "limit", "includeTyping")
-        given = of_object(body, ("body",), known)
-        stream, columns, _ = await self._opened(project, stream_id, named(given))
+    async def filter(self, project: str, stream_id: str, body: FilterRequest) -> Json:
+        stream, columns, _ = await self._opened(project, stream_id, named(list(body.mentions())))
         references = References(columns)
-        query, indices = _where(stream, given, references)
-        limit = _limit(given)
-        sources = _sources(given.get("sources"), columns)
+        query, indices = _where(stream, body, references)
+        sources = _sources(body.sources, columns)
         search = {
-            "size": limit,
+            "size": body.limit,
             "query": query,
-            "sort": _sort(given.get("sort"), references),
+            "sort": _sort(body.sort, references),
             "track_total_hits": False,
             "_source": _SOURCE,
         }
@@ -373,47 +380,42 @@ class Records:
         if sum(len(hit["_source"]["@raw"]) for hit in hits) > MAX_ANSWER:
             raise BadRequest(f"the answer would have more than {MAX_ANSWER:,} bytes; ask for fewer records (limit)")
         items = [_record(hit["_source"], sources) for hit in hits]
-        return {"items": items, **await self._typing(stream, given, items, columns)}
+        return {"items": items, **await self._typing(stream, body, items, columns)}
 
-    async def _typing(self, stream: Stream, given: Mapping[str, Json], items: Sequence[Json], columns: Columns) -> Json:
+    async def _typing(self, stream: Stream, body: Selection, items: Sequence[Json], columns: Columns) -> Json:
         """The types of what the items hold and the filter names, if asked for."""
-        if not _truth(given, "includeTyping"):
+        if not body.include_typing:
             return {}
         held: dict[tuple[str, str], set[str]] = {}
         for item in items:
             for space, inside in item.get("properties", {}).items():
                 for container, properties in inside.items():
                     held.setdefault((space, container), set()).update(properties)
-        for space, container, name in _properties_in(given.get("filter")):
+        for space, container, name in _properties_in(body.filter):
             if name in columns.get((space, container), {}):
                 held.setdefault((space, container), set()).add(name)
         found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
         return {"typing": typing_of([entry for entry in found if entry], held)}
 
-    async def aggregate(self, project: str, stream_id: str, body: Json, *, info: bool) -> Json:
-        known = ("aggregates", "lastUpdatedTime", "filter", "includeTyping", "targetUnits")
-        given = of_object(body, ("body",), known, ("aggregates",))
-        if "targetUnits" in given:
-            bad(("targetUnits",), "units are not supported")
-
+    async def aggregate(self, project: str, stream_id: str, body: RecordsAggregate, *, info: bool) -> Json:
         async def told(stream: Stream, columns: Columns) -> Json:
-            return await self._aggregated(stream, columns, given, info=info)
+            return await self._aggregated(stream, columns, body, info=info)
 
-        return await self._meanwhile(project, stream_id, named(given), told)
+        return await self._meanwhile(project, stream_id, named(list(body.mentions())), told)
 
-    async def _aggregated(self, stream: Stream, columns: Columns, given: Mapping[str, Json], *, info: bool) -> Json:
+    async def _aggregated(self, stream: Stream, columns: Columns, body: RecordsAggregate, *, info: bool) -> Json:
         with tracing.span("plan"):
             references = References(columns)
-            tree = read_tree(given["aggregates"], references)
-            query, indices = _where(stream, given, references)
+            tree = read_tree(body.aggregates, references)
+            query, indices = _where(stream, body, references)
         with tracing.span("answer") as span:
             result, strategy = await self._computed(stream, tree, query, indices)
             if span is not None:
                 span.set_attribute("tally.strategy", strategy)
         metrics.strategies.labels(f"records {strategy}").inc()
         told: dict[str, Json] = {"aggregates": result}
-        if _truth(given, "includeTyping"):
-            told["typing"] = await self._typing_of_named(stream, given, columns)
+        if body.include_typing:
+            told["typing"] = await self._typing_of_named(stream, body, columns)
         if info:
             told["info"] = {"accuracy": "exact", "strategy": strategy}
         return told
@@ -546,9 +548,9 @@ class Records:
                 after = hits[-1]["sort"]
         return await asyncio.to_thread(fold_all, tree.nodes, records, Reading(self._limits.bucket_limit))
 
-    async def _typing_of_named(self, stream: Stream, given: Mapping[str, Json], columns: Columns) -> Json:
+    async def _typing_of_named(self, stream: Stream, body: RecordsAggregate, columns: Columns) -> Json:
         held: dict[tuple[str, str], set[str]] = {}
-        for space, container, name in _properties_in([given["aggregates"], given.get("filter")]):
+        for space, container, name in _properties_in([body.aggregates, body.filter]):
             if name in columns.get((space, container), {}):
                 held.setdefault((space, container), set()).add(name)
         found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
@@ -556,23 +558,18 @@ class Records:
 
     # Following
 
-    async def sync(self, project: str, stream_id: str, body: Json) -> Json:
+    async def sync(self, project: str, stream_id: str, body: SyncRequest) -> Json:
         """What was written after a cursor, each record as it is now; nothing that was acknowledged is left out."""
-        known = ("cursor", "initializeCursor", "filter", "sources", "limit", "includeTyping", "targetUnits")
-        given = of_object(body, ("body",), known)
-        if "targetUnits" in given:
-            bad(("targetUnits",), "units are not supported")
-        stream, columns, _ = await self._opened(project, stream_id, named(given))
-        wanted = read_filter(given.get("filter"), ("filter",), References(columns))
-        sources = _sources(given.get("sources"), columns)
-        limit = _limit(given)
+        stream, columns, _ = await self._opened(project, stream_id, named(list(body.mentions())))
+        wanted = read_filter(body.filter, ("filter",), References(columns))
+        sources = _sources(body.sources, columns)
         bound = f"sync {stream.place.prefix}"
-        state = self._begun(given, bound)
+        state = self._started(body, bound)
         marks = {key: Mark(*mark) for key, mark in state["marks"].items()}
         filters = [each for each in (wanted.query, *_unexpired(stream)) if each != MATCH_ALL]
         query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
         follower = Follower(self._store, stream.place, state["since"], marks, query)
-        found, more = await follower.page(limit)
+        found, more = await follower.page(body.limit)
         items = [_synced(source, sources, gone=gone) for source, gone in found]
         positions = {key: [mark.uuid, mark.at, mark.goal, mark.since] for key, mark in marks.items()}
         cursor = self._cursors.seal(of=bound, marks=positions, since=state["since"])
@@ -580,20 +577,14 @@ class Records:
             "items": items,
             "nextCursor": cursor,
             "hasNext": more,
-            **await self._typing(stream, given, items, columns),
+            **await self._typing(stream, body, items, columns),
         }
 
-    def _begun(self, given: Mapping[str, Json], bound: str) -> Json:
-        cursor, ago = given.get("cursor"), given.get("initializeCursor")
-        if (cursor is None) == (ago is None):
-            bad(("body",), "exactly one of cursor and initializeCursor is needed")
-        if cursor is not None:
-            if not isinstance(cursor, str):
-                bad(("cursor",), f"a string is needed, not {shown(cursor)}")
-            return self._cursors.open(cursor, bound, ("cursor",))
-        match = _AGO.fullmatch(ago) if isinstance(ago, str) else None
-        if match is None:
-            bad(("initializeCursor",), f"such as 7d-ago, 12h-ago, 90m-ago, not {shown(ago)}")
+    def _started(self, body: SyncRequest, bound: str) -> Json:
+        if body.cursor is not None:
+            return self._cursors.open(body.cursor, bound, ("cursor",))
+        match = _AGO.fullmatch(body.initialize_cursor or "")
+        assert match is not None  # noqa: S101 - the model has the same pattern, and wants one of the two
         since = now_millis() - int(match[1]) * _UNITS[match[2]]
         return {"marks": {}, "since": max(since, 0)}
 
@@ -647,29 +638,13 @@ def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], message: s
     raise AlreadyExists(f"{len(refused)} of {len(partial)} records were not stored: {ids}", {"partial": partial})
 
 
-def _identities(body: Json) -> list[Identity]:
-    given = of_object(body, ("body",), ("items",), ("items",))
-    items = given["items"]
-    if not isinstance(items, list) or not 1 <= len(items) <= 1_000:
-        bad(("items",), f"an array of 1 to 1,000 records is needed, not {counted(items)}")
-    found: dict[str, Identity] = {}
-    for number, each in enumerate(items):
-        at: Location = ("items", number)
-        one = of_object(each, at, ("space", "externalId"), ("space", "externalId"))
-        if not isinstance(one["space"], str) or not isinstance(one["externalId"], str):
-            bad(at, "space and externalId are strings")
-        identity = Identity(one["space"], one["externalId"])
-        found[identity.id] = identity
-    return list(found.values())
-
-
-def _where(stream: Stream, given: Mapping[str, Json], references: References) -> tuple[Query, str]:
+def _where(stream: Stream, body: FilterRequest | RecordsAggregate, references: References) -> tuple[Query, str]:
     """The query of a request, and the indices in which its records can lie."""
     now = now_millis()
     low, high = updated_within(
-        given.get("lastUpdatedTime"), ("lastUpdatedTime",), widest=stream.widest, needed=not stream.mutable, now=now
+        body.last_updated_time, ("lastUpdatedTime",), widest=stream.widest, needed=not stream.mutable, now=now
     )
-    wanted = read_filter(given.get("filter"), ("filter",), references)
+    wanted = read_filter(body.filter, ("filter",), references)
     if not stream.mutable and stream.kept is not None:
         low = max(low or 0, now - stream.kept)
     filters = [each for each in (wanted.query, *between(low, high)) if each != MATCH_ALL]
@@ -683,72 +658,35 @@ def _unexpired(stream: Stream) -> list[Query]:
     return [] if stream.mutable or stream.kept is None else between(now_millis() - stream.kept, None)
 
 
-def _limit(given: Mapping[str, Json]) -> int:
-    limit = given.get("limit", 10)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1_000:
-        bad(("limit",), f"an integer from 1 to 1,000 is needed, not {shown(limit)}")
-    return limit
-
-
-def _truth(given: Mapping[str, Json], name: str) -> bool:
-    value = given.get(name, False)
-    if not isinstance(value, bool):
-        bad((name,), f"true or false is needed, not {shown(value)}")
-    return value
-
-
-def _sort(given: Json, references: References) -> list[Json]:
+def _sort(given: Sequence[Sort] | None, references: References) -> list[Json]:
     """OpenSearch's sort; ties by time, then by id."""
     ties = [{"lastUpdatedTime": {"order": "asc"}}, {"space": {"order": "asc"}}, {"externalId": {"order": "asc"}}]
-    if given is None:
-        return ties
-    if not isinstance(given, list) or not 1 <= len(given) <= 5:
-        bad(("sort",), f"an array of 1 to 5 properties is needed, not {counted(given)}")
     found: list[Json] = []
-    for number, each in enumerate(given):
-        at: Location = ("sort", number)
-        one = of_object(each, at, ("property", "direction", "nullsFirst"), ("property",))
-        direction = one.get("direction", "ascending")
-        if direction not in ("ascending", "descending"):
-            bad((*at, "direction"), f"ascending or descending, not {shown(direction)}")
-        column = references.column(one["property"], (*at, "property"), tuple(TOP))
+    for number, each in enumerate(given or ()):
+        at: Location = ("sort", number, "property")
+        column = references.column(each.property, at, tuple(TOP))
         if column.listed or column.type == "json":
-            bad((*at, "property"), f"a {column.told} has no order")
-        first = one.get("nullsFirst", False)
-        if not isinstance(first, bool):
-            bad((*at, "nullsFirst"), f"true or false is needed, not {shown(first)}")
-        order: dict[str, Json] = {"order": direction[:-6], "missing": "_first" if first else "_last"}
+            bad(at, f"a {column.told} has no order")
+        order = {"order": each.direction[:-6], "missing": "_first" if each.nulls_first else "_last"}
         if column.mapping is not None and not column.top:
             order["unmapped_type"] = column.mapping["type"]
         found.append({column.field: order})
     return [*found, *ties]
 
 
-Wanted = Mapping[Key, None] | None
-
-
-def _sources(given: Json, columns: Columns) -> set[Key] | None:
-    """The properties that are to be told, None for all."""
+def _sources(given: Sequence[SourceProperties] | None, columns: Columns) -> set[Key] | None:
+    """The properties that are given back, None for all."""
     if given is None:
         return None
-    if not isinstance(given, list) or not 1 <= len(given) <= 10:
-        bad(("sources",), f"an array of 1 to 10 sources is needed, not {counted(given)}")
     found: set[Key] = set()
     for number, each in enumerate(given):
-        at: Location = ("sources", number)
-        one = of_object(each, at, ("source", "properties"), ("source", "properties"))
-        if isinstance(one["source"], dict) and one["source"].get("type", "container") != "container":
-            bad((*at, "source", "type"), VIEWS)
-        source = of_object(one["source"], (*at, "source"), ("type", "space", "externalId"), ("space", "externalId"))
-        key = (source["space"], source["externalId"])
+        key = (each.source.space, each.source.external_id)
         if key not in columns:
-            bad((*at, "source"), f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
-        properties = one["properties"]
-        if not isinstance(properties, list) or not all(isinstance(name, str) for name in properties):
-            bad((*at, "properties"), 'an array of names, or ["*"], is needed')
-        for name in columns[key] if "*" in properties else properties:
+            missing = [{"space": key[0], "externalId": key[1]}]
+            bad(("sources", number, "source"), f"unknown container {shown(key)}", missing=missing)
+        for name in columns[key] if "*" in each.properties else each.properties:
             if name not in columns[key]:
-                bad((*at, "properties"), f"no such property: {shown(name)}")
+                bad(("sources", number, "properties"), f"no such property: {shown(name)}")
             found.add((*key, name))
     return found
 

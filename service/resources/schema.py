@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from service.errors import Invalid, Location, Problem
 from service.paths import Path
+from service.spelling import unknown_key
 from service.values import MISSING, Json, identity, is_number, parse_date
 
 _MEDIA: Final = ("image", "audio", "video", "pdf", "excel", "file", "document", "spreadsheet", "presentation")
@@ -71,11 +72,15 @@ TYPES: Final[Mapping[str, Callable[[Json], bool]]] = {
 """The field types of a schema (contract, Writing), and what a value of each is."""
 
 
+FIELD_KEYS: Final = ("type", "required", "default", "items", "properties", "enum", "examples", "description")
+"""What may be said of a field (contract, Writing)."""
+
+
 def read_schema(schema: Json, at: Location) -> dict[str, Json] | None:
     """The schema with its types in lower case; raises `Invalid` for what is no type."""
     if schema is None:
         return None
-    problems: list[Problem] = []
+    problems = [unknown_key(at, name, ("properties",)) for name in schema if name != "properties"]
     properties = schema.get("properties", {})
     if not isinstance(properties, dict):
         raise Invalid.at((*at, "properties"), "an object: name → {type, …}", "dict_type")
@@ -92,11 +97,14 @@ def _properties(properties: Mapping[str, Json], at: Location, problems: list[Pro
         if not isinstance(spec, dict) or not isinstance(spec.get("type"), str):
             problems.append(Problem(place, 'a property is an object with a type: {"type": "string"}', "dict_type"))
             continue
+        problems += [unknown_key(place, key, FIELD_KEYS) for key in spec if key not in FIELD_KEYS]
         kind = spec["type"].lower()
         if kind not in TYPES:
             problems.append(
                 Problem((*place, "type"), f"unknown type {spec['type']!r}; known: {', '.join(TYPES)}", "enum")
             )
+        if not isinstance(spec.get("required"), bool | None):
+            problems.append(Problem((*place, "required"), "required is true or false", "bool_type"))
         if "enum" in spec and not isinstance(spec["enum"], list | None):
             problems.append(Problem((*place, "enum"), "enum is an array of values", "list_type"))
         read[name] = {**spec, "type": kind}

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from service.dialects.tree.properties import Loose
 from service.errors import AlreadyExists, BadRequest, NotFound
 from service.listing import Cursors
 from service.resources.clock import arrival, now_millis
@@ -22,6 +21,7 @@ from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.records import DAY, Place, RecordStore
 from service.values import Json
+from service.wire import CamelModel
 
 STREAM: Final = r"^[a-z]([a-z0-9_-]{0,98}[a-z0-9])?$"
 
@@ -36,28 +36,28 @@ def _not_reserved(id: str) -> str:
     return id
 
 
-class Template(Loose):
+class Template(CamelModel):
     name: str
 
 
-class StreamSettings(Loose):
+class StreamSettings(CamelModel):
     template: Template
 
 
-class StreamItem(Loose):
+class StreamItem(CamelModel):
     external_id: Annotated[str, Field(pattern=STREAM), AfterValidator(_not_reserved)]
     settings: StreamSettings
 
 
-class CreateStreams(Loose):
+class CreateStreams(CamelModel):
     items: list[StreamItem] = Field(min_length=1, max_length=1)
 
 
-class StreamId(Loose):
+class StreamId(CamelModel):
     external_id: str
 
 
-class DeleteStreams(Loose):
+class DeleteStreams(CamelModel):
     items: list[StreamId] = Field(min_length=1, max_length=1)
 
 

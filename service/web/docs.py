@@ -6,13 +6,17 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
+from pydantic import Field
 
 from service.errors import NotFound
+from service.web import schemas
+from service.web.route import Answer, Routes
+from service.wire import WireModel
 
-routes = web.RouteTableDef()
+routes = Routes("Service", "service")
 
 _HOME: Final = Path(__file__).parent / "assets"
 _DOCUMENT: Final = "openapi.json"
@@ -59,7 +63,7 @@ def prepare() -> None:
 
 async def _sent(
     request: web.Request, name: str, media: str, seconds: int, headers: dict[str, str] | None = None
-) -> web.Response:
+) -> Any:
     """A file of which the caller may keep a copy for so many seconds; 304 if the copy is still good."""
     file = await asyncio.to_thread(_file, name)
     headers = {
@@ -78,22 +82,39 @@ async def _sent(
     return web.Response(body=file.packed, content_type=media, charset=charset, headers=headers)
 
 
-@routes.get("/openapi.json")
-async def openapi(request: web.Request) -> web.Response:
-    """OpenAPI 3.1 of all routes (`service.web.openapi`)."""
+_HEADERS: Final = ("ETag", "Cache-Control")
+
+
+class AssetPath(WireModel):
+    asset: str = Field(description="A file of the page.", examples=["swagger-ui.css"])
+
+
+@routes.get("/openapi.json", public=True, also={304: None})
+async def get_open_api(request: web.Request) -> Annotated[schemas.Document, Answer(("application/json",), _HEADERS)]:
+    """Get this document.
+
+    OpenAPI 3.1 of all routes, made from the declarations that requests are read by.
+    """
     return await _sent(request, _DOCUMENT, "application/json", 0)
 
 
-@routes.get("/docs")
-async def page(request: web.Request) -> web.Response:
-    """Swagger UI on that document, from files of this package alone."""
+@routes.get("/docs", public=True, also={304: None})
+async def get_docs(request: web.Request) -> Annotated[str, Answer(("text/html",), _HEADERS)]:
+    """Read this document.
+
+    A page that shows this document and lets you try it out; everything on it comes from this service.
+    """
     return await _sent(request, _PAGE, "text/html", 0, _HTML)
 
 
-@routes.get("/docs/assets/{asset}")
-async def asset(request: web.Request) -> web.Response:
-    """A file of the page."""
-    name = request.match_info["asset"]
-    if name not in _ASSETS:
-        raise NotFound("Asset", name)
-    return await _sent(request, name, _ASSETS[name], 3_600)
+@routes.get("/docs/assets/{asset}", public=True, also={304: None}, errors=(NotFound,))
+async def get_docs_asset(
+    request: web.Request, path: AssetPath
+) -> Annotated[str, Answer(("text/css", "text/javascript", "image/svg+xml"), _HEADERS)]:
+    """Get a file of the page.
+
+    Script or style of `/docs`, compressed where the caller accepts gzip.
+    """
+    if path.asset not in _ASSETS:
+        raise NotFound("Asset", path.asset)
+    return await _sent(request, path.asset, _ASSETS[path.asset], 3_600)

@@ -1,45 +1,64 @@
 """Is the process alive (/healthz), should it get requests (/readyz), and how is it doing (/metrics)."""
 
 import asyncio
-from typing import Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.errors import NotFound, TallyError
 from service.metrics import exposition
-from service.web.answers import answer
+from service.web import schemas
 from service.web.keys import READY, SETTINGS, STATE
+from service.web.render import answer
+from service.web.route import Answer, Routes
 
-routes = web.RouteTableDef()
+routes = Routes("Service", "service")
 
-_PATIENCE: Final = 3.0
+_TIMEOUT: Final = 3.0
 """Seconds; less than the probes of k8s/ wait."""
 
 
-@routes.get("/healthz")
-async def healthz(request: web.Request) -> web.Response:
-    return answer({"status": "ok"})
+@routes.get("/healthz", public=True)
+async def get_health(request: web.Request) -> schemas.Alive:
+    """Is the process alive.
+
+    Answers as long as the process does; it says nothing about OpenSearch.
+    """
+    return {"status": "ok"}
 
 
-@routes.get("/readyz")
-async def readyz(request: web.Request) -> web.Response:
+@routes.get("/readyz", public=True, also={503: schemas.NotReady})
+async def get_readiness(request: web.Request) -> schemas.Ready:
+    """Should it get requests.
+
+    OpenSearch answers, its templates exist, and the process is not about to stop.
+    """
+    status = await _status(request)
+    found: Any = {"status": "ready"} if status == "ready" else answer({"status": status}, 503)
+    return found
+
+
+async def _status(request: web.Request) -> str:
     if request.app[STATE].draining:
-        return answer({"status": "draining"}, 503)
+        return "draining"
     if not request.app[STATE].begun.is_set():
-        return answer({"status": "starting"}, 503)
+        return "starting"
     try:
-        ready = await asyncio.wait_for(request.app[READY](), _PATIENCE)
+        ready = await asyncio.wait_for(request.app[READY](), _TIMEOUT)
     except (TallyError, TimeoutError):
-        return answer({"status": "opensearch unreachable"}, 503)
-    if not ready:
-        return answer({"status": "not set up; run bootstrap"}, 503)
-    return answer({"status": "ready"})
+        return "opensearch unreachable"
+    return "ready" if ready else "not set up; run bootstrap"
 
 
-@routes.get("/metrics")
-async def metrics(request: web.Request) -> web.Response:
-    """For those who have the key: what all tenants do together is not for each of them to know."""
+@routes.get("/metrics", errors=(NotFound,))
+async def get_metrics(request: web.Request) -> Annotated[str, Answer(("text/plain",))]:
+    """Metrics for Prometheus.
+
+    Numbers of all processes and all tenants together; no namespace, bucket or key is a label. They need the key, as
+    what all tenants do together is not for each of them to know.
+    """
     if not request.app[SETTINGS].metrics:
         raise NotFound("Route", "GET /metrics (TALLY_METRICS is off)")
-    return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    response: Any = web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return response

@@ -1,83 +1,42 @@
 """Reads list requests of all eras, and writes their envelopes."""
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from service.dialects.flat.listing import CURSORS, LIST_KEYS, PAGING_KEYS, ListRequest, pagination
+from service.dialects.flat.listing import ListParameters, ListRequest, SortOption, pagination
 from service.errors import Invalid, Problem
 from service.listing import Page
+from service.spelling import did_you_mean
 from service.values import Json
-from service.web.reading import optional_json_of, validated
+from service.web.inputs import ListQuery
+from service.wire import WireModel
 
-_NUMBERS: Final = ("limit", "offset", "page", "page_size")
-_TEXTS: Final = ("search", "cursor", "next_cursor", "after")
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "filters": (dict,), "sort": (dict,), "sorts": (list,), "search": (str,), "select": (list,),
-    "case_sensitive": (bool,), "limit": (int,), "offset": (int,), "page": (int,), "page_size": (int,),
-    "cursor": (str,), "include_total": (bool,),
-}  # fmt: skip
+_PAGING: Final = frozenset({*ListParameters.model_fields, "next_cursor", "after"} - {"search"})
 
 
-async def list_request(request: web.Request) -> ListRequest:
+def list_request(query: ListQuery, body: ListRequest | None) -> ListRequest:
     """From body and query; the query counts more, so that the links of a page work with the same body."""
-    return from_parts(request, await optional_json_of(request))
-
-
-def from_parts(request: web.Request, body: Json) -> ListRequest:
-    if body is None:
-        body = {}
-    if not isinstance(body, dict):
-        raise Invalid.at(("body",), "the body of a list is an object", "dict_type")
-    given = dict(body)
-    problems: list[Problem] = []
-    for name in _NUMBERS:
-        text = request.query.get(name)
-        if text:
-            number = _integer(text)
-            if number is None:
-                problems.append(Problem(("query", name), f"an integer, not {text!r}", "int_parsing"))
-            given[name] = number
-    for name in _TEXTS:
-        if name in request.query:
-            given[name] = request.query[name]
-    for name in CURSORS:
-        if not given.get(name, "x"):
-            del given[name]
-    if "sort_field" in request.query:
-        given["sort"] = {
-            "field": request.query["sort_field"],
-            "direction": request.query.get("sort_direction", "asc"),
-        }
-    if "case_sensitive" in request.query:
-        given["case_sensitive"] = request.query["case_sensitive"].lower() == "true"
-    given["filters"] = _with_query(given.get("filters"), request)
-    if problems:
-        raise Invalid(problems)
-    return _placed(given, request)
-
-
-def _integer(text: str) -> int | None:
-    try:
-        return int(text) if text.isascii() and len(text) < 20 else None
-    except ValueError:
-        return None
-
-
-def _with_query(filters: Json, request: web.Request) -> Json:
-    """`metadata.type=video` in the query is one more condition; a number or a truth value there is one as such, too."""
-    more = [(name, value) for name, value in request.query.items() if name.startswith("metadata.")]
-    if not more:
-        return filters
-    conditions: list[Json] = [
-        {"field": name, "operator": "in", "value": [value, *_typed(value)]} for name, value in more
-    ]
-    return {"AND": [*([filters] if filters else []), *conditions]}
+    asked = body or ListRequest()
+    changes: dict[str, Any] = {}
+    if query.sort_field is not None:
+        changes["sort"] = SortOption(field=query.sort_field, direction=query.sort_direction or "asc")
+        changes["sorts"] = None
+    elif query.sort_direction is not None:
+        raise Invalid.at(("query", "sort_direction"), "it needs `sort_field`, the field to sort by", "missing")
+    if query.metadata:
+        conditions = [
+            {"field": name, "operator": "in", "value": [value, *_typed(value)]}
+            for name, values in query.metadata.items()
+            for value in values
+        ]
+        changes["filters"] = {"AND": [*([asked.filters] if asked.filters else []), *conditions]}
+    return asked.overridden(query, **changes)
 
 
 def _typed(text: str) -> list[Json]:
+    """A number or a truth value in a query matches as such, too."""
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -85,47 +44,27 @@ def _typed(text: str) -> list[Json]:
     return [value] if isinstance(value, bool | int | float) else []
 
 
-def _placed(given: Mapping[str, Json], request: web.Request) -> ListRequest:
-    """The model; problems of what came in the query say so."""
-    try:
-        asked = validated(ListRequest, given)
-        asked.told_in(request.query)
-        asked.check()
-        return asked
-    except Invalid as invalid:
-        raise Invalid(
-            [
-                Problem(("query", *each.location[1:]), each.message, each.type)
-                if each.location[1:2] and each.location[1] in request.query
-                else each
-                for each in invalid.problems
-            ]
-        ) from None
-
-
-def is_list(body: Json, creates: tuple[str, ...]) -> bool:
+def is_list(body: Json, creates: type[WireModel], names: tuple[str, ...]) -> bool:
     """Whether the body of `POST /v1/buckets` lists; raises `Invalid` for what neither lists nor creates.
 
-    `creates`: the keys of which one is there when something is to be made (contract, the table of eras).
+    `names`: the keys of which one is there when something is to be made (contract, the table of eras).
     """
     if body is None:
         return True
     if not isinstance(body, dict):
         raise Invalid.at(("body",), "an object is needed, to create or to list", "dict_type")
-    if any(name in body for name in creates):
+    if any(name in body for name in names):
         return False
+    known = {*ListRequest.model_fields, "next_cursor", "after"}
     problems = [
         Problem(
             ("body", name),
-            f"{name!r} neither creates ({creates[0]} is missing) nor lists; a list has {', '.join(sorted(LIST_KEYS))}",
-            "unknown_key",
+            f"{name!r} neither creates ({names[0]} is missing) nor lists"
+            f"{did_you_mean(name, {*known, *creates.model_fields})}; a list has {', '.join(sorted(known))}",
+            "extra_forbidden",
         )
-        if name not in LIST_KEYS
-        else Problem(("body", name), f"not of the type that {name!r} has in a list", "type")
-        for name, value in body.items()
-        if name not in LIST_KEYS
-        or not (value is None or isinstance(value, _TYPES[name]))
-        or (isinstance(value, bool) and bool not in _TYPES[name])
+        for name in body
+        if name not in known
     ]
     if problems:
         raise Invalid(problems)
@@ -143,7 +82,7 @@ def lists_objects(raw: bytes) -> bool:
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return parts.keys() <= PAGING_KEYS or any(
+    return parts.keys() <= _PAGING or any(
         bytes(parts.get(name, b"")).lstrip().startswith(b"{") for name in ("filters", "sort")
     )
 

@@ -26,8 +26,8 @@ from service.errors import (
     Unavailable,
 )
 from service.telemetry import Backend, backend
-from service.web.answers import error_answer
 from service.web.keys import SETTINGS, STATE
+from service.web.render import error_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

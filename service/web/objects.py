@@ -1,64 +1,124 @@
 """Routes of objects, and of the aggregate over them."""
 
-from typing import Final, cast, get_args
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 import structlog
 from aiohttp import web
+from pydantic import Field
 
 from service.aggregate import aggregate
 from service.dialects.flat.listing import ListRequest
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import Invalid, TallyError
+from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, TallyError
 from service.resources.buckets import Policy
-from service.resources.objects import DeleteObjects, failure
-from service.web.answers import answer, large_answer
-from service.web.buckets import BUCKET
+from service.resources.objects import DeleteObjects, Line, failure
+from service.spelling import unknown_key
+from service.values import Json
+from service.web import schemas
+from service.web.buckets import BucketPath
+from service.web.inputs import NDJSON, Body, Lines, ListQuery, Namespace
 from service.web.keys import OBJECTS, SETTINGS, SOURCE
-from service.web.lists import envelope, from_parts, list_request, lists_objects
-from service.web.reading import body_of, json_from, lines_of, model_of, namespace_of
+from service.web.lists import envelope, list_request, lists_objects
+from service.web.reading import json_from
+from service.web.route import Answer, Routes
+from service.wire import WireModel, read
 
-routes = web.RouteTableDef()
+routes = Routes("Objects", "objects", "/v1/buckets/{bucket_identifier}/objects")
 
 log = structlog.get_logger()
 
-_OBJECTS: Final = f"{BUCKET}/objects"
+_ONE: Final = "/{object_identifier}"
 
 
-class _Batch(msgspec.Struct):
-    objects: list[msgspec.Raw]
+class ObjectPath(BucketPath):
+    object_identifier: str = Field(description="The object's id.", examples=["obj_3f1c9a7be02d4c58a1b2c3d4"])
 
 
-_batch = msgspec.json.Decoder(_Batch | list[msgspec.Raw]).decode
+class PolicyQuery(WireModel):
+    """What happens to an object that is there already."""
+
+    unsupported: ClassVar = {"auto_process": "Tally runs no feature extractors"}
+
+    policy: Policy | None = Field(
+        None,
+        description="What happens if an object with the same unique key is there; by default what the bucket's key "
+        "says. Example: `upsert`.",
+    )
 
 
-@routes.post(_OBJECTS)
-async def create_or_list(request: web.Request) -> web.Response:
-    """Creates (since late 2025) or lists (before), which the keys of the body tell; with a `policy` it creates."""
-    raw = await body_of(request)
-    if "policy" in request.query or not lists_objects(raw):
-        return await _created(request, raw)
-    return await _listed(request, from_parts(request, json_from(raw) if raw else None))
+class CreateOrListQuery(PolicyQuery, ListQuery):
+    """Of both."""
+
+    unsupported: ClassVar = {**PolicyQuery.unsupported, **ListQuery.unsupported}
 
 
-@routes.get(_OBJECTS)
-@routes.post(f"{_OBJECTS}/list")
-async def list_all(request: web.Request) -> web.Response:
-    return await _listed(request, await list_request(request))
+class ObjectQuery(WireModel):
+    """What the vendor's client sends by itself."""
+
+    unsupported: ClassVar = {"return_presigned_urls": "Tally stores no files that a URL could lead to"}
+
+    include_document_count: bool = Field(True, description="Accepted: no documents are made of objects here.")
 
 
-async def _listed(request: web.Request, asked: ListRequest) -> web.Response:
-    page, results = await request.app[OBJECTS].list(namespace_of(request), request.match_info["bucket"], asked)
-    return await large_answer(envelope(request, asked, page, results, skips=True), len(results))
+NewObject = Annotated[bytes, Body(schemas.NewObject)]
 
 
-@routes.get(f"{_OBJECTS}/export")
-@routes.post(f"{_OBJECTS}/export")
-async def export(request: web.Request) -> web.StreamResponse:
-    """NDJSON; a stream that could not be told to its end is cut off, so that nobody takes it for whole."""
-    asked = await list_request(request)
-    pages = await request.app[OBJECTS].export(namespace_of(request), request.match_info["bucket"], asked)
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+@routes.post("", errors=(NotFound, AlreadyExists, Gone))
+async def create_or_list_objects(
+    request: web.Request,
+    namespace: Namespace,
+    path: BucketPath,
+    query: CreateOrListQuery,
+    body: Annotated[bytes, Body(schemas.NewObject | ListRequest, required=False)],
+) -> schemas.Object | schemas.ObjectList:
+    """Create an object, or list (until mid-2025).
+
+    Creates, unless the body is missing or empty, has `filters` or `sort` as objects, or paging keys only: then it
+    lists, as it did until mid-2025. With `policy` in the query it always creates.
+    """
+    if query.policy is None and lists_objects(body):
+        asked = list_request(query, read(ListRequest, json_from(body) if body else {}))
+        return await _list(request, namespace, path, asked)
+    for name in sorted(query.model_fields_set - {"policy"}):
+        raise Invalid.at(("query", name), f"`{name}` is for lists; this body creates an object", "extra_forbidden")
+    made: Json = await request.app[OBJECTS].create(namespace, path.bucket_identifier, body, query.policy)
+    return made
+
+
+@routes.get("", id="listObjectsByQuery", errors=(NotFound, Gone))
+@routes.post("/list", errors=(NotFound, Gone))
+async def list_objects(
+    request: web.Request, namespace: Namespace, path: BucketPath, query: ListQuery, body: ListRequest | None
+) -> schemas.ObjectList:
+    """List objects.
+
+    A page of objects. A path that is no field of an object is looked up under `metadata`. `select` chooses the paths of
+    each object that are given back. The query string takes precedence over the body. `stats` cover everything that
+    matched.
+    """
+    return await _list(request, namespace, path, list_request(query, body))
+
+
+async def _list(request: web.Request, namespace: str, path: BucketPath, asked: ListRequest) -> schemas.ObjectList:
+    page, results = await request.app[OBJECTS].list(namespace, path.bucket_identifier, asked)
+    return envelope(request, asked, page, results, skips=True)
+
+
+@routes.get("/export", id="exportObjectsByQuery", errors=(NotFound, Gone))
+@routes.post("/export", errors=(NotFound, Gone))
+async def export_objects(
+    request: web.Request, namespace: Namespace, path: BucketPath, query: ListQuery, body: ListRequest | None
+) -> Annotated[str, Answer((NDJSON,))]:
+    """Export objects.
+
+    All objects that match, from one state of the bucket, a line of JSON each; the body is that of a list. The
+    connection is cut when the export cannot be finished, so that nobody takes it for complete.
+    """
+    asked = list_request(query, body)
+    pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
+    response: Any = web.StreamResponse(headers={"Content-Type": NDJSON})
     first = await anext(pages, b"")
     await response.prepare(request)
     try:
@@ -74,37 +134,66 @@ async def export(request: web.Request) -> web.StreamResponse:
     return response
 
 
-@routes.post(f"{_OBJECTS}/delete")
-async def delete_matching(request: web.Request) -> web.Response:
-    wanted = await model_of(request, DeleteObjects)
-    return answer(
-        await request.app[OBJECTS].delete_matching(namespace_of(request), request.match_info["bucket"], wanted)
-    )
+@routes.post("/delete", errors=(NotFound,))
+async def delete_objects(
+    request: web.Request, namespace: Namespace, path: BucketPath, body: DeleteObjects
+) -> schemas.ObjectsDeletion:
+    """Delete objects by filter.
+
+    Removes what matches; what takes long goes on in the background, and the task tells how far it is. Filters that
+    match everything are refused: to empty a bucket, delete it.
+    """
+    return await request.app[OBJECTS].delete_matching(namespace, path.bucket_identifier, body)
 
 
-@routes.post(f"{_OBJECTS}/create")
-async def create(request: web.Request) -> web.Response:
-    return await _created(request, await body_of(request))
+@routes.post("/create", errors=(NotFound, AlreadyExists))
+async def create_object(
+    request: web.Request, namespace: Namespace, path: BucketPath, query: PolicyQuery, body: NewObject
+) -> schemas.Object:
+    """Create an object.
+
+    Any further field at the root is stored and can be filtered and grouped by. Once a write returns 200, every later
+    read sees it. A known `idempotency_key` gives the first object again.
+    """
+    made: Json = await request.app[OBJECTS].create(namespace, path.bucket_identifier, body, query.policy)
+    return made
 
 
-async def _created(request: web.Request, raw: bytes) -> web.Response:
-    namespace, bucket, policy = namespace_of(request), request.match_info["bucket"], _policy(request)
-    return answer(await request.app[OBJECTS].create(namespace, bucket, raw, policy))
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-@routes.post(f"{_OBJECTS}/batch")
-async def batch(request: web.Request) -> web.Response:
-    """`{"objects": […]}` in, a summary out; a bare array in, a bare array out (older era)."""
-    namespace, bucket, policy = namespace_of(request), request.match_info["bucket"], _policy(request)
+def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
+    """The objects, untouched; whether the body is the array alone (older era)."""
     try:
-        body = _batch(await body_of(request))
+        value = _members(body)
+        if isinstance(value, list):
+            return value, True
+        problems = [unknown_key(("body",), name, ("objects",)) for name in value if name != "objects"]
+        if problems:
+            raise Invalid(problems)
+        return _elements(value.get("objects", b"null")), False
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(
-            ("body",), f'send {{"objects": […]}} or an array of objects: {error}', "json_invalid"
-        ) from None
+        message = f'send {{"objects": […]}} or an array of objects: {error}'
+        raise Invalid.at(("body",), message, "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
-    raws = body.objects if isinstance(body, _Batch) else body
+
+
+@routes.post("/batch", errors=(NotFound,))
+async def create_objects(
+    request: web.Request,
+    namespace: Namespace,
+    path: BucketPath,
+    query: PolicyQuery,
+    body: Annotated[bytes, Body(schemas.Batch | list[Any])],
+) -> schemas.BatchSummary | list[schemas.Object]:
+    """Create objects in a batch.
+
+    Each object succeeds or fails for itself. A bare array in (older era) is answered by a bare array if all were
+    stored.
+    """
+    raws, bare = _batch(body)
     limit = request.app[SETTINGS].batch_limit
     if len(raws) > limit:
         raise Invalid.at(
@@ -112,61 +201,86 @@ async def batch(request: web.Request) -> web.Response:
             f"at most {limit} objects in a batch, not {len(raws)}; import takes any number",
             "too_long",
         )
-    writes = await request.app[OBJECTS].batch(namespace, bucket, raws, policy)
-    succeeded = [write.answer for write in writes if write.error is None]
-    failed = [failure(write) for write in writes if write.error is not None]
-    if not isinstance(body, _Batch) and not failed:
-        return answer(succeeded)
-    return answer(
-        {
-            "succeeded": succeeded,
-            "failed": failed,
-            "total_requested": len(writes),
-            "succeeded_count": len(succeeded),
-            "failed_count": len(failed),
-        }
-    )
+    writes = await request.app[OBJECTS].batch(namespace, path.bucket_identifier, raws, query.policy)
+    succeeded: Any = [write.answer for write in writes if write.error is None]
+    failed: Any = [failure(write) for write in writes if write.error is not None]
+    if bare and not failed:
+        return succeeded
+    return {
+        "succeeded": succeeded,
+        "failed": failed,
+        "total_requested": len(writes),
+        "succeeded_count": len(succeeded),
+        "failed_count": len(failed),
+    }
 
 
-@routes.post(f"{_OBJECTS}/import")
-async def load(request: web.Request) -> web.Response:
-    """NDJSON of any size, plain or gzip."""
-    namespace, bucket, policy = namespace_of(request), request.match_info["bucket"], _policy(request)
-    batches = lines_of(request, request.app[SETTINGS].body_limit)
-    return answer((await request.app[OBJECTS].load(namespace, bucket, batches, policy)).model_dump())
+@routes.post("/import", errors=(NotFound,))
+async def import_objects(
+    request: web.Request,
+    namespace: Namespace,
+    path: BucketPath,
+    query: PolicyQuery,
+    body: Annotated[
+        AsyncIterator[list[Line]],
+        Lines(Annotated[str, Field(description="An object on each line, as in the creation of one.")]),
+    ],
+) -> schemas.ImportAnswer:
+    """Import objects.
+
+    NDJSON of any size, plain or gzip (a gzip file is known by its first bytes, too): an object on each line. Lines that
+    fail are counted, and the first ones are described.
+    """
+    summary = await request.app[OBJECTS].load(namespace, path.bucket_identifier, body, query.policy)
+    made: Json = summary.model_dump()
+    return made
 
 
-@routes.post(f"{_OBJECTS}/aggregate")
-async def aggregate_objects(request: web.Request) -> web.Response:
-    source = await request.app[SOURCE](namespace_of(request), request.match_info["bucket"])
-    spec = await model_of(request, AggregateRequest)
-    result = await aggregate(spec, source, request.app[SETTINGS])
-    return await large_answer(result, result["total_groups"])
+@routes.post("/aggregate", errors=(NotFound, OverBudget))
+async def aggregate_objects(
+    request: web.Request, namespace: Namespace, path: BucketPath, body: AggregateRequest
+) -> schemas.AggregateAnswer:
+    """Aggregate objects.
+
+    How many, how much, per what, having what: match → unwind → group → having → sort → limit, with the meaning of
+    MongoDB's pipeline. Answers are exact, or say per metric that they are not, or the request is refused: nothing is
+    cut silently. Values of different JSON types are different keys; missing and null are one group, `null`. Without
+    `sort_by` rows come in the order of their keys.
+    """
+    source = await request.app[SOURCE](namespace, path.bucket_identifier)
+    rows: Json = await aggregate(body, source, request.app[SETTINGS])
+    return rows
 
 
-@routes.get(_OBJECTS + "/{object}")
-async def get(request: web.Request) -> web.Response:
-    return answer(await request.app[OBJECTS].get(*_place(request)))
+@routes.get(_ONE, errors=(NotFound,))
+async def get_object(
+    request: web.Request, namespace: Namespace, path: ObjectPath, query: ObjectQuery
+) -> schemas.Object:
+    """Get an object.
+
+    One object, exactly as it was sent.
+    """
+    made: Json = await request.app[OBJECTS].get(namespace, path.bucket_identifier, path.object_identifier)
+    return made
 
 
-@routes.put(_OBJECTS + "/{object}")
-@routes.patch(_OBJECTS + "/{object}")
-async def update(request: web.Request) -> web.Response:
-    return answer(await request.app[OBJECTS].update(*_place(request), await body_of(request)))
+@routes.patch(_ONE, id="patchObject", errors=(NotFound, AlreadyExists))
+@routes.put(_ONE, errors=(NotFound, AlreadyExists))
+async def update_object(
+    request: web.Request, namespace: Namespace, path: ObjectPath, body: NewObject
+) -> schemas.Object:
+    """Change an object.
+
+    PUT and PATCH are the same: `metadata` is merged, other fields are replaced, what is not given stays.
+    """
+    made: Json = await request.app[OBJECTS].update(namespace, path.bucket_identifier, path.object_identifier, body)
+    return made
 
 
-@routes.delete(_OBJECTS + "/{object}")
-async def delete(request: web.Request) -> web.Response:
-    await request.app[OBJECTS].delete(*_place(request))
-    return web.Response(status=204)
+@routes.delete(_ONE, status=204, errors=(NotFound,))
+async def delete_object(request: web.Request, namespace: Namespace, path: ObjectPath) -> None:
+    """Delete an object.
 
-
-def _place(request: web.Request) -> tuple[str, str, str]:
-    return namespace_of(request), request.match_info["bucket"], request.match_info["object"]
-
-
-def _policy(request: web.Request) -> Policy | None:
-    policy = request.query.get("policy")
-    if policy is not None and policy not in get_args(Policy):
-        raise Invalid.at(("query", "policy"), f"insert, update or upsert, not {policy!r}", "literal_error")
-    return cast(Policy | None, policy)
+    Once this returns, no later read sees it.
+    """
+    await request.app[OBJECTS].delete(namespace, path.bucket_identifier, path.object_identifier)

@@ -1,21 +1,17 @@
-"""Reads requests: the namespace, JSON bodies into models, lines of an import."""
+"""Reads requests: the namespace, bodies, JSON, lines of an import."""
 
 import codecs
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import msgspec
-import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
 
 from service import deadline
-from service.errors import BadRequest, Invalid, NotFound, Problem, TooLarge
+from service.errors import BadRequest, Invalid, NotFound, TooLarge
 from service.values import Json
 from service.web.keys import SETTINGS
-
-M = TypeVar("M", bound=BaseModel)
 
 _BATCH_LINES: Final = 1_000
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -54,33 +50,12 @@ async def body_of(request: web.Request, limit: int | None = None) -> bytes:
     return bytes(body)
 
 
-async def json_of(request: web.Request) -> Json:
-    body = await body_of(request)
-    if not body:
-        raise Invalid.at(("body",), "a JSON body is needed", "missing")
-    return json_from(body)
-
-
-async def optional_json_of(request: web.Request) -> Json:
-    """None for no body."""
-    body = await body_of(request)
-    return json_from(body) if body else None
-
-
 def json_from(body: bytes) -> Json:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Invalid.at(("body",), f"this is no JSON: {error}", "json_invalid") from None
-    return _shallow(value)
-
-
-def whole_json_from(body: bytes) -> Json:
     """With every digit of every integer, however large."""
     try:
         return _shallow(msgspec.json.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(("body",), f"this is no JSON: {error}", "json_invalid") from None
+        raise Invalid.at(("body",), f"the body is not valid JSON: {error}", "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
 
@@ -103,26 +78,6 @@ def _deeper_than(limit: int, value: Json) -> bool:
         if not level:
             return False
     return True
-
-
-async def model_of(request: web.Request, model: type[M]) -> M:
-    return validated(model, await json_of(request))
-
-
-def validated(model: type[M], value: Json) -> M:
-    """The model, or `Invalid` with the place of everything that is wrong."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise Invalid([_problem(each) for each in error.errors(include_url=False)]) from None
-
-
-def _problem(error: Any) -> Problem:
-    message = error["msg"]
-    if isinstance(error.get("input"), str | int | float | bool) and error["type"] != "missing":
-        shown = repr(error["input"])
-        message += f", not {shown if len(shown) <= 60 else shown[:57] + '…'}"
-    return Problem(("body", *error["loc"]), message, error["type"])
 
 
 async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple[int, bytes | None]]]:

@@ -1,210 +1,307 @@
 """Routes of the records API: spaces, containers, streams, records of a project."""
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from aiohttp import web
+from pydantic import Field
 
-from service.dialects.tree.references import counted, of_object
-from service.errors import BadRequest, Gone
+from service.dialects.tree.properties import SPACE
+from service.dialects.tree.wire import (
+    ContainerIds,
+    FilterRequest,
+    Identifiers,
+    RecordIds,
+    RecordsAggregate,
+    SpaceIds,
+    SyncRequest,
+)
+from service.errors import AlreadyExists, Gone, Invalid, NotFound
 from service.resources.models import Containers, Listing, Spaces
-from service.resources.streams import CreateStreams, DeleteStreams
-from service.values import Json
-from service.web.answers import answer, large_answer
+from service.resources.streams import STREAM, CreateStreams, DeleteStreams
+from service.web import record_schemas as schemas
+from service.web.inputs import Body
 from service.web.keys import MODELS, RECORDS, STREAMS
-from service.web.reading import body_of, validated, whole_json_from
+from service.web.route import Routes
+from service.wire import CamelModel
 
-routes = web.RouteTableDef()
+routes = Routes("Records", "records", "/api/v1/projects/{project}")
 
-PROJECT: Final = "/api/v1/projects/{project:[^/]+}"
-_MODELS: Final = f"{PROJECT}/models"
-_STREAMS: Final = f"{PROJECT}/streams"
-_RECORDS: Final = _STREAMS + "/{stream:[^/]+}/records"
-
-MAX_BODY: Final = 10 * 1024 * 1024
-"""Bytes of a request, decoded (contract, 3)."""
-
-_MOST: Final = 1_000
+_STREAM: Final = "/streams/{streamId}"
+_RECORDS: Final = f"{_STREAM}/records"
 
 
-async def _json(request: web.Request) -> Json:
-    body = await body_of(request, MAX_BODY)
-    if not body:
-        raise BadRequest("a JSON body is needed")
-    return whole_json_from(body)
+class ProjectPath(CamelModel):
+    project: str = Field(description="The project, which is a namespace: its name or its id.", examples=["production"])
 
 
-def _place(request: web.Request) -> tuple[str, str]:
-    return request.match_info["project"], request.match_info["stream"]
+class StreamPath(ProjectPath):
+    stream_id: str = Field(
+        description="The stream.", examples=["test1"], json_schema_extra={"pattern": STREAM, "maxLength": 100}
+    )
 
 
-def _page(request: web.Request, default: int) -> Listing:
-    text = request.query.get("limit")
-    try:
-        limit = int(text) if text is not None else default
-    except ValueError:
-        limit = 0
-    if not 1 <= limit <= _MOST:
-        raise BadRequest(f"limit: an integer from 1 to {_MOST:,} is needed, not {text!r}")
-    return Listing(limit, request.query.get("cursor"))
+class PageQuery(CamelModel):
+    limit: int = Field(100, ge=1, le=1_000, description="Items of a page.")
+    cursor: str | None = Field(None, description="`nextCursor` of the page before.")
 
 
-def _waits(request: web.Request) -> bool:
-    refresh = request.query.get("refresh", "false")
-    if refresh not in ("wait_for", "true", "false", ""):
-        raise BadRequest(f"refresh: wait_for, not {refresh!r}")
-    return refresh in ("wait_for", "true")
+class StreamsQuery(PageQuery):
+    limit: int = Field(1_000, ge=1, le=1_000, description="Items of a page.")
 
 
-async def _names(request: web.Request, *parts: str) -> list[tuple[str, ...]]:
-    """The ids of `{"items": [{…}]}`."""
-    items = of_object(await _json(request), ("body",), ("items", "ignoreUnknownIds"), ("items",))["items"]
-    if not isinstance(items, list) or not 1 <= len(items) <= 100:
-        raise BadRequest(f"items: an array of 1 to 100 ids is needed, not {counted(items)}")
-    found = []
-    for number, each in enumerate(items):
-        one = of_object(each, ("items", number), parts, parts)
-        if not all(isinstance(one[part], str) for part in parts):
-            raise BadRequest(f"items[{number}]: {' and '.join(parts)} are strings")
-        found.append(tuple(one[part] for part in parts))
-    return found
+class SpacesQuery(PageQuery):
+    include_global: bool = Field(False, description="Nothing is global here.")
+
+
+class ContainersQuery(SpacesQuery):
+    space: str | None = Field(
+        None,
+        description="Containers of this space only. Example: `mySpace`.",
+        json_schema_extra={"pattern": SPACE},
+    )
+    used_for: list[Literal["node", "edge", "record", "all"]] = Field(
+        default_factory=list,
+        description="Containers for these only; may be repeated. Without `record` among them there are none.",
+    )
+
+
+class StreamQuery(CamelModel):
+    include_statistics: bool = Field(False, description="Whether to say how much the stream holds (`consumed`).")
+
+
+class WriteQuery(CamelModel):
+    refresh: Literal["wait_for", "true", "false"] = Field(
+        "false",
+        description="`wait_for`: answer when the write is visible to filter and aggregate; without it, it will be "
+        "within about a second.",
+    )
+
+    @property
+    def waits(self) -> bool:
+        return self.refresh != "false"
+
+
+class AggregateQuery(CamelModel):
+    info: bool = Field(False, description="Whether to say how the answer was computed.")
+
+
+WrittenRecords = Annotated[bytes, Body(schemas.WrittenRecords)]
 
 
 # Spaces
 
 
-@routes.post(f"{_MODELS}/spaces")
-async def apply_spaces(request: web.Request) -> web.Response:
-    spaces = validated(Spaces, await _json(request))
-    return answer({"items": await request.app[MODELS].apply_spaces(request.match_info["project"], spaces)})
+@routes.get("/models/spaces", tag="Spaces", errors=(Gone,))
+async def list_spaces(request: web.Request, path: ProjectPath, query: SpacesQuery) -> schemas.StoredSpaces:
+    """List spaces.
+
+    All spaces of the project, page by page.
+    """
+    return await request.app[MODELS].list_spaces(path.project, Listing(query.limit, query.cursor))
 
 
-@routes.get(f"{_MODELS}/spaces")
-async def list_spaces(request: web.Request) -> web.Response:
-    return answer(await request.app[MODELS].list_spaces(request.match_info["project"], _page(request, 100)))
+@routes.post("/models/spaces", tag="Spaces")
+async def apply_spaces(request: web.Request, path: ProjectPath, body: Spaces) -> schemas.StoredSpaces:
+    """Create or change spaces.
+
+    Containers and records are named in a space. A space that exists already gets the name and description that are
+    given.
+    """
+    return {"items": await request.app[MODELS].apply_spaces(path.project, body)}
 
 
-@routes.post(f"{_MODELS}/spaces/byids")
-async def spaces(request: web.Request) -> web.Response:
-    names = [name for (name,) in await _names(request, "space")]
-    return answer({"items": await request.app[MODELS].spaces(request.match_info["project"], names)})
+@routes.post("/models/spaces/byids", tag="Spaces")
+async def get_spaces(request: web.Request, path: ProjectPath, body: SpaceIds) -> schemas.StoredSpaces:
+    """Get spaces by their ids.
+
+    Those that exist; others are left out.
+    """
+    return {"items": await request.app[MODELS].spaces(path.project, body.names)}
 
 
-@routes.post(f"{_MODELS}/spaces/delete")
-async def delete_spaces(request: web.Request) -> web.Response:
-    names = [name for (name,) in await _names(request, "space")]
-    return answer({"items": await request.app[MODELS].delete_spaces(request.match_info["project"], names)})
+@routes.post("/models/spaces/delete", tag="Spaces")
+async def delete_spaces(request: web.Request, path: ProjectPath, body: SpaceIds) -> schemas.DeletedSpaces:
+    """Delete spaces.
+
+    A space that has containers or holds records is not deleted (400).
+    """
+    return {"items": await request.app[MODELS].delete_spaces(path.project, body.names)}
 
 
 # Containers
 
 
-@routes.post(f"{_MODELS}/containers")
-async def apply_containers(request: web.Request) -> web.Response:
-    containers = validated(Containers, await _json(request))
-    return answer({"items": await request.app[MODELS].apply_containers(request.match_info["project"], containers)})
+@routes.get("/models/containers", tag="Containers", errors=(Gone,))
+async def list_containers(request: web.Request, path: ProjectPath, query: ContainersQuery) -> schemas.StoredContainers:
+    """List containers.
+
+    The containers of the project, page by page.
+    """
+    page = Listing(query.limit, query.cursor)
+    return await request.app[MODELS].list_containers(path.project, page, query.space, query.used_for)
 
 
-@routes.get(f"{_MODELS}/containers")
-async def list_containers(request: web.Request) -> web.Response:
-    space, used = request.query.get("space"), request.query.getall("usedFor", [])
-    page = _page(request, 100)
-    return answer(await request.app[MODELS].list_containers(request.match_info["project"], page, space, used))
+@routes.post("/models/containers", tag="Containers", errors=(AlreadyExists,))
+async def apply_containers(request: web.Request, path: ProjectPath, body: Containers) -> schemas.StoredContainers:
+    """Create or change containers.
+
+    A container declares typed properties of records. Properties can be added to one that exists; the type of a property
+    cannot change (409).
+    """
+    return {"items": await request.app[MODELS].apply_containers(path.project, body)}
 
 
-@routes.post(f"{_MODELS}/containers/byids")
-async def containers(request: web.Request) -> web.Response:
-    names = [(space, id) for space, id in await _names(request, "space", "externalId")]
-    return answer({"items": await request.app[MODELS].containers(request.match_info["project"], names)})
+@routes.post("/models/containers/byids", tag="Containers")
+async def get_containers(request: web.Request, path: ProjectPath, body: ContainerIds) -> schemas.StoredContainers:
+    """Get containers by their ids.
+
+    Those that exist; others are left out.
+    """
+    return {"items": await request.app[MODELS].containers(path.project, body.names)}
 
 
-@routes.post(f"{_MODELS}/containers/delete")
-async def delete_containers(request: web.Request) -> web.Response:
-    names = [(space, id) for space, id in await _names(request, "space", "externalId")]
-    return answer({"items": await request.app[MODELS].delete_containers(request.match_info["project"], names)})
+@routes.post("/models/containers/delete", tag="Containers")
+async def delete_containers(request: web.Request, path: ProjectPath, body: ContainerIds) -> schemas.DeletedContainers:
+    """Delete containers.
+
+    A container that holds records is not deleted (400).
+    """
+    return {"items": await request.app[MODELS].delete_containers(path.project, body.names)}
 
 
-@routes.post(f"{_MODELS}/containers/constraints/delete")
-@routes.post(f"{_MODELS}/containers/indexes/delete")
-async def delete_nothing(request: web.Request) -> web.Response:
-    """Containers have neither, so none of those that are named is there."""
-    await _json(request)
-    await request.app[MODELS].known(request.match_info["project"])
-    return answer({"items": []})
+@routes.post("/models/containers/indexes/delete", tag="Containers", id="deleteIndexes")
+@routes.post("/models/containers/constraints/delete", tag="Containers")
+async def delete_constraints(request: web.Request, path: ProjectPath, body: Identifiers) -> schemas.NoItems:
+    """Delete constraints or indexes of containers.
+
+    Containers have neither here, so none of those that are named exists.
+    """
+    await request.app[MODELS].known(path.project)
+    return {"items": []}
 
 
 # Streams
 
 
-@routes.post(_STREAMS)
-async def create_streams(request: web.Request) -> web.Response:
-    streams = validated(CreateStreams, await _json(request))
-    return answer({"items": await request.app[STREAMS].create(request.match_info["project"], streams)}, 201)
+@routes.get("/streams", tag="Streams", errors=(Gone,))
+async def list_streams(request: web.Request, path: ProjectPath, query: StreamsQuery) -> schemas.Streams:
+    """List streams.
+
+    The streams of the project.
+    """
+    return await request.app[STREAMS].list(path.project, Listing(query.limit, query.cursor))
 
 
-@routes.get(_STREAMS)
-async def list_streams(request: web.Request) -> web.Response:
-    return answer(await request.app[STREAMS].list(request.match_info["project"], _page(request, _MOST)))
+@routes.post("/streams", tag="Streams", status=201, errors=(AlreadyExists,))
+async def create_stream(request: web.Request, path: ProjectPath, body: CreateStreams) -> schemas.Streams:
+    """Create a stream.
+
+    A stream of the kind and size that a template says: ImmutableTestStream, BasicArchive, BasicLiveData,
+    MutableTestStream, or one that the operator added. Exactly one in a request.
+    """
+    return {"items": await request.app[STREAMS].create(path.project, body)}
 
 
-@routes.post(f"{_STREAMS}/delete")
-async def delete_streams(request: web.Request) -> web.Response:
-    streams = validated(DeleteStreams, await _json(request))
-    await request.app[STREAMS].delete(request.match_info["project"], streams)
-    return answer({})
+@routes.post("/streams/delete", tag="Streams")
+async def delete_streams(request: web.Request, path: ProjectPath, body: DeleteStreams) -> schemas.Nothing:
+    """Delete a stream.
+
+    It is gone for everybody at once; its data is removed when the time of its template is over. An unknown stream is
+    ignored. Exactly one in a request.
+    """
+    await request.app[STREAMS].delete(path.project, body)
+    return {}
 
 
-@routes.get(_STREAMS + "/{stream:[^/]+}")
-async def get_stream(request: web.Request) -> web.Response:
-    statistics = request.query.get("includeStatistics", "false")
-    if statistics not in ("true", "false"):
-        raise BadRequest(f"includeStatistics: true or false, not {statistics!r}")
-    return answer(await request.app[STREAMS].get(*_place(request), statistics=statistics == "true"))
+@routes.get(_STREAM, tag="Streams", errors=(NotFound,))
+async def get_stream(request: web.Request, path: StreamPath, query: StreamQuery) -> schemas.Stream:
+    """Get a stream.
+
+    One stream, with how much it holds if asked for.
+    """
+    return await request.app[STREAMS].get(path.project, path.stream_id, statistics=query.include_statistics)
 
 
-@routes.delete(_STREAMS + "/{stream:[^/]+}")
-async def delete_stream(request: web.Request) -> web.Response:
+@routes.delete(_STREAM, tag="Streams", status=410, errors=(Gone,))
+async def delete_stream_by_path(request: web.Request, path: StreamPath) -> None:
+    """Delete a stream (gone).
+
+    This route is gone: send `POST …/streams/delete`.
+    """
     raise Gone("this route is gone; send POST /streams/delete")
 
 
 # Records
 
 
-@routes.post(_RECORDS)
-async def ingest(request: web.Request) -> web.Response:
-    refresh = _waits(request)
-    await request.app[RECORDS].ingest(*_place(request), await body_of(request, MAX_BODY), refresh=refresh)
-    return answer({}, 202)
+@routes.post(_RECORDS, status=202, errors=(NotFound, AlreadyExists, Invalid))
+async def ingest_records(
+    request: web.Request, path: StreamPath, query: WriteQuery, body: WrittenRecords
+) -> schemas.Nothing:
+    """Write new records.
+
+    Spaces, containers and properties must exist and values be of the declared types: otherwise nothing of the request
+    is stored (400). In a mutable stream an id that is taken is reported (409, `partial`) while the others are stored;
+    in an immutable one an equal record is dropped silently.
+    """
+    await request.app[RECORDS].ingest(path.project, path.stream_id, body, refresh=query.waits)
+    return {}
 
 
-@routes.post(f"{_RECORDS}/upsert")
-async def upsert(request: web.Request) -> web.Response:
-    refresh = _waits(request)
-    await request.app[RECORDS].upsert(*_place(request), await body_of(request, MAX_BODY), refresh=refresh)
-    return answer({}, 202)
+@routes.post(f"{_RECORDS}/upsert", status=202, errors=(NotFound, Invalid))
+async def upsert_records(
+    request: web.Request, path: StreamPath, query: WriteQuery, body: WrittenRecords
+) -> schemas.Nothing:
+    """Write or replace records.
+
+    Of mutable streams: a record that exists is replaced as a whole.
+    """
+    await request.app[RECORDS].upsert(path.project, path.stream_id, body, refresh=query.waits)
+    return {}
 
 
-@routes.post(f"{_RECORDS}/delete")
-async def delete(request: web.Request) -> web.Response:
-    refresh = _waits(request)
-    await request.app[RECORDS].delete(*_place(request), await _json(request), refresh=refresh)
-    return answer({})
+@routes.post(f"{_RECORDS}/delete", errors=(NotFound, Invalid))
+async def delete_records(request: web.Request, path: StreamPath, query: WriteQuery, body: RecordIds) -> schemas.Nothing:
+    """Delete records.
+
+    Of mutable streams. Unknown ids are ignored; sync reports those that existed.
+    """
+    await request.app[RECORDS].delete(path.project, path.stream_id, body, refresh=query.waits)
+    return {}
 
 
-@routes.post(f"{_RECORDS}/filter")
-async def filter_records(request: web.Request) -> web.Response:
-    found = await request.app[RECORDS].filter(*_place(request), await _json(request))
-    return await large_answer(found, len(found["items"]))
+@routes.post(f"{_RECORDS}/filter", errors=(NotFound,))
+async def filter_records(request: web.Request, path: StreamPath, body: FilterRequest) -> schemas.Records:
+    """Find records.
+
+    Records that a filter matches, in an order, without a cursor: sync follows a stream. A filter is an object with one
+    operator; at most 100 of them, 10 deep. `lastUpdatedTime` needs a lower bound; it is mandatory for immutable
+    streams, and may not span more than the stream's `maxFilteringInterval`.
+    """
+    return await request.app[RECORDS].filter(path.project, path.stream_id, body)
 
 
-@routes.post(f"{_RECORDS}/sync")
-async def sync(request: web.Request) -> web.Response:
-    found = await request.app[RECORDS].sync(*_place(request), await _json(request))
-    return await large_answer(found, len(found["items"]))
+@routes.post(f"{_RECORDS}/sync", errors=(NotFound, Gone))
+async def sync_records(request: web.Request, path: StreamPath, body: SyncRequest) -> schemas.SyncedRecords:
+    """Follow a stream.
+
+    What was written after a cursor, page by page: each record as it is now, and deletions. Nothing that was
+    acknowledged is left out. A cursor goes on as long as the stream does.
+    """
+    return await request.app[RECORDS].sync(path.project, path.stream_id, body)
 
 
-@routes.post(f"{_RECORDS}/aggregate")
-async def aggregate(request: web.Request) -> web.Response:
-    info = request.query.get("info", "false")
-    if info not in ("true", "false"):
-        raise BadRequest(f"info: true or false, not {info!r}")
-    return answer(await request.app[RECORDS].aggregate(*_place(request), await _json(request), info=info == "true"))
+@routes.post(f"{_RECORDS}/aggregate", errors=(NotFound,))
+async def aggregate_records(
+    request: web.Request,
+    path: StreamPath,
+    query: AggregateQuery,
+    body: RecordsAggregate,
+) -> schemas.AggregateResults:
+    """Aggregate records.
+
+    A tree of aggregates, at most 5 on a level, 5 deep and 16 in all; numbers are exact, on any number of shards. Only
+    uniqueValues, numberHistogram, timeHistogram and filters take nested aggregates; a movingFunction stands directly
+    inside a histogram. A metric over no values is 0. `lastUpdatedTime` as for filter.
+    """
+    return await request.app[RECORDS].aggregate(path.project, path.stream_id, body, info=query.info)

@@ -1,13 +1,25 @@
 """What goes on in the background."""
 
 from aiohttp import web
+from pydantic import Field
 
-from service.web.answers import answer
+from service.errors import NotFound
+from service.web import schemas
 from service.web.keys import TASKS
+from service.web.route import Routes
+from service.wire import WireModel
 
-routes = web.RouteTableDef()
+routes = Routes("Tasks", "objects")
 
 
-@routes.get("/v1/tasks/{task}")
-async def get(request: web.Request) -> web.Response:
-    return answer(await request.app[TASKS].get(request.match_info["task"]))
+class TaskPath(WireModel):
+    task_id: str = Field(description="From the answer to a delete.", examples=["task_bkt_0a1b2c3d4e"])
+
+
+@routes.get("/v1/tasks/{task_id}", errors=(NotFound,))
+async def get_task(request: web.Request, path: TaskPath) -> schemas.Task:
+    """Get a background task.
+
+    The progress of a delete that goes on after its answer was given. Kept for a week after it has ended.
+    """
+    return await request.app[TASKS].get(path.task_id)

@@ -16,8 +16,8 @@ from jsonschema.exceptions import best_match
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from service.web.inputs import JSON, NDJSON
 from service.web.openapi import document
-from service.web.openapi.parts import JSON, NDJSON
 
 Json = Any
 

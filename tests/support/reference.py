@@ -8,7 +8,7 @@ from service.dialects.flat.filters import LIST_OPERATORS, OPERATORS
 from service.dialects.tree.filters import OPERATORS as TREE_OPERATORS
 from service.dialects.tree.request import KINDS as TREE_KINDS
 from service.settings import Settings
-from service.web.openapi import OPERATIONS
+from service.web.routes import ROUTES
 from tests.conftest import ROOT
 
 FILE = ROOT / "docs/reference.md"
@@ -26,7 +26,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Routes"
     tag = ""
-    for op in OPERATIONS:
+    for op in ROUTES:
         if op.tag != tag:
             tag = op.tag
             yield from ("", f"### {tag}", "", "| method | path | what |", "|---|---|---|")

@@ -1,36 +1,30 @@
 """The request of a list, as it is documented, and its pagination."""
 
-from collections.abc import Container, Iterable
-from typing import Annotated, Any, Final
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from pydantic import AliasChoices, Field, PrivateAttr, StrictBool, StrictInt, StrictStr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, StrictStr
 
 from service import paths
-from service.dialects.flat.spec import Model
+from service.dialects.flat.filters import LIST_OPERATORS
 from service.errors import Invalid, Location
 from service.paths import Path
 from service.values import Json
+from service.wire import WireModel
 
 MAX_LIMIT: Final = 1_000
 WINDOW: Final = 10_000
 """Results that `offset` reaches; OpenSearch's own limit (`index.max_result_window`). Further ones by `cursor`."""
 
-LIST_KEYS: Final = frozenset(
-    {
-        "filters", "sort", "sorts", "search", "select", "case_sensitive", "limit", "offset", "page", "page_size",
-        "cursor", "include_total",
-    }
-)  # fmt: skip
-CURSORS: Final = frozenset({"cursor", "next_cursor", "after"})
-"""Spellings of `cursor`."""
+POSITION_KEYS: Final = frozenset({"offset", "page", "cursor"})
+"""Where a page begins."""
+SIZE_KEYS: Final = frozenset({"limit", "page_size"})
 
-PAGING_KEYS: Final = frozenset({"limit", "offset", "page", "page_size", "cursor", "include_total", "case_sensitive"})
-
-Count = Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)]
+Count = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
 
-class SortOption(Model):
+class SortOption(WireModel):
     """One field and a direction, `asc` by default."""
 
     field: StrictStr = Field(min_length=1, examples=["created_at"])
@@ -47,24 +41,42 @@ class SortOption(Model):
         return self.direction.lower() == "desc"
 
 
-class ListRequest(Model):
-    """Filters, order and page of a list. What stands in the query counts more than what stands in the body."""
+class ListParameters(WireModel):
+    """The page of a list, and what matches in which case: in the query as in the body."""
 
-    filters: dict[str, Any] | None = Field(None, description="AND, OR, NOT of conditions; shorthand equality.")
-    sort: SortOption | None = None
-    sorts: list[SortOption] | None = Field(None, description="The newer spelling of `sort`: the first counts.")
-    search: StrictStr | None = Field(None, description="Substring of ids, names, descriptions (objects: metadata).")
-    select: list[StrictStr] | None = Field(None, description="Paths to give back; all by default.")
-    case_sensitive: StrictBool = False
+    search: str | None = Field(None, description="Substring of ids, names, descriptions (objects: metadata).")
+    case_sensitive: bool = Field(False, description="Whether filters and `search` distinguish upper from lower case.")
     limit: Count | None = Field(None, description="Results of a page, 10 by default.")
     page_size: Count | None = Field(None, description="The same as `limit`.")
-    offset: Annotated[StrictInt, Field(ge=0)] | None = Field(None, description="Results to skip, within 10,000.")
-    page: Annotated[StrictInt, Field(ge=1)] | None = Field(None, description="Number of the page, from 1.")
-    cursor: StrictStr | None = Field(
+    offset: Annotated[int, Field(ge=0)] | None = Field(
+        None, description=f"Results to skip; reaches {WINDOW:,} results, `cursor` reaches all."
+    )
+    page: Annotated[int, Field(ge=1)] | None = Field(None, description="Number of the page, from 1.")
+    cursor: str | None = Field(
         None,
         validation_alias=AliasChoices("cursor", "next_cursor", "after"),
         description="`next_cursor` of the page before; `*` begins a walk over one state of the data.",
     )
+    include_total: bool = Field(True, description="Accepted for older clients; the total is always given.")
+
+
+class ListRequest(ListParameters):
+    """Filters, order and page of a list. What stands in the query counts more than what stands in the body."""
+
+    model_config = ConfigDict(strict=True)
+    unsupported: ClassVar = {
+        "include_system": "every collection is one that a user made",
+        "return_presigned_urls": "Tally stores no files that a URL could lead to",
+    }
+
+    filters: dict[str, Any] | None = Field(
+        None,
+        description="`AND`, `OR` and `NOT` of conditions, each `{field, operator, value}`; any other key is shorthand "
+        f"equality. Operators: {', '.join(LIST_OPERATORS)}.",
+    )
+    sort: SortOption | None = None
+    sorts: list[SortOption] | None = Field(None, description="The newer spelling of `sort`: the first counts.")
+    select: list[str] | None = Field(None, description="Paths to give back; all by default.")
 
     _in_query: frozenset[str] = PrivateAttr(frozenset())
 
@@ -89,24 +101,50 @@ class ListRequest(Model):
         kept = self.model_dump(include={"filters", "search", "case_sensitive"})
         return [kept, self.order.model_dump() if self.order else None]
 
-    def told_in(self, query: Container[str]) -> None:
-        """Keeps which parts stood in the query, for what is told of them."""
-        self._in_query = frozenset(name for name in (*PAGING_KEYS, *CURSORS) if name in query)
+    def overridden(self, parameters: ListParameters, **changes: Json) -> "ListRequest":
+        """With what the query gives in place of the same in the body; `changes`: of what only the body names.
+
+        A page that is chosen in the query replaces the body's whole choice: links are followed with the first body.
+        """
+        given = parameters.model_fields_set & ListParameters.model_fields.keys()
+        update = {name: getattr(parameters, name) for name in given}
+        for keys in (POSITION_KEYS, SIZE_KEYS):
+            if given & keys:
+                update = {**dict.fromkeys(keys), **update}
+        found = self.model_copy(update={**update, **changes})
+        found._in_query = frozenset(given)
+        found._check()
+        return found
 
     @property
     def cursor_at(self) -> Location:
-        return ("query" if self._in_query & CURSORS else "body", "cursor")
+        return self._at("cursor")
 
-    def check(self) -> None:
-        """Raises `Invalid` for a page that cannot be reached by counting."""
-        if self.cursor is None and self.start + self.size > WINDOW:
+    def _at(self, name: str) -> Location:
+        return ("query" if name in self._in_query else "body", name)
+
+    def _check(self) -> None:
+        """Raises `Invalid` for a page that contradicts itself, or that cannot be reached by counting."""
+        if None not in (self.limit, self.page_size) and self.limit != self.page_size:
+            raise Invalid.at(self._at("page_size"), f"`limit` says {self.limit}: send one of them", "contradiction")
+        if None not in (self.offset, self.page) and self.offset != (self.page - 1) * self.size:  # type: ignore[operator]
+            raise Invalid.at(self._at("page"), f"`offset` says {self.offset}: send one of them", "contradiction")
+        if self.cursor not in (None, "", "*") and self.start:
             name = "offset" if self.offset is not None else "page"
+            raise Invalid.at(self._at(name), "a cursor says where the page begins: leave this out", "contradiction")
+        if not self.cursor and self.start + self.size > WINDOW:
             raise Invalid.at(
-                ("query" if name in self._in_query else "body", name),
+                self._at("offset" if self.offset is not None else "page"),
                 f"offset and page reach {WINDOW:,} results, this page ends at {self.start + self.size:,}; go on with "
                 "`cursor`: the `next_cursor` of the page before, or `*` to begin a walk",
                 "too_deep",
             )
+
+
+_PAGING: Final = frozenset(
+    {"limit", "page_size", "offset", "page", "cursor", "next_cursor", "after", "include_total", "case_sensitive"}
+)
+"""Keys of a query that a link to another page replaces."""
 
 
 def read_path(text: str, at: tuple[str | int, ...]) -> Path:
@@ -121,7 +159,7 @@ def pagination(
 ) -> dict[str, Json]:
     """The documented `pagination`; `place` and `query` are the request's own, for the links."""
     size = request.size
-    kept = [(name, value) for name, value in query if name not in PAGING_KEYS | CURSORS]
+    kept = [(name, value) for name, value in query if name not in _PAGING]
     if request.case_sensitive:
         kept.append(("case_sensitive", "true"))
 

@@ -2,22 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from service.aggregations import BY_NAME
 from service.planning.plan import Comparison, Part, Unit
+from service.wire import WireModel
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 
 
-class Model(BaseModel):
-    """Unknown keys are tolerated: the documented example carries `description`."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class GroupByField(Model):
+class GroupByField(WireModel):
     """A grouping key: a field, or a date's unit or part."""
 
     field: StrictStr = Field(min_length=1, description="Dotted path.", examples=["metadata.carrier"])
@@ -28,7 +23,7 @@ class GroupByField(Model):
     start_of_week: Weekday | None = Field(None, description="First day of a truncated week; sunday by default.")
 
 
-class AggregationOperation(Model):
+class AggregationOperation(WireModel):
     """One metric of each group."""
 
     function: StrictStr = Field(description="The aggregation kind.", json_schema_extra={"enum": [*BY_NAME]})
@@ -38,7 +33,7 @@ class AggregationOperation(Model):
     percent: Number | None = Field(None, ge=0, le=100)
 
 
-class HavingCondition(Model):
+class HavingCondition(WireModel):
     """A condition on a metric of finished groups."""
 
     field: StrictStr = Field(description="Alias of an aggregation.")
@@ -46,7 +41,7 @@ class HavingCondition(Model):
     value: StrictBool | Number | StrictStr | None
 
 
-class RangeBucket(Model):
+class RangeBucket(WireModel):
     """Groups a number by the range (lo, hi] that it lies in."""
 
     field: StrictStr = Field(min_length=1)
@@ -55,7 +50,7 @@ class RangeBucket(Model):
     alias: StrictStr | None = Field(None, min_length=1)
 
 
-class AggregateRequest(Model):
+class AggregateRequest(WireModel):
     """match → unwind → group → having → sort → limit."""
 
     group_by: list[GroupByField] = Field(min_length=1, max_length=32)
@@ -66,7 +61,8 @@ class AggregateRequest(Model):
     range_buckets: list[RangeBucket] | None = Field(None, max_length=32)
     sort_by: StrictStr | None = None
     sort_direction: StrictStr = "desc"
-    limit: StrictInt | None = Field(None, gt=0)
+    limit: StrictInt | None = Field(None, gt=0, description="Rows at most; every group by default.")
+    description: StrictStr | None = Field(None, description="For readers of the request; not read.")
 
 
 class DocumentsRequest(AggregateRequest):

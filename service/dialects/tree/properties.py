@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.tokens import LONG_MAX, LONG_MIN, string_term
 from service.values import Json, index_date, is_number, parse_date, render_date
+from service.wire import CamelModel
 
 SPACE: Final = r"^[a-zA-Z][a-zA-Z0-9_-]{0,41}[a-zA-Z0-9]?$"
 CONTAINER: Final = r"^[a-zA-Z]([a-zA-Z0-9_]{0,253}[a-zA-Z0-9])?$"
@@ -36,16 +36,15 @@ Key = tuple[str, str, str]
 """Space, container, property."""
 
 
-class Loose(BaseModel):
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, alias_generator=to_camel)
+TypeName = Literal[
+    "text", "boolean", "float32", "float64", "int32", "int64", "timestamp", "date", "json", "direct", "enum"
+]
 
 
-class PropertyType(Loose):
+class PropertyType(CamelModel):
     """The type of a property; `list` for all but enum."""
 
-    type: Literal[
-        "text", "boolean", "float32", "float64", "int32", "int64", "timestamp", "date", "json", "direct", "enum"
-    ]
+    type: TypeName
     is_list: StrictBool = Field(False, alias="list")
     max_list_size: StrictInt | None = Field(None, ge=1, le=10_000)
     max_text_size: StrictInt | None = Field(None, ge=1, le=MAX_TEXT)
@@ -79,7 +78,7 @@ def _not_reserved(name: str) -> str:
     return name
 
 
-class Property(Loose):
+class Property(CamelModel):
     """One property of a container."""
 
     type: PropertyType
@@ -118,7 +117,7 @@ def _fitting(given: Property) -> Property:
 PropertyId = Annotated[str, Field(pattern=PROPERTY), AfterValidator(_not_reserved)]
 
 
-class Container(Loose):
+class Container(CamelModel):
     """A container: named, typed properties of records."""
 
     space: Annotated[str, Field(pattern=SPACE)]

@@ -22,11 +22,11 @@ def _json(body: bytes, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
 
 
-async def large_answer(value: Any, rows: int) -> web.Response:
+async def large_answer(value: Any, rows: int, status: int = 200) -> web.Response:
     """Written in a thread if there are many rows, so that no other request waits for it."""
     if rows <= _INLINE_ROWS:
-        return answer(value)
-    return _json(await asyncio.to_thread(encode, value))
+        return answer(value, status)
+    return _json(await asyncio.to_thread(encode, value), status)
 
 
 def error_answer(error: TallyError, path: str = "") -> web.Response:

@@ -671,7 +671,7 @@ class Ready(TypedDict):
 class NotReady(TypedDict):
     """It should get no requests just now, and why."""
 
-    status: Literal["draining", "opensearch unreachable", "not set up; run bootstrap"]
+    status: Literal["starting", "draining", "opensearch unreachable", "not set up; run bootstrap"]
 
 
 @with_config(OPEN)

@@ -1,0 +1,165 @@
+"""Base models of what requests say, and how a JSON value becomes one: what no model reads is refused."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
+
+from service.errors import Invalid, Location, Problem
+from service.spelling import unknown_key
+from service.values import Json
+
+M = TypeVar("M", bound=BaseModel)
+
+_SHOWN = 60
+"""Characters of a value that a message repeats."""
+
+
+class WireModel(BaseModel):
+    """A part of a request. Unknown keys are errors; null stands for an optional key that is not given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unsupported: ClassVar[Mapping[str, str]] = {}
+    """Keys that the vendor documents and Tally does not act on, each with the reason.
+
+    They are accepted where they ask for nothing: null, false or empty.
+    """
+
+    _nullable: ClassVar[frozenset[str]] = frozenset()
+    """Spellings of optional keys that do not take null themselves."""
+
+    _spelled: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """The spellings of fields that have several."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        fields = cls.model_fields.items()
+        optional = [each for each in fields if not each[1].is_required() and each[1].default is not None]
+        cls._nullable = frozenset(spelling for each in optional for spelling in spellings(each))
+        cls._spelled = tuple(tuple(names) for names in map(spellings, fields) if len(names) > 1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_says_nothing(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not (cls.unsupported or cls._nullable or cls._spelled):
+            return given
+        kept = {
+            name: each
+            for name, each in given.items()
+            if (each or name not in cls.unsupported) and (each is not None or name not in cls._nullable)
+        }
+        for first, *others in cls._spelled:
+            present = [name for name in (first, *others) if name in kept]
+            for name in present[1:]:
+                if kept[name] == kept[present[0]]:
+                    del kept[name]
+        return kept
+
+
+@dataclass(frozen=True)
+class ReadByHand:
+    """Marks a part that a dialect reads itself: here it is taken as it is, and documented as this type."""
+
+    type: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, inner: value, handler.generate_schema(self.type)
+        )
+
+
+class CamelModel(WireModel):
+    """The same in the spelling of the records API."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+def read(model: type[M], value: Json, at: Location = ("body",)) -> M:
+    """The model; raises `Invalid` with the location of everything that is wrong."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Invalid([_problem(model, each, at) for each in error.errors(include_url=False)]) from None
+
+
+def _problem(model: type[BaseModel], error: Any, at: Location) -> Problem:
+    steps: Location = error["loc"]
+    if error["type"] == "extra_forbidden" and steps:
+        return _unknown(model, steps, at)
+    message = error["msg"]
+    if isinstance(error.get("input"), str | int | float | bool) and error["type"] != "missing":
+        message += f", not {_shown(error['input'])}"
+    return Problem((*at, *(_short(step) for step in steps)), message, error["type"])
+
+
+def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
+    *above, key = steps
+    place: Location = (*at, *(_short(step) for step in above))
+    owners = list(_models(_annotations(model, above)))
+    for owner in owners:
+        if isinstance(key, str) and key in getattr(owner, "unsupported", {}):
+            return Problem((*place, key), f"`{key}` is not supported: {owner.unsupported[key]}", "not_supported")
+        for names in map(spellings, owner.model_fields.items()):
+            if key in names and len(names) > 1:
+                others = ", ".join(f"`{each}`" for each in names if each != key)
+                return Problem((*place, key), f"`{key}` means the same as {others}: send one of them", "repeated")
+    known = {spelling for owner in owners for each in owner.model_fields.items() for spelling in spellings(each)}
+    return unknown_key(place, str(key), known)
+
+
+def spellings(field: tuple[str, FieldInfo]) -> list[str]:
+    """The keys that a field is read from, the preferred one first."""
+    name, info = field
+    alias = info.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(each) for each in alias.choices]
+    return [alias if isinstance(alias, str) else name]
+
+
+def _annotations(root: Any, steps: list[str | int]) -> list[Any]:
+    """The types that may stand at a location; a step that names no part of them (a union's tag) is passed over."""
+    found = [root]
+    for step in steps:
+        found = [inner for each in found for inner in _inside(each, step)] or found
+    return found
+
+
+def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _inside(arguments[0], step)
+    elif origin in (Union, UnionType):
+        for each in arguments:
+            yield from _inside(each, step)
+    elif origin in (list, tuple) and isinstance(step, int):
+        yield arguments[0]
+    elif origin is dict:
+        yield arguments[1]
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, info in annotation.model_fields.items():
+            if step in spellings((name, info)):
+                yield info.annotation
+
+
+def _models(annotations: list[Any]) -> Iterator[type[WireModel]]:
+    for annotation in annotations:
+        if get_origin(annotation) in (Annotated, Union, UnionType):
+            yield from _models(list(get_args(annotation)))
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation  # type: ignore[misc]
+
+
+def _short(step: str | int) -> str | int:
+    return step if isinstance(step, int) or len(step) <= _SHOWN else step[: _SHOWN - 1] + "…"
+
+
+def _shown(value: Json) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "…"

@@ -1,0 +1,291 @@
+"""What a request says is read, or refused: unknown keys, misspelt keys and wrong types, of every route.
+
+The sweep is generated from the declared routes and their examples, so a new route is covered without a line here.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from service.web.inputs import JSON
+from service.web.openapi import document
+from service.web.route import Route
+from tests.support.client import Client
+from tests.support.contract import problem, validator
+from tests.support.examples import Home, routes, told
+
+Json = Any
+Place = tuple[str | int, ...]
+
+UNKNOWN = "zz_unknown"
+LARGEST = 60
+"""Mutations of one example that are sent."""
+
+
+def objects_in(value: Json, place: Place = ()) -> Iterator[tuple[Place, dict[str, Json]]]:
+    if isinstance(value, dict):
+        yield place, value
+        for name, each in value.items():
+            yield from objects_in(each, (*place, name))
+    elif isinstance(value, list):
+        for number, each in enumerate(value[:2]):
+            yield from objects_in(each, (*place, number))
+
+
+def at(value: Json, place: Place) -> Json:
+    for step in place:
+        value = value[step]
+    return value
+
+
+def misspelt(name: str) -> str:
+    return name[:-1] if len(name) > 3 else name + "x"
+
+
+def wrong(value: Json) -> Json:
+    """A value of another type."""
+    return {"zz": []} if isinstance(value, str | int | float) or value is None else "zz-text"
+
+
+def mutations(body: Json) -> Iterator[tuple[str, str, Json]]:
+    """What was done, the key that it was done to, and the body with it."""
+    for place, each in objects_in(body):
+        for name in (UNKNOWN, *each):
+            changed = copy.deepcopy(body)
+            inner = at(changed, place)
+            if name == UNKNOWN:
+                inner[name] = 1
+                yield f"unknown key at {place}", name, changed
+                continue
+            inner[misspelt(name)] = inner.pop(name)
+            yield f"misspelt key at {place}", misspelt(name), changed
+            changed = copy.deepcopy(body)
+            at(changed, place)[name] = wrong(each[name])
+            yield f"wrong type at {place}", name, changed
+
+
+def documented(route: Route, body: Json) -> bool:
+    """Whether the document allows such a body: what users may name as they like, such as an object's own fields."""
+    place = ("paths", route.path, route.method, "requestBody", "content", JSON, "schema")
+    return problem(validator(*place), body) is None
+
+
+async def test_no_body_with_a_key_that_nobody_reads(client: Client) -> None:
+    accepted, unnamed = [], []
+    sent = 0
+    async with Home.made(client) as home:
+        for route in routes():
+            operation = document()["paths"][route.path][route.method]
+            if JSON not in operation.get("requestBody", {}).get("content", {}):
+                continue
+            for title, body in home.bodies(route):
+                tried = [each for each in mutations(body) if not documented(route, each[2])][:LARGEST]
+                for what, key, changed in tried:
+                    status, text = await home.send(route, changed)
+                    sent += 1
+                    if not 400 <= status < 500:
+                        accepted.append((route.id, title, what, key, status, text[:200]))
+                    elif "key" in what and key not in text:
+                        unnamed.append((route.id, title, what, key, text[:300]))
+    assert accepted == []
+    assert unnamed == []
+    assert sent > 600
+
+
+async def test_no_query_with_a_key_that_nobody_reads(client: Client) -> None:
+    accepted = []
+    async with Home.made(client) as home:
+        for route in routes():
+            _, body = next(home.bodies(route))
+            operation = document()["paths"][route.path][route.method]
+            known = [
+                each["name"]
+                for each in operation["parameters"]
+                if each.get("in") == "query" and each["name"] != "metadata"
+            ]
+            queries = [f"?{UNKNOWN}=1", "?Limit=1", "?stauts=x", *(f"?{misspelt(name)}=1" for name in known)]
+            queries += [f"?{name}=1&{name}=2" for name in known if name not in ("usedFor", "namespace")]
+            for query in queries:
+                status, text = await home.send(route, body, query)
+                if status not in (400, 422):
+                    accepted.append((route.id, query, status, text[:200]))
+    assert accepted == []
+
+
+async def test_no_query_with_a_value_of_a_wrong_type(client: Client) -> None:
+    accepted = []
+    async with Home.made(client) as home:
+        for route in routes():
+            _, body = next(home.bodies(route))
+            for each in document()["paths"][route.path][route.method]["parameters"]:
+                schema = each.get("schema", {})
+                if each.get("in") != "query" or (schema.get("type") == "string" and "enum" not in schema):
+                    continue
+                if each["name"] == "metadata":
+                    continue
+                status, text = await home.send(route, body, f"?{each['name']}=zz")
+                if status not in (400, 422):
+                    accepted.append((route.id, each["name"], status, text[:200]))
+    assert accepted == []
+
+
+async def test_a_body_that_nobody_reads_is_refused(client: Client) -> None:
+    async with Home.made(client) as home:
+        for route in routes():
+            if route.body is None and route.raw_body is None and route.method in ("get", "delete"):
+                status, text = await home.send(route, {"filters": {"metadata.x": 1}})
+                assert status in (400, 422), (route.id, status, text[:200])
+
+
+OBJECTS = "/v1/buckets/home/objects"
+COUNT = {"group_by": [{"field": "metadata.tags"}], "aggregations": [{"function": "count", "alias": "n"}]}
+LATE = {"field": "metadata.state", "operator": "ne", "value": "keep"}
+CASES: list[tuple[str, str, Json, str, str | None]] = [
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "filter": {"metadata.x": 1}}, "filter", "filters"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "sortby": "n"}, "sortby", "sort_by"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "sortBy": "n"}, "sortBy", "sort_by"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "offset": 3}, "offset", None),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "order": "asc"}, "order", None),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "totals": True}, "totals", None),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "rangeBuckets": []}, "rangeBuckets", "range_buckets"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "Limit": 3}, "Limit", "limit"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "group_by": [{"field": "a", "timezone": "Europe/Berlin"}]},
+     "timezone", "time_zone"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "group_by": [{"field": "a", "dateTrunc": "day"}]},
+     "dateTrunc", "date_trunc"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "group_by": [{"field": "a", "interval": "day"}]}, "interval", None),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "aggregations": [{"function": "count", "alias": "n", "filter": {}}]},
+     "filter", None),
+    ("POST", f"{OBJECTS}/aggregate",
+     {**COUNT, "aggregations": [{"function": "first", "field": "a", "alias": "n", "sort_by": "b"}]}, "sort_by", None),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "having": [{"field": "n", "op": "gt", "operator": "gt", "value": 1}]},
+     "op", "operator"),
+    ("POST", f"{OBJECTS}/aggregate", {**COUNT, "range_buckets": [{"field": "a", "boundary": [1], "boundaries": [1]}]},
+     "boundary", "boundaries"),
+    ("POST", f"{OBJECTS}/list", {"filter": {"AND": []}}, "filter", "filters"),
+    ("POST", f"{OBJECTS}/list", {"sort": {"field": "a", "order": "desc"}}, "order", None),
+    ("POST", f"{OBJECTS}/export", {"filter": {}}, "filter", "filters"),
+    ("POST", f"{OBJECTS}/delete", {"filters": {"metadata.x": 1}, "caseSensitive": True},
+     "caseSensitive", "case_sensitive"),
+    ("POST", f"{OBJECTS}/batch", {"objects": [], "polcy": "upsert"}, "polcy", None),
+    ("POST", "/v1/buckets/list", {"filter": {}}, "filter", "filters"),
+    ("POST", "/v1/buckets/create", {"bucket_name": "b", "ttl_second": 5}, "ttl_second", "ttl_seconds"),
+    ("POST", "/v1/buckets", {"bucket_name": "b", "unique_keys": {"fields": ["a"]}}, "unique_keys", "unique_key"),
+    ("POST", "/v1/buckets/create", {"bucket_name": "b", "unique_key": {"fields": ["a"], "policy": "upsert"}},
+     "policy", None),
+    ("POST", "/v1/buckets/create", {"bucket_name": "b", "bucket_schema": {"propertis": {}}},
+     "propertis", "properties"),
+    ("POST", "/v1/buckets/create",
+     {"bucket_name": "b", "bucket_schema": {"properties": {"a": {"type": "string", "require": True}}}},
+     "require", "required"),
+    ("PUT", "/v1/buckets/home", {"descripton": "x"}, "descripton", "description"),
+    ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"],
+     "source_filter": {"filters": {}}}}, "source_filter", "source_filters"),
+    ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"],
+     "source_filters": {"filter": {}}}}, "filter", "filters"),
+    ("PATCH", "/v1/collections/all", {"enable": False}, "enable", "enabled"),
+    ("POST", "/v1/collections/all/documents/aggregate", {**COUNT, "filter": {}}, "filter", "filters"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "descripton": "x"}, "descripton", "description"),
+]  # fmt: skip
+
+
+async def test_a_misspelt_key_is_named_with_the_nearest_known_one(client: Client) -> None:
+    async with Home.made(client) as home:
+        for method, path, body, key, meant in CASES:
+            status, text = await home.send_raw(method, path, body)
+            assert status == 422, (path, body, status, text)
+            errors = told(text)["details"]["validation_errors"]
+            (error,) = [each for each in errors if each["location"][-1] == key]
+            assert error["type"] == "extra_forbidden", error
+            assert error["location"][0] == "body"
+            assert (f"did you mean `{meant}`?" in error["message"]) == (meant is not None), error
+
+
+UNSUPPORTED: list[tuple[str, str, Json, str]] = [
+    ("POST", "/v1/buckets/create", {"bucket_name": "b", "source_adapter": {"type": "s3"}}, "source_adapter"),
+    ("POST", "/v1/buckets/create", {"bucket_name": "b", "destination": {"bucket": "x"}}, "destination"),
+    ("POST", "/v1/buckets", {"bucket_name": "b", "storage_class": "cold"}, "storage_class"),
+    ("PATCH", "/v1/buckets/home", {"ingest_filter": {"a": 1}}, "ingest_filter"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "vector_configs": [{"name": "v"}]}, "vector_configs"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "trusted_issuers": [{}]}, "trusted_issuers"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "namespace_id": "ns_0123456789"}, "namespace_id"),
+    ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"]},
+     "retriever_transform": {"retriever_id": "r"}}, "retriever_transform"),
+    ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"]},
+     "schedule": {"cron": "0 0 * * *"}}, "schedule"),
+    ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"],
+     "field_map": {"a": []}}}, "field_map"),
+    ("POST", "/v1/collections/list", {"include_system": True}, "include_system"),
+    ("POST", f"{OBJECTS}/list", {"return_presigned_urls": True}, "return_presigned_urls"),
+    ("POST", f"{OBJECTS}/create", {"blobs": [{"property": "a", "type": "text", "upload_id": "upl_1"}]}, "upload_id"),
+    ("POST", f"{OBJECTS}/batch", {"objects": [{"blobs": [{"property": "a", "upload_id": "upl_1"}]}]}, "upload_id"),
+]  # fmt: skip
+
+
+async def test_what_the_vendor_documents_and_tally_does_not_do_is_refused_with_the_reason(client: Client) -> None:
+    async with Home.made(client) as home:
+        for method, path, body, key in UNSUPPORTED:
+            status, text = await home.send_raw(method, path, body)
+            assert status == 422, (path, body, status, text)
+            assert key in text
+            assert "not supported" in text, text
+
+
+async def test_what_asks_for_nothing_is_accepted(client: Client) -> None:
+    """A documented `description`, null for an optional key, and what the vendor's clients send by themselves."""
+    async with Home.made(client) as home:
+        one = {"alias": "n", "function": "count", "field": None, "distinct_field": None, "percent": None}
+        spec = {**COUNT, "aggregations": [one], "description": "read by people", "filters": None,
+                "having": None, "unwind": None, "range_buckets": None, "sort_by": None, "limit": None,
+                "sort_direction": None}  # fmt: skip
+        await home.ok("POST", f"{OBJECTS}/aggregate", spec)
+        nothing = {"filters": None, "sort": None, "sorts": None, "search": None, "select": None, "limit": None,
+                   "offset": None, "page": None, "page_size": None, "cursor": None, "case_sensitive": None,
+                   "include_system": False, "return_presigned_urls": False, "include_total": True}  # fmt: skip
+        for path in (f"{OBJECTS}/list", "/v1/buckets/list", "/v1/collections/list", "/v1/namespaces/list"):
+            await home.ok("POST", path, nothing)
+        bucket = {"bucket_name": "with-nulls", "storage_class": None, "destination": None, "source_adapter": None,
+                  "ingest_filter": None, "metadata": None, "unique_key": None, "ttl_seconds": None}  # fmt: skip
+        await home.ok("POST", "/v1/buckets", bucket)
+        flags = {"skip_duplicates": False, "canonicalize_source": True, "force_remirror": False, "metadata": {"a": 1}}
+        made = await home.ok("POST", f"{OBJECTS}/create", flags)
+        assert not made.keys() & flags.keys() - {"metadata"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"filters": {"AND": [{"field": "metadata.state", "op": "ne", "value": "keep"}]}},
+        {"filter": {"metadata.state": "drop"}},
+        {"filters": {"AND": [{"field": "metadata.state", "operator": "ne"}]}},
+        {"filters": {"AND": [{"field": "metadata.state", "operator": "eq"}]}},
+        {"filters": {}},
+        {"filters": None},
+        {},
+        {"filters": {"AND": []}},
+        {"filters": {"metadata.state": "drop"}, "limit": 1},
+    ],
+)
+async def test_a_misspelt_delete_deletes_nothing(client: Client, bucket: str, body: Json) -> None:
+    for state in ("keep", "drop"):
+        await client.ok("POST", f"/v1/buckets/{bucket}/objects", {"metadata": {"state": state}})
+    await client.ok("POST", f"/v1/buckets/{bucket}/objects", {"metadata": {}})
+    status, answer = await client.call("POST", f"/v1/buckets/{bucket}/objects/delete", body)
+    assert status == 422, answer
+    left = await client.ok("POST", f"/v1/buckets/{bucket}/objects/list", {})
+    assert left["pagination"]["total"] == 3
+
+
+CONTRADICTIONS = [
+    {"limit": 5, "page_size": 6},
+    {"limit": 5, "offset": 5, "page": 1},
+    {"sort": {"field": "created_at"}, "sort_by": "x"},
+]
+
+
+@pytest.mark.parametrize("body", CONTRADICTIONS)
+async def test_what_contradicts_itself_is_refused(client: Client, bucket: str, body: Json) -> None:
+    await client.problems("POST", f"/v1/buckets/{bucket}/objects/list", body)
+    assert await client.problems("GET", f"/v1/buckets/{bucket}/objects?sort_direction=desc")
