@@ -20,6 +20,15 @@ _SHOWN = 60
 """Characters of a value that a message repeats."""
 
 
+def spellings(field: tuple[str, FieldInfo]) -> list[str]:
+    """The keys that a field is read from, the preferred one first."""
+    name, info = field
+    alias = info.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(each) for each in alias.choices]
+    return [alias if isinstance(alias, str) else name]
+
+
 class WireModel(BaseModel):
     """A part of a request. Unknown keys are errors; null stands for an optional key that is not given."""
 
@@ -93,7 +102,7 @@ def _problem(model: type[BaseModel], error: Any, at: Location) -> Problem:
     steps: Location = error["loc"]
     if error["type"] == "extra_forbidden" and steps:
         return _unknown(model, steps, at)
-    message = error["msg"]
+    message = "an object is needed" if error["type"] == "model_type" else error["msg"]
     if isinstance(error.get("input"), str | int | float | bool) and error["type"] != "missing":
         message += f", not {_shown(error['input'])}"
     return Problem((*at, *(_short(step) for step in steps)), message, error["type"])
@@ -112,15 +121,6 @@ def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
                 return Problem((*place, key), f"`{key}` means the same as {others}: send one of them", "repeated")
     known = {spelling for owner in owners for each in owner.model_fields.items() for spelling in spellings(each)}
     return unknown_key(place, str(key), known)
-
-
-def spellings(field: tuple[str, FieldInfo]) -> list[str]:
-    """The keys that a field is read from, the preferred one first."""
-    name, info = field
-    alias = info.validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(each) for each in alias.choices]
-    return [alias if isinstance(alias, str) else name]
 
 
 def _annotations(root: Any, steps: list[str | int]) -> list[Any]:

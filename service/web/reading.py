@@ -1,6 +1,8 @@
 """Reads requests: the namespace, bodies, JSON, lines of an import."""
 
 import codecs
+import json
+import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -25,7 +27,12 @@ MAX_DEPTH: Final = 100
 
 def namespace_of(request: web.Request, default: str | None = None) -> str:
     """`X-Namespace`, else `?namespace=`."""
-    namespace = request.headers.get("X-Namespace") or request.query.get("namespace") or default
+    header, query = request.headers.get("X-Namespace"), request.query.get("namespace")
+    if header and query and header != query:
+        raise BadRequest(
+            "the header X-Namespace and ?namespace= in the query name different namespaces: send one of them"
+        )
+    namespace = header or query or default
     if not namespace:
         raise BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query")
     if not namespace.isascii():
@@ -51,33 +58,46 @@ async def body_of(request: web.Request, limit: int | None = None) -> bytes:
 
 
 def json_from(body: bytes) -> Json:
-    """With every digit of every integer, however large."""
+    """With every digit of every integer; raises `Invalid` for what is nested too deep, and for a key given twice."""
     try:
-        return _shallow(msgspec.json.decode(body))
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid.at(("body",), f"the body is not valid JSON: {error}", "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
-
-
-def _shallow(value: Json) -> Json:
-    if _deeper_than(MAX_DEPTH, value):
-        raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
+    if _members(value) != _STRING.sub(b"", body).count(b":"):
+        key = _given_twice(body)
+        raise Invalid.at(("body", key), f"the key `{key}` is given twice in one object", "repeated")
     return value
 
 
-def _deeper_than(limit: int, value: Json) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
-    for _ in range(limit + 1):
-        level = [
-            child
-            for each in level
-            for child in (each.values() if isinstance(each, dict) else each)
-            if isinstance(child, dict | list)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def _members(value: Json) -> int:
+    """The members of all objects; what parsers drop silently, as the same key came again, is not among them."""
+    count = 0
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        objects = [each for each in level if isinstance(each, dict)]
+        count += sum(map(len, objects))
+        level = [child for each in objects for child in each.values() if isinstance(child, dict | list)] + [
+            child for each in level if isinstance(each, list) for child in each if isinstance(child, dict | list)
         ]
         if not level:
-            return False
-    return True
+            return count
+    raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
+
+
+def _given_twice(body: bytes) -> str:
+    found = ""
+
+    def check(pairs: list[tuple[str, Json]]) -> None:
+        nonlocal found
+        found = next((name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number])), found)
+
+    json.loads(body, object_pairs_hook=check)
+    return found[:60]
 
 
 async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple[int, bytes | None]]]:

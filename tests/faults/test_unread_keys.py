@@ -278,6 +278,34 @@ async def test_a_misspelt_delete_deletes_nothing(client: Client, bucket: str, bo
     assert left["pagination"]["total"] == 3
 
 
+TWICE = [
+    b'{"filters": {"metadata.state": "drop"}, "filters": {"metadata.state": "keep"}}',
+    b'{"filters": {"AND": [{"field": "metadata.state", "value": "drop", "value": "keep"}]}}',
+    b'{"filters": {"metadata.state": "a:b\\"c"}, "case_sensitive": true, "case_sens\\u0069tive": false}',
+]
+
+
+@pytest.mark.parametrize("body", TWICE)
+async def test_a_key_that_is_given_twice_is_refused(client: Client, bucket: str, body: bytes) -> None:
+    for route in ("delete", "list", "export"):
+        status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/{route}", data=body)
+        assert status == 422, text
+        assert "given twice" in text
+
+
+async def test_keys_that_look_alike_are_not_given_twice(client: Client, bucket: str) -> None:
+    body = b'{"filters": {"AND": [{"field": "a", "value": "x:{}\\\\"}, {"field": "a", "value": "\\":\\""}]}}'
+    status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/list", data=body)
+    assert status == 200, text
+
+
+async def test_two_namespaces_in_one_request_are_refused(client: Client, bucket: str) -> None:
+    status, answer = await client.call("GET", f"/v1/buckets/{bucket}?namespace=default")
+    assert status == 400
+    assert "different namespaces" in answer["error"]["message"]
+    await client.ok("GET", f"/v1/buckets/{bucket}?namespace={client.namespace}")
+
+
 CONTRADICTIONS = [
     {"limit": 5, "page_size": 6},
     {"limit": 5, "offset": 5, "page": 1},

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from service.web.inputs import NDJSON
 from service.web.openapi import examples
 from service.web.route import Route
 from service.web.routes import ROUTES
@@ -130,7 +131,8 @@ class Home:
     async def send(self, route: Route, body: Json = None, query: str = "") -> tuple[int, str]:
         """Status and text."""
         namespace = self.namespace if route.namespace else None
-        options: dict[str, Any] = {"data": body} if isinstance(body, str) else {"body": body}
+        lines = route.raw_body is not None and route.raw_body.media == NDJSON
+        options: dict[str, Any] = {"data": body} if lines else {"body": body}
         status, text, _ = await self.client.send(
             route.method.upper(), self.url(route) + query, namespace=namespace, **options
         )
