@@ -31,6 +31,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from service import __version__, errors
+from service.resources import streams
 from service.settings import Settings
 from service.values import Json
 from service.web.inputs import JSON
@@ -87,7 +88,7 @@ _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
      "The request is wrong: the message names the place."),
     (errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"),
      "No key, a wrong one, or no access to this project, or no such project."),
-    (errors.NotFound("Stream", "test1"), "There is no such stream."),
+    (streams.unknown("test1"), "There is no such stream."),
     (errors.AlreadyExists("a stream is named 'test1' already", {"duplicated": [{"externalId": "test1"}]}),
      "It exists already (`duplicated`), or cannot become what is asked; of records some were not stored "
      "(`partial`), and the others were."),

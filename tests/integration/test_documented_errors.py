@@ -24,7 +24,7 @@ def documented(name: str) -> Json:
 
 def plain(error: Json) -> Json:
     """Without the numbers that settings and the moment choose."""
-    return json.loads(re.sub(r"\d[\d,]*", "0", json.dumps(error)))
+    return json.loads(re.sub(r"\d+(,\d{3})*", "0", json.dumps(error)))
 
 
 async def got(client: Client, method: str, path: str, body: Json = None, **options: Any) -> Json:

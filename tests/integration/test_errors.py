@@ -46,6 +46,8 @@ def checked(status: int, text: str, headers: Mapping[str, str]) -> Json:
     return answer["error"]
 
 
+AGGREGATE: Json = {"group_by": [{"field": "a"}], "aggregations": [{"function": "count", "alias": "n"}]}
+
 CASES: list[tuple[int, str, str, Json]] = [
     (400, "GET", "/v1/buckets/x", None),
     (400, "POST", "/v1/buckets", {"bucket_name": "x"}),
@@ -266,7 +268,7 @@ async def test_without_opensearch_everything_is_503_with_retry_after(settings: S
                 ("POST", "/v1/buckets/x/objects", {"a": 1}),
                 ("POST", "/v1/buckets/x/objects/batch", [{"a": 1}]),
                 ("POST", "/v1/buckets/x/objects/import", {"a": 1}),
-                ("POST", "/v1/buckets/x/objects/aggregate", {}),
+                ("POST", "/v1/buckets/x/objects/aggregate", AGGREGATE),
                 ("DELETE", "/v1/buckets/x/objects/y", None),
             ):
                 started = time.monotonic()
