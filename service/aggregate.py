@@ -22,6 +22,7 @@ from service.planning.rows import Result, Row, finish
 from service.planning.scan import Scan
 from service.planning.strategy import Composite, Objects, choose
 from service.planning.tuples import Tuples
+from service.planning.warnings import ignored, no_object, of_plan
 from service.values import MISSING, Json
 
 T = TypeVar("T")
@@ -95,8 +96,8 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
     for _ in range(_PLANS):
         try:
             with tracing.span("plan"):
-                plan = lower(request, source.fields)
-                plan = replace(plan, condition=And((source.condition, plan.condition)))
+                asked = lower(request, source.fields)
+                plan = replace(asked, condition=And((source.condition, asked.condition)))
             with tracing.span("answer") as span:
                 result = await answer(plan, source, limits)
                 if span is not None:
@@ -106,6 +107,7 @@ async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -
             if newer is None:
                 raise
         else:
+            result.warnings += of_plan(asked, source.fields, result)
             # The look goes on while the rows are written.
             milliseconds = round((time.perf_counter() - started) * 1000)
             newer, told = await asyncio.gather(source.newer(), _rendered(result, plan, milliseconds))
@@ -152,12 +154,12 @@ async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Li
         page = await source.search(strategy.main.body(None, size))
         if page.after_key is None or (len(page.buckets) < size and not strategy.selected):
             rows = await _rows(strategy.main, page, len(plan.metrics))
-            return await _finished(plan, strategy, rows, page)
+            return await _finished(plan, strategy, source.fields, rows, page)
     async with source.view() as view:
         rows, first = await _all_rows(strategy, view, plan, limits)
         for grouping, positions in strategy.folds.values():
             await _fold(grouping, positions, view, plan, rows, limits)
-        return await _finished(plan, strategy, rows, first)
+        return await _finished(plan, strategy, source.fields, rows, first)
 
 
 async def _all_rows(strategy: Composite, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
@@ -217,19 +219,19 @@ async def _fold(
             row.metrics[position] = accumulator.result()
 
 
-async def _finished(plan: Plan, strategy: Composite, rows: list[Row], first: Page) -> Result:
+async def _finished(plan: Plan, strategy: Composite, fields: Fields, rows: list[Row], first: Page) -> Result:
     if first.matched:
-        _dates(plan, [_has_date(rows, position, first.beside) for position in range(len(plan.keys))])
+        _dates(plan, fields, [_has_date(rows, position, first.beside) for position in range(len(plan.keys))])
     before = None if strategy.selected else len(rows)
     kept, matched = await _work(len(rows), finish, rows, plan, strategy.main.ascending)
     accuracy = {metric.name: strategy.accuracy.get(position, "exact") for position, metric in enumerate(plan.metrics)}
-    ignored = {
+    counts = {
         (position, what): first.beside[f"{what}{position}"]
         for position in range(len(plan.metrics))
         for what in ("arrays", "others")
         if f"{what}{position}" in first.beside
     }
-    return Result(kept, matched, before, strategy.name, accuracy, _warnings(plan, ignored))
+    return Result(kept, matched, before, strategy.name, accuracy, ignored(plan, counts))
 
 
 async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits) -> Result:
@@ -243,7 +245,7 @@ async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits
             await asyncio.to_thread(scan.take, page)
             if len(scan.groups) > limits.group_budget:
                 _over("groups", limits.group_budget, None)
-    return await _scanned(plan, scan, strategy.name)
+    return await _scanned(plan, scan, source.fields, strategy.name)
 
 
 async def _tuples(plan: Plan, strategy: Tuples, source: Source, limits: Limits) -> Result:
@@ -257,17 +259,17 @@ async def _tuples(plan: Plan, strategy: Tuples, source: Source, limits: Limits) 
             await _work(len(page.buckets), strategy.take, scan, page.buckets)
             if len(scan.groups) > limits.group_budget:
                 _over("groups", limits.group_budget, None)
-    return await _scanned(plan, scan, strategy.name)
+    return await _scanned(plan, scan, source.fields, strategy.name)
 
 
-async def _scanned(plan: Plan, scan: Scan, strategy: str) -> Result:
+async def _scanned(plan: Plan, scan: Scan, fields: Fields, strategy: str) -> Result:
     if scan.groups:
-        _dates(plan, scan.dated)
+        _dates(plan, fields, scan.dated)
     rows = await asyncio.to_thread(lambda: list(scan.rows()))
     before = len(rows)
     kept, matched = await _work(before, finish, rows, plan)
     accuracy = {metric.name: "exact" for metric in plan.metrics}
-    return Result(kept, matched, before, strategy, accuracy, _warnings(plan, scan.ignored))
+    return Result(kept, matched, before, strategy, accuracy, ignored(plan, scan.ignored), scan.met)
 
 
 async def _rows(grouping: Grouping, page: Page, width: int) -> list[Row]:
@@ -288,13 +290,13 @@ def _has_date(rows: list[Row], position: int, counted: Mapping[str, int]) -> boo
     return any(row.cells[position] is not None for row in rows)
 
 
-def _dates(plan: Plan, dated: list[bool]) -> None:
+def _dates(plan: Plan, fields: Fields, dated: list[bool]) -> None:
     """A key that truncates dates needs at least one date among what matched (contract, GroupByField)."""
     problems = [
         Problem(
             ("body", "group_by", position, "field"),
             f"no matched object has a date at {key.name!r}; dates are ISO-8601 texts such as 2024-01-31 or "
-            "2024-01-31T10:30:00Z",
+            "2024-01-31T10:30:00Z" + ("" if fields.knows(key.path) else f"; {no_object(key.path, fields)}"),
             "no_date",
         )
         for position, (key, found) in enumerate(zip(plan.keys, dated, strict=True))
@@ -302,18 +304,6 @@ def _dates(plan: Plan, dated: list[bool]) -> None:
     ]
     if problems:
         raise Invalid(problems)
-
-
-def _warnings(plan: Plan, ignored: Mapping[tuple[int, str], int]) -> list[str]:
-    texts = {
-        "arrays": "{n} objects hold an array there, which {kind} ignores; `unwind` would count its elements",
-        "others": "{n} objects hold a value there that {kind} ignores, because of its type",
-    }
-    return [
-        f"{plan.metrics[position].name}: " + texts[what].format(n=count, kind=plan.metrics[position].kind.name)
-        for (position, what), count in sorted(ignored.items())
-        if count
-    ]
 
 
 def _over(what: str, budget: int, matched: int | None, widths: Mapping[str, int] | None = None) -> None:

@@ -34,6 +34,14 @@ cased: a string that is no date differs from its folded form, which the `fold` l
 denormal: such a string is not in Unicode's NFC · nested: an array lies at the path and another one on the way to it.
 """
 
+JsonType = Literal["text", "number", "boolean", "object", "array"]
+"""The JSON types of values that are not null."""
+
+_TYPES: Final[Mapping[Mark, JsonType]] = {
+    "text": "text", "date": "text", "lengthy": "text", "double": "number", "long": "number", "boolean": "boolean",
+    "object": "object", "array": "array",
+}  # fmt: skip
+
 LENGTHY: Final = 8_000
 """UTF-8 bytes from which on a string is indexed by a token (its beginning and its SHA-256)."""
 
@@ -152,6 +160,22 @@ class Field:
         return self.leaf("json")
 
     @property
+    def types(self) -> frozenset[JsonType]:
+        """The JSON types that were met here, of values and of the elements of arrays."""
+        return frozenset(_TYPES[mark] for mark in self.marks if mark in _TYPES)
+
+    @property
+    def evidence(self) -> tuple[list[str], list[str]]:
+        """Index fields and shape tokens: a value that is not null lies here where one of them is there."""
+        shapes = [shape for shape in ("array", "object") if shape in self.marks]
+        return list(self.leaves.values()), [shape_token(self.name, shape) for shape in shapes]
+
+    @property
+    def never_null(self) -> bool:
+        """Every object has a value here that is not null."""
+        return self.always and "null" not in self.marks
+
+    @property
     def single(self) -> bool:
         """Every object has at most one scalar here, so that index fields are the values themselves."""
         return not self.marks & {"array", "object", "lengthy"}
@@ -178,6 +202,9 @@ OWN_FIELDS: Final[Mapping[str, Field]] = {
 }
 """Fields that every object has from the service."""
 
+_ALWAYS: Final[frozenset[Path]] = frozenset((name,) for name in (*OWN_FIELDS, *CONTAINERS))
+"""Paths that every object has."""
+
 
 class Fields:
     """The catalogue of one bucket: `get` answers for every path, also for one that nobody has used."""
@@ -203,6 +230,20 @@ class Fields:
         if through:
             known |= {"array"}
         return Field(path, name, natural, known, bits, name in self._instants, through=through, folds=folds)
+
+    def knows(self, path: Path) -> bool:
+        """Whether an object has, or had, something at the path, be it null."""
+        return path in _ALWAYS or path[:2] == ("blobs", "data") or plain_name(path) in self._met
+
+    @property
+    def empty(self) -> bool:
+        """No object was ever written."""
+        return not self._met
+
+    @property
+    def paths(self) -> set[Path]:
+        """All paths that objects have or had."""
+        return {*_ALWAYS, *map(path_of, self._met)}
 
     def below(self, root: str) -> list[Field]:
         """What was met below a root field that is an object in the index."""

@@ -18,7 +18,7 @@ import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
 from service import deadline
-from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, clauses_in
+from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, clauses_in
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
 from service.dialects.flat.listing import ListRequest, read_path
@@ -27,6 +27,7 @@ from service.fields import Fields
 from service.paths import Path, resolve
 from service.planning.order import LASTING
 from service.planning.strategy import MAX_CLAUSES
+from service.planning.warnings import of_list
 from service.values import MISSING, Json, order
 
 COUNTED: Final = 1_000
@@ -142,6 +143,8 @@ class Page:
     """Where the next page begins, None at the end."""
     opened: str | None = None
     """The point in time that this page opened."""
+    warnings: Sequence[str] = ()
+    """Parts of the question that mean nothing."""
     settled: bool = False
     """It comes from a point in time that is older than this request, so that no writer could change it."""
 
@@ -188,16 +191,18 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
     path, descending = _order(request, shelf)
+    warnings = of_list(condition, _sort(request, path), shelf.fields)
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
     query = all_of([Clause(shelf.query), clause]).query
     bound = hashlib.sha256(orjson.dumps([list(shelf.identity), request.question])).hexdigest()[:32]
     if computes or (path and path[0] in shelf.resource.computed):
-        return await _computed(request, shelf, cursors, condition, query, path, descending, bound)
+        page = await _computed(request, shelf, cursors, condition, query, path, descending, bound)
+        return replace(page, warnings=warnings)
     exact = clause.exact and shelf.native
     walk = _Walking(request, shelf, cursors, budget, condition, query, exact, path, descending, bound)
-    return await walk.page()
+    return replace(await walk.page(), warnings=warnings)
 
 
 async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
@@ -244,6 +249,12 @@ def _order(request: ListRequest, shelf: Shelf) -> tuple[Path | None, bool]:
         return None, False
     named = read_path(request.order.field, ("body", "sort", "field"))
     return shelf.resource.place(named, lambda root: bool(shelf.fields.get(root).marks)), request.order.descending
+
+
+def _sort(request: ListRequest, path: Path | None) -> Use | None:
+    if request.order is None or path is None:
+        return None
+    return Use((read_path(request.order.field, ("body", "sort", "field")), path))
 
 
 @dataclass

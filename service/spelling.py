@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from service.errors import Location, Problem
+from service.paths import Path
 
 _SHOWN = 40
 """Known names that a message lists; a longer list would hide the suggestion."""
@@ -18,8 +19,35 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(wanted, plain, n=1, cutoff=0.7)
     if close:
         return plain[close[0]]
-    abbreviated = [each for each in plain if len(wanted) > 1 and (each.startswith(wanted) or wanted.startswith(each))]
+    abbreviated = [
+        each
+        for each in plain
+        if len(wanted) > 1 and (each.startswith(wanted) or (wanted.startswith(each) and 2 * len(each) >= len(wanted)))
+    ]
     return plain[min(abbreviated, key=len)] if abbreviated else None
+
+
+def nearest_path(path: Path, known: Iterable[Path]) -> Path | None:
+    """The known path that a wrong one most likely means, `None` if none is similar.
+
+    A path with the same last steps (`carrier`, `meta.carrier` → `metadata.carrier`) comes before a misspelt last step
+    beside it, then one anywhere, then the part of the path that is known. Comparing whole spellings would find
+    `metadata.abc` similar to `metadata.xyz`, as most of both is the parent's name.
+    """
+    candidates = [each for each in known if each != path]
+    tails = {each: _shared_tail(path, each) for each in candidates}
+    if any(tails.values()):
+        return max(candidates, key=lambda each: (tails[each], _shared_head(path, each), -len(each)))
+    for place in (path[:-1], None):
+        lasts: dict[str, Path] = {}
+        for each in candidates:
+            if place is None or each[:-1] == place:
+                shorter = each[-1] not in lasts or len(each) < len(lasts[each[-1]])
+                lasts[each[-1]] = each if shorter else lasts[each[-1]]
+        if (last := nearest(path[-1], lasts)) is not None:
+            return lasts[last]
+    beginnings = [each for each in candidates if len(each) > 1 and each == path[: len(each)]]
+    return max(beginnings, key=len, default=None)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -37,6 +65,20 @@ def unknown_key(location: Location, key: str, known: Iterable[str]) -> Problem:
     return Problem(
         (*location, shown), f"unknown key `{shown}`{did_you_mean(key, names)} ({expected})", "extra_forbidden"
     )
+
+
+def _shared_tail(one: Path, other: Path) -> int:
+    """How many last steps are the same, spelling apart; a dot in a name is as good as one between names."""
+    count = 0
+    for mine, theirs in zip(reversed(".".join(one).split(".")), reversed(".".join(other).split(".")), strict=False):
+        if _plain(mine) != _plain(theirs):
+            break
+        count += 1
+    return count
+
+
+def _shared_head(one: Path, other: Path) -> int:
+    return _shared_tail(one[::-1], other[::-1])
 
 
 def _plain(name: str) -> str:

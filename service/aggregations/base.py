@@ -25,7 +25,7 @@ class Selector:
     """How a bucket_selector compares a metric: `{op}` is the comparison, `params.value` the operand."""
 
     variables: Mapping[str, int | str]
-    """Script variable → index in `Native.bodies`, or `_count`."""
+    """Script variable → index in `Native.bodies`, or a path: `_count`, `{0}>_count` of the first of `Native.bodies`."""
     script: str = "params.a {op} params.value"
 
 
@@ -60,12 +60,15 @@ class Aggregation:
     name: ClassVar[str]
     """How the objects API spells the function."""
     needs_field: ClassVar[bool] = True
+    """A request without a path is refused."""
     operands: ClassVar[tuple[str, ...]] = ("field",)
     """The keys of the operation that may name the field, the first one given wins."""
     nullable: ClassVar[bool] = True
     """A group may have null here."""
     dates: ClassVar[bool] = False
     """A text result is a date."""
+    counts_arrays: ClassVar[bool] = False
+    """`native` also holds where arrays were met, as each is one value there."""
     ordered: ClassVar[bool] = False
     """The result depends on the order of arrival, so that it needs the objects themselves."""
     estimates: ClassVar[bool] = False

@@ -1,34 +1,53 @@
 """count"""
 
 from service.aggregations.base import Accumulator, Aggregation, Native, Raw, Selector
-from service.fields import Field
-from service.values import Json, Missing
+from service.fields import SHAPE, Field
+from service.values import MISSING, Json, Missing
 
 
 class Count(Aggregation):
-    """The number of objects in the group (of elements, after `unwind`)."""
+    """The number of objects in the group (of elements, after `unwind`); with `field`, of values that are not null.
+
+    A whole array is one value, an empty one too.
+    """
 
     name = "count"
     nullable = False
     needs_field = False
-    operands = ()
+    counts_arrays = True
 
-    def native(self, field: Field) -> Native:
-        return Native((), selector=Selector({"a": "_count"}))
+    def native(self, field: Field) -> Native | None:
+        if not self.path or field.never_null:
+            return Native((), selector=Selector({"a": "_count"}))
+        if field.through:
+            return None
+        leaves, tokens = field.evidence
+        if not leaves and not tokens:
+            return Native(())
+        clauses: list[Json] = [{"exists": {"field": leaf}} for leaf in leaves]
+        if tokens:
+            clauses.append({"terms": {SHAPE: tokens}})
+        query = clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
+        return Native([{"filter": query}], selector=Selector({"a": "{0}>_count"}))
 
     def read(self, field: Field, raw: Raw, documents: int) -> int:
-        return documents
+        if raw:
+            return int(raw[0]["doc_count"])
+        return documents if not self.path or field.never_null else 0
 
     def accumulator(self) -> Accumulator:
-        return _Counted()
+        return _Counted(nulls=not self.path)
 
 
 class _Counted:
-    def __init__(self) -> None:
+    def __init__(self, *, nulls: bool) -> None:
         self.total = 0
+        self._nulls = nulls
+        """What is null or missing counts, too: it is objects that are counted, not values."""
 
     def add(self, value: Json | Missing, count: int = 1) -> None:
-        self.total += count
+        if self._nulls or (value is not None and value is not MISSING):
+            self.total += count
 
     def result(self) -> int:
         return self.total

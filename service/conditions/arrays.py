@@ -1,8 +1,9 @@
 """$size and $elemMatch: conditions on arrays as such. ($all is made of $eq and $and.)"""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.conditions.base import MATCH_NONE, Clause, Condition
+from service.conditions.base import MATCH_NONE, Clause, Condition, Use
 from service.fields import SHAPE, Fields, shape_token
 from service.paths import Path, ends
 from service.values import Json
@@ -23,6 +24,9 @@ class Size:
 
     def test(self, value: Json) -> bool:
         return any(isinstance(end, list) and len(end) == self.length for end in ends(value, self.path))
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,), frozenset({"array"}))
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,9 @@ class ElemMatch:
                     if self.condition.test(item):
                         return True
         return False
+
+    def uses(self) -> Iterable[Use]:
+        """The array, and paths below it; nothing is known of what lies in an array that is itself an element."""
+        yield Use((self.path,), frozenset({"array"}))
+        for use in self.condition.uses() if self.path else ():
+            yield Use(tuple((*self.path, *path) for path in use.paths), use.types)

@@ -1,10 +1,12 @@
 """What a condition is: a query for OpenSearch and a test in Python, with one meaning."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from service.fields import Fields
-from service.values import Json
+from service.fields import Fields, JsonType
+from service.paths import Path
+from service.values import Json, is_number
 
 Query = dict[str, Any]
 
@@ -23,6 +25,30 @@ class Clause:
     exact: bool = True
 
 
+@dataclass(frozen=True)
+class Use:
+    """What a condition is about: a path, and the JSON types of values that can fulfil it (`None`: any, or null)."""
+
+    paths: tuple[Path, ...]
+    """The path as the request spells it, then where it is looked up instead."""
+    types: frozenset[JsonType] | None = None
+
+
+def types_of(values: Iterable[Json]) -> frozenset[JsonType] | None:
+    """The JSON types of operands; `None` if one of them is null, as what is missing equals it."""
+    found: set[JsonType] = set()
+    for value in values:
+        if value is None:
+            return None
+        if isinstance(value, bool):
+            found.add("boolean")
+        elif is_number(value):
+            found.add("number")
+        else:
+            found.add("text" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
+    return frozenset(found)
+
+
 class Condition(Protocol):
     """One filter operator on one path, or a combination of conditions."""
 
@@ -30,6 +56,10 @@ class Condition(Protocol):
 
     def test(self, value: Json) -> bool:
         """Whether an object, given as the user sees it, fulfils the condition."""
+        ...
+
+    def uses(self) -> Iterable[Use]:
+        """The paths that the condition reads, for warnings about those that mean nothing."""
         ...
 
 

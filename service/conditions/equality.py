@@ -1,10 +1,10 @@
 """$eq and $in: a value at the path, or an element of an array there, is the operand."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, any_of, none_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Use, any_of, none_of, types_of
 from service.conditions.existence import present
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
@@ -80,6 +80,9 @@ class Equals:
 
     def test(self, value: Json) -> bool:
         return any(self._meets(end) for end in ends(value, self.path))
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,), types_of(self.values))
 
     def _meets(self, end: Json) -> bool:
         if end is MISSING:

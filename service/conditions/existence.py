@@ -1,8 +1,9 @@
 """$exists and is_null: whether a field is there at all."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.conditions.base import MATCH_ALL, Clause, Query, any_of
+from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
 from service.values import MISSING, Json
@@ -10,14 +11,14 @@ from service.values import MISSING, Json
 
 def present(field: Field, *, null: bool) -> Clause:
     """Something lies at the path: a scalar, an array (be it empty), an object, and `null` if asked for."""
-    if field.always and (null or "null" not in field.marks):
+    if field.never_null or (field.always and null):
         return Clause(MATCH_ALL)
-    queries: list[Query] = [{"exists": {"field": name}} for name in field.leaves.values()]
-    shapes: list[str] = [shape for shape in ("array", "object") if shape in field.marks]
+    leaves, tokens = field.evidence
+    queries: list[Query] = [{"exists": {"field": name}} for name in leaves]
     if null and "null" in field.marks:
-        shapes.append("null")
-    if shapes:
-        queries.append({"terms": {SHAPE: [shape_token(field.name, shape) for shape in shapes]}})
+        tokens.append(shape_token(field.name, "null"))
+    if tokens:
+        queries.append({"terms": {SHAPE: tokens}})
     return any_of([Clause(query) for query in queries])
 
 
@@ -32,3 +33,6 @@ class Exists:
 
     def test(self, value: Json) -> bool:
         return any(end is not MISSING for end in ends(value, self.path))
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,))

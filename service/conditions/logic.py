@@ -1,8 +1,10 @@
 """$and, $or, $nor, $not: conditions made of conditions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
-from service.conditions.base import Clause, Condition, all_of, any_of, none_of
+from service.conditions.base import Clause, Condition, Use, all_of, any_of, none_of
 from service.fields import Fields
 from service.values import Json
 
@@ -19,6 +21,9 @@ class And:
     def test(self, value: Json) -> bool:
         return all(condition.test(value) for condition in self.conditions)
 
+    def uses(self) -> Iterable[Use]:
+        return chain.from_iterable(condition.uses() for condition in self.conditions)
+
 
 @dataclass(frozen=True)
 class Or:
@@ -32,6 +37,9 @@ class Or:
     def test(self, value: Json) -> bool:
         return any(condition.test(value) for condition in self.conditions)
 
+    def uses(self) -> Iterable[Use]:
+        return chain.from_iterable(condition.uses() for condition in self.conditions)
+
 
 @dataclass(frozen=True)
 class Not:
@@ -44,6 +52,9 @@ class Not:
 
     def test(self, value: Json) -> bool:
         return not self.condition.test(value)
+
+    def uses(self) -> Iterable[Use]:
+        return self.condition.uses()
 
 
 ALWAYS = And(())

@@ -1,8 +1,9 @@
 """Conditions on a name that may stand for two places, or for what no index holds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.conditions.base import MATCH_ALL, Clause, Condition, all_of, any_of, none_of
+from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, any_of, none_of
 from service.conditions.existence import Exists
 from service.fields import Fields
 from service.paths import Path
@@ -32,6 +33,10 @@ class Lookup:
     def test(self, value: Json) -> bool:
         return self.here.test(value) if self.root[0] in value else self.below.test(value)
 
+    def uses(self) -> Iterable[Use]:
+        for here, below in zip(self.here.uses(), self.below.uses(), strict=True):
+            yield Use((*here.paths, *below.paths), here.types)
+
 
 @dataclass(frozen=True)
 class Computed:
@@ -44,3 +49,6 @@ class Computed:
 
     def test(self, value: Json) -> bool:
         return self.condition.test(value)
+
+    def uses(self) -> Iterable[Use]:
+        return self.condition.uses()

@@ -3,11 +3,11 @@
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.conditions.base import MATCH_ALL, Clause, Query, any_of
+from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of, types_of
 from service.fields import Field, Fields
 from service.paths import Path, ends
 from service.tokens import LONG_MAX, LONG_MIN
@@ -96,6 +96,9 @@ class Compare:
             if self._meets(end) or (isinstance(end, list) and any(map(self._meets, end))):
                 return True
         return False
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,), types_of([self.value]))
 
     def _meets(self, end: Json) -> bool:
         compare = COMPARE[self.comparator]

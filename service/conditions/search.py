@@ -1,9 +1,9 @@
 """`search` of a list: a text somewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from service.conditions.base import Clause, any_of
+from service.conditions.base import Clause, Use, any_of
 from service.conditions.text import Text
 from service.fields import Fields
 from service.paths import Path, ends
@@ -29,6 +29,10 @@ class Search:
         if self.below is not None:
             found += _all_texts(value.get(self.below))
         return any(map(meets, found))
+
+    def uses(self) -> Iterable[Use]:
+        """None that a user named."""
+        return ()
 
 
 def _texts(value: Json) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """Operators on strings: $regex, $contains, $startsWith, $endsWith, $text, and words and phrase of the list form."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 from unicodedata import normalize
 
 from service.conditions import regex
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, all_of, any_of, none_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, Use, all_of, any_of, none_of, types_of
 from service.conditions.equality import Equals
 from service.conditions.folding import any_case
 from service.fields import SHAPE, Field, Fields, shape_token
@@ -48,6 +48,9 @@ class OnStrings:
             if isinstance(end, list) and any(isinstance(item, str) and meets(item) for item in end):
                 return True
         return False
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,), frozenset({"text"}))
 
     def clause(self, field: Field, keyword: str) -> Clause | None:
         """What finds these strings, None if nothing does."""
@@ -195,6 +198,9 @@ class Contains:
             elif isinstance(end, str) and isinstance(self.operand, str) and self._holds(end, self.operand):
                 return True
         return False
+
+    def uses(self) -> Iterable[Use]:
+        yield Use((self.path,), types_of([self.operand]))
 
     def _holds(self, text: str, part: str) -> bool:
         return fold(part) in fold(text) if self.folded else part in text

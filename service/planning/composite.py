@@ -81,6 +81,11 @@ class Computed:
     of: Field
     native: Native
 
+    @property
+    def names(self) -> list[str]:
+        """Of `native.bodies`, as OpenSearch is told."""
+        return [f"m{self.position}_{index}" for index in range(len(self.native.bodies))]
+
 
 @dataclass(frozen=True)
 class Grouping:
@@ -102,9 +107,9 @@ class Grouping:
         if after is not None:
             composite["after"] = after
         inner: dict[str, Json] = {
-            _name(computed.position, index): body
+            name: body
             for computed in self.computed
-            for index, body in enumerate(computed.native.bodies)
+            for name, body in zip(computed.names, computed.native.bodies, strict=True)
         }
         inner.update(self.selectors)
         groups: dict[str, Json] = {"composite": composite}
@@ -137,7 +142,7 @@ class Grouping:
                 computed.position,
                 computed.metric.kind.read,
                 computed.of,
-                [_name(computed.position, index) for index in range(len(computed.native.bodies))],
+                computed.names,
             )
             for computed in self.computed
         ]
@@ -168,11 +173,12 @@ def selector(having: Having, computed: Computed) -> Json | None:
         return None
     if having.comparison == "ne" and computed.metric.kind.nullable:
         return None
+    names = computed.names
     operators = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "==", "ne": "!="}
     return {
         "bucket_selector": {
             "buckets_path": {
-                name: which if isinstance(which, str) else _name(computed.position, which)
+                name: which.format(*names) if isinstance(which, str) else names[which]
                 for name, which in chosen.variables.items()
             },
             "script": {
@@ -204,7 +210,3 @@ def ignored(of: Field, takes: frozenset[str]) -> dict[str, Query]:
     if others:
         filters["others"] = {"bool": {"should": others, "minimum_should_match": 1}}
     return filters
-
-
-def _name(position: int, index: int) -> str:
-    return f"m{position}_{index}"

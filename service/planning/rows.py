@@ -1,10 +1,11 @@
 """Finished groups as rows, and what is done with them: having, order, limit."""
 
 import operator
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from service.paths import Path
 from service.planning.plan import Having, Plan
 from service.values import Json, identity, is_number, order, parse_date
 
@@ -33,6 +34,8 @@ class Result:
     strategy: str
     accuracy: dict[str, str]
     warnings: list[str] = field(default_factory=list)
+    met: Set[Path] = frozenset()
+    """Paths below the unwound one at which an element had a value, where elements were looked at."""
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {

@@ -31,6 +31,12 @@ class Scan:
         """For each key: no date is needed, or one was met."""
         self.ignored: Counter[tuple[int, str]] = Counter()
         """(metric, `arrays` or `others`) → objects or elements whose value there was ignored."""
+        self.met: set[Path] = set()
+        """Paths below the unwound one at which an element had a value."""
+        start = plan.unwind or ()
+        self._unmet = {
+            path for path in paths_of(plan) if start and len(path) > len(start) and path[: len(start)] == start
+        }
 
     def take(self, objects: Iterable[Json]) -> None:
         """Objects that may fulfil the condition."""
@@ -44,6 +50,10 @@ class Scan:
             self._element(element, count)
 
     def _element(self, element: Json, count: int) -> None:
+        for path in tuple(self._unmet):
+            if resolve(element, path) not in (MISSING, []):
+                self.met.add(path)
+                self._unmet.discard(path)
         cells: list[Json] = []
         for position, key in enumerate(self.plan.keys):
             cell = transformed(resolve(element, key.path), key)
@@ -57,7 +67,7 @@ class Scan:
             group = self.groups[identities] = _Group(tuple(cells), accumulators)
         for position, (metric, accumulator) in enumerate(zip(self.plan.metrics, group.accumulators, strict=True)):
             kind = metric.kind
-            if not kind.needs_field:
+            if not kind.path:
                 accumulator.add(None, count)
                 continue
             value = resolve(element, kind.path)
@@ -73,7 +83,7 @@ class Scan:
 def paths_of(plan: Plan) -> set[Path]:
     """The paths that keys and metrics need."""
     keys = {key.path for key in plan.keys}
-    return keys | {metric.kind.path for metric in plan.metrics if metric.kind.needs_field}
+    return keys | {metric.kind.path for metric in plan.metrics if metric.kind.path}
 
 
 def transformed(value: Json | Missing, key: Key) -> Json:

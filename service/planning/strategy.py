@@ -74,8 +74,9 @@ def choose(
     computed: list[Computed] = []
     folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = {}
     for position, metric in enumerate(plan.metrics):
-        of = fields.get(metric.kind.path) if metric.kind.needs_field else Field((), "")
-        native = None if position in fold or "array" in of.marks else metric.kind.native(of)
+        of = fields.get(metric.kind.path) if metric.kind.path else Field((), "")
+        whole = metric.kind.counts_arrays or "array" not in of.marks
+        native = metric.kind.native(of) if whole and position not in fold else None
         if native is None and position in estimate and "array" not in of.marks:
             native = metric.kind.estimate(of)
         if native is not None:
@@ -91,7 +92,7 @@ def choose(
     beside = {
         f"{what}{position}": counted
         for position, metric in enumerate(plan.metrics)
-        if metric.kind.needs_field
+        if metric.kind.path
         for what, counted in ignored(fields.get(metric.kind.path), metric.kind.takes).items()
     }
     if selectors:

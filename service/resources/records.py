@@ -19,6 +19,7 @@ from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_a
 from service.dialects.tree.properties import TOP, Key
 from service.dialects.tree.references import Columns, References, bad, named, shown
 from service.dialects.tree.request import Tree, read_tree
+from service.dialects.tree.warnings import Named, cut_off
 from service.dialects.tree.wire import (
     FilterRequest,
     RecordIds,
@@ -88,6 +89,17 @@ class _Known:
     stream: Stream
     columns: Columns
     versions: tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """Aggregates, how they were computed, and what `info` says of them."""
+
+    result: Json
+    strategy: str
+    reading: Reading
+    unknown: Sequence[str]
+    """Warnings about properties that no record has."""
 
 
 class Records:
@@ -409,15 +421,19 @@ class Records:
             tree = read_tree(body.aggregates, references)
             query, indices = _where(stream, body, references)
         with tracing.span("answer") as span:
-            result, strategy = await self._computed(stream, tree, query, indices)
+            named_properties = Named.of({"aggregates": body.aggregates, "filter": body.filter}, columns if info else {})
+            found = await self._computed(stream, tree, query, indices, named_properties)
             if span is not None:
-                span.set_attribute("tally.strategy", strategy)
-        metrics.strategies.labels(f"records {strategy}").inc()
-        told: dict[str, Json] = {"aggregates": result}
+                span.set_attribute("tally.strategy", found.strategy)
+        metrics.strategies.labels(f"records {found.strategy}").inc()
+        told: dict[str, Json] = {"aggregates": found.result}
         if body.include_typing:
             told["typing"] = await self._typing_of_named(stream, body, columns)
         if info:
-            told["info"] = {"accuracy": "exact", "strategy": strategy}
+            warnings = [*found.unknown, *cut_off(found.reading)]
+            told["info"] = {"accuracy": "exact", "strategy": found.strategy, "warnings": warnings}
+            if found.reading.left_out:
+                told["info"]["otherRecords"] = found.reading.left_out
         return told
 
     async def _meanwhile(
@@ -450,39 +466,42 @@ class Records:
         fresh = self._known_columns[key] = _Known(stream, columns_of(_living(entries)), _versions(entries))
         return await work(stream, fresh.columns)
 
-    async def _computed(self, stream: Stream, tree: Tree, query: Query, indices: str) -> tuple[Json, str]:
+    async def _computed(self, stream: Stream, tree: Tree, query: Query, indices: str, named: Named) -> _Computed:
         """From one request; where that cannot be proved exact from a more careful one, else from the records."""
         how = How(self._store.shards if stream.mutable else 2)
         for _ in range(ROUNDS):
-            text = await self._asked(tree, query, indices, how)
+            text = await self._asked(tree, query, indices, how, named)
             answer = await self._store.whole(text)
             shards = answer["_shards"]["total"]
+            unknown = named.unknown(answer.get("aggregations"))
+            reading = Reading(self._limits.bucket_limit)
             if shards > how.shards and how.shards == 1:
                 how = How(shards, how.careful)
                 continue
             try:
                 # Most answers name no long text, which is told by the text faster than by the answer.
                 tokens = list(_tokens(answer.get("aggregations"))) if _TOKENS in text else []
-                result = await self._read(stream, tree, answer, tokens)
+                result = await self._read(stream, tree, answer, tokens, reading)
             except Inexact:
                 if how.careful:
-                    return await self._folded(tree, query, indices), "records"
+                    reading = Reading(self._limits.bucket_limit)
+                    result = await self._folded(tree, query, indices, reading)
+                    return _Computed(result, "records", reading, unknown)
                 how = How(max(shards, 1), careful=True)
                 continue
-            return result, "careful" if how.careful else "single"
+            return _Computed(result, "careful" if how.careful else "single", reading, unknown)
         raise Unavailable("the indices of the stream are changing; try again", retry_after=1)
 
-    async def _asked(self, tree: Tree, query: Query, indices: str, how: How) -> str:
+    async def _asked(self, tree: Tree, query: Query, indices: str, how: How, named: Named) -> str:
         body = {
             "size": 0,
             "track_total_hits": any(not node.compile(how) for node in tree.nodes.values()),
             "query": query,
-            "aggs": compiled(tree.nodes, how),
+            "aggs": {**compiled(tree.nodes, how), **named.counting()},
         }
         return await self._store.search_text(indices, body)
 
-    async def _read(self, stream: Stream, tree: Tree, answer: Json, tokens: Sequence[str]) -> Json:
-        reading = Reading(self._limits.bucket_limit)
+    async def _read(self, stream: Stream, tree: Tree, answer: Json, tokens: Sequence[str], reading: Reading) -> Json:
         aggregations = answer.get("aggregations")
         if aggregations is None and answer["_shards"]["total"] == 0:
             return fold_all(tree.nodes, (), reading)
@@ -521,7 +540,7 @@ class Records:
                     texts[string_term(text)] = text
         return texts
 
-    async def _folded(self, tree: Tree, query: Query, indices: str) -> Json:
+    async def _folded(self, tree: Tree, query: Query, indices: str, reading: Reading) -> Json:
         records: list[Json] = []
         async with self._store.gateway.point_in_time(indices) as pit:
             after: Json = None
@@ -546,7 +565,7 @@ class Records:
                 if len(hits) < 5_000:
                     break
                 after = hits[-1]["sort"]
-        return await asyncio.to_thread(fold_all, tree.nodes, records, Reading(self._limits.bucket_limit))
+        return await asyncio.to_thread(fold_all, tree.nodes, records, reading)
 
     async def _typing_of_named(self, stream: Stream, body: RecordsAggregate, columns: Columns) -> Json:
         held: dict[tuple[str, str], set[str]] = {}

@@ -42,9 +42,14 @@ _SORT: Final = (
 class ResourceFields(Fields):
     """Every path may hold anything; `instants` are the resource's own times."""
 
+    empty = False
+
     def __init__(self, instants: frozenset[str]) -> None:
         super().__init__({})
         self._times = instants
+
+    def knows(self, path: Path) -> bool:
+        return True
 
     def get(self, path: Path) -> Field:
         instant = len(path) == 1 and path[0] in self._times

@@ -88,11 +88,15 @@ def lists_objects(raw: bytes) -> bool:
 
 
 def envelope(request: web.Request, asked: ListRequest, page: Page, results: Json, *, skips: bool = False) -> Json:
-    """`results`, `pagination`, `total_count`, `stats`; `skips`: with the older shape of pagination beside the newer."""
+    """`results`, `pagination`, `total_count`, `stats`, `warnings` if there are any.
+
+    `skips`: with the older shape of pagination beside the newer.
+    """
     pages = pagination(
         asked, request.path, request.query.items(), start=page.start, total=page.total, cursor=page.cursor
     )
     if skips:
         more = page.start + asked.size < page.total if asked.cursor is None else page.cursor is not None
         pages |= {"has_more": more, "limit": asked.size, "skip": page.start}
-    return {"results": results, "pagination": pages, "total_count": page.total, "stats": page.stats}
+    told = {"results": results, "pagination": pages, "total_count": page.total, "stats": page.stats}
+    return {**told, "warnings": list(page.warnings)} if page.warnings else told

@@ -283,6 +283,13 @@ class AggregateInfo(TypedDict):
 
     accuracy: Literal["exact"]
     strategy: Literal["single", "careful", "records"]
+    warnings: Annotated[list[str], Field(description="Properties that no record has, buckets that were left out.")]
+    otherRecords: NotRequired[
+        Annotated[
+            dict[str, int],
+            Field(description="By `uniqueValues` that had more values than `size`: what the other buckets count."),
+        ]
+    ]
 
 
 Typings = Annotated[dict[str, dict[str, dict[str, Typing]]], Field(description="By space, container and property.")]

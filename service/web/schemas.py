@@ -401,6 +401,9 @@ class ObjectList(TypedDict):
     pagination: ObjectPagination
     total_count: Count
     stats: ObjectStats
+    warnings: NotRequired[
+        Annotated[list[str], Field(description="Paths in filters or sort that no object has, and the like; if any.")]
+    ]
 
 
 @with_config(OPEN)

@@ -30,7 +30,7 @@ from tests.support.peers.mongo import Mongo
 
 Json = Any
 ROOT: Final = Path(__file__).parents[2]
-SPECS: Final = 24
+SPECS: Final = 26
 
 
 MONGO: Final[dict[int, str]] = {

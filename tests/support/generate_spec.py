@@ -124,7 +124,7 @@ def _group_key(rng: random.Random, pools: Pools) -> Json:
         entry: dict[str, Json] = {"field": rng.choice(DATE_PATHS)}
         if rng.random() < 0.5:
             entry["date_trunc"] = rng.choice(TRUNC_UNITS)
-            if entry["date_trunc"] == "week" and rng.random() < 0.6:
+            if entry["date_trunc"] == "week" and rng.random() < 0.8:
                 entry["start_of_week"] = rng.choice(WEEKDAYS)
         else:
             entry["date_part"] = rng.choice(PARTS)
@@ -140,11 +140,11 @@ def _group_key(rng: random.Random, pools: Pools) -> Json:
 def _operation(rng: random.Random, pools: Pools, number: int) -> Json:
     function = rng.choice(pools.functions)
     entry: dict[str, Json] = {"function": function, "alias": f"m{number}"}
-    if function == "count":
+    if function == "count" and rng.random() < 0.6:
         return entry
     if function in ("min", "max"):
         fields = (*pools.numbers, "metadata.when", "shot_at")
-    elif function in ("count_distinct", "first", "last", "push", "add_to_set"):
+    elif function in ("count", "count_distinct", "first", "last", "push", "add_to_set"):
         fields = (*pools.keys, *pools.numbers)
     else:
         fields = tuple(pools.numbers)

@@ -6,7 +6,7 @@ import pytest
 
 from service.aggregations import BY_NAME
 from service.aggregations.base import Aggregation, Inexact
-from service.fields import Field, Mark
+from service.fields import OWN_FIELDS, Field, Mark
 from service.values import MISSING
 
 INTEGERS = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "null"}), bits=12)
@@ -14,6 +14,9 @@ WIDE = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double"}), b
 FRACTIONS = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "fraction"}), bits=4)
 BIG = Field(("metadata", "n"), "metadata.n", "long", frozenset({"long"}), bits=60)
 DATES = Field(("metadata", "n"), "metadata.n", "keyword", frozenset({"date", "text"}))
+
+MIXED = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "text", "array", "object", "null"}))
+UNKNOWN = Field(("metadata", "n"), "metadata.n")
 
 
 def kind(name: str) -> Aggregation:
@@ -30,7 +33,7 @@ def fold(name: str, values: list[Any]) -> Any:
 @pytest.mark.parametrize(
     ("name", "values", "result"),
     [
-        ("count", [1, None, MISSING], 3),
+        ("count", [1, None, MISSING, [], {}, False, ""], 5),
         ("sum", [], 0),
         ("sum", [1, 2.5, "3", None, True, [4], MISSING], 3.5),
         ("sum", [2**53, 1, 1], 2**53 + 2),
@@ -50,6 +53,16 @@ def fold(name: str, values: list[Any]) -> Any:
 def test_value(name: str, values: list[Any], result: Any) -> None:
     assert fold(name, values) == result
     assert type(fold(name, values)) is type(result)
+
+
+def test_count_without_a_path_counts_objects() -> None:
+    accumulator = BY_NAME["count"](()).accumulator()
+    for value in (1, None, MISSING):
+        accumulator.add(value, 2)
+    assert accumulator.result() == 6
+    native = BY_NAME["count"](()).native(Field((), ""))
+    assert native is not None
+    assert list(native.bodies) == []
 
 
 def test_an_accumulator_takes_values_with_their_number() -> None:
@@ -85,13 +98,20 @@ def test_infinity_is_no_answer() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "bodies"),
     [
-        ("count", INTEGERS, []),
+        ("count", INTEGERS, [{"filter": {"exists": {"field": "metadata.n"}}}]),
+        ("count", MIXED, [{"filter": {"bool": {"should": [
+            {"exists": {"field": "metadata.n@keyword"}},
+            {"exists": {"field": "metadata.n"}},
+            {"terms": {"@shape": ["metadata.n array", "metadata.n object"]}},
+        ], "minimum_should_match": 1}}}]),
+        ("count", UNKNOWN, []),
+        ("count", OWN_FIELDS["created_at"], []),
         ("sum", INTEGERS, [{"sum": {"field": "metadata.n"}}]),
         ("avg", INTEGERS, [{"sum": {"field": "metadata.n"}}, {"value_count": {"field": "metadata.n"}}]),
         ("min", DATES, [{"min": {"field": "metadata.n@date"}}]),
         ("max", DATES, [{"max": {"field": "metadata.n@date"}}]),
     ],
-)
+)  # fmt: skip
 def test_asked(name: str, field: Field, bodies: list[Any]) -> None:
     native = kind(name).native(field)
     assert native is not None

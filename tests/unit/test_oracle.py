@@ -347,7 +347,7 @@ def test_single_boundary_and_labels() -> None:
 @pytest.mark.parametrize(
     ("function", "values", "expected"),
     [
-        ("count", [1, None, ...], 3),
+        ("count", [1, None, ..., [], "", False], 4),
         ("count_distinct", [1, 1.0, "1", True, None, ..., [1], [1.0], [1, 1]], 5),
         ("sum", [1, 2.5, "3", True, None, ..., [4]], 3.5),
         ("sum", [2**53, 1, 1], 2**53 + 2),
@@ -384,6 +384,11 @@ def test_functions(function: str, values: list[Json], expected: Json) -> None:
     got = metric(function, *values)
     assert got == expected
     assert isinstance(got, bool) == isinstance(expected, bool)
+
+
+def test_count_without_a_field_counts_objects() -> None:
+    answer = ask(things(1, None, ...), "metadata.none", aggregations=[{"function": "count", "alias": "m"}])
+    assert answer.rows[0]["metrics"] == {"m": 3}
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 10), (25, 17.5), (50, 25), (99, 39.7), (100, 40)])

@@ -111,12 +111,12 @@ class _Lowering:
             )
             return None
         path: Path = ()
-        if kind.needs_field:
-            named = next((name for name in kind.operands if getattr(operation, name) is not None), None)
-            if named is None:
-                self._problem((*at, "field"), f"{kind.name} needs {' or '.join(kind.operands)}", "missing")
-                return None
+        named = next((name for name in kind.operands if getattr(operation, name) is not None), None)
+        if named is not None:
             path = self._path(getattr(operation, named), (*at, named))
+        elif kind.needs_field:
+            self._problem((*at, "field"), f"{kind.name} needs {' or '.join(kind.operands)}", "missing")
+            return None
         parameters = {name: getattr(operation, name) for name in kind.parameters}
         for name, value in parameters.items():
             if value is None:

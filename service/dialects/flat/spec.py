@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 
 from service.aggregations import BY_NAME
 from service.planning.plan import Comparison, Part, Unit
@@ -28,7 +29,11 @@ class AggregationOperation(WireModel):
 
     function: StrictStr = Field(description="The aggregation kind.", json_schema_extra={"enum": [*BY_NAME]})
     alias: StrictStr = Field(min_length=1, description="Name in `metrics`.")
-    field: StrictStr | None = Field(None, min_length=1)
+    field: StrictStr | None = Field(
+        None,
+        min_length=1,
+        description="Dotted path; `count` without it counts objects, with it values that are not null.",
+    )
     distinct_field: StrictStr | None = Field(None, min_length=1)
     percent: Number | None = Field(None, ge=0, le=100)
 
@@ -50,10 +55,22 @@ class RangeBucket(WireModel):
     alias: StrictStr | None = Field(None, min_length=1)
 
 
+def _some_key(group_by: Any) -> Any:
+    if group_by in ([], None):
+        raise PydanticCustomError(
+            "too_short",
+            "at least one key is needed; for a grand total take a field that is the same in all objects: {example}",
+            {"example": '[{"field": "bucket_id"}]'},
+        )
+    return group_by
+
+
 class AggregateRequest(WireModel):
     """match → unwind → group → having → sort → limit."""
 
-    group_by: list[GroupByField] = Field(min_length=1, max_length=32)
+    group_by: Annotated[list[GroupByField], BeforeValidator(_some_key)] = Field(
+        min_length=1, max_length=32, description="The keys; for a grand total `bucket_id`, which all objects share."
+    )
     aggregations: list[AggregationOperation] = Field(min_length=1, max_length=64)
     filters: dict[str, Any] | None = None
     having: list[HavingCondition] | None = Field(None, max_length=64)

@@ -90,6 +90,7 @@ class UniqueValues(Bucketing):
                 raise Inexact  # which of two long texts that begin alike comes first, their terms do not tell
             buckets = [{**bucket, "key": reading.texts.get(bucket["key"], bucket["key"])} for bucket in buckets]
             buckets.sort(key=lambda bucket: (-bucket["doc_count"], bucket["key"]))
+        reading.leave_out(self.id, answer["sum_other_doc_count"])
         found = []
         for bucket in buckets:
             key = bucket["key"]
@@ -101,6 +102,7 @@ class UniqueValues(Bucketing):
         groups = self.grouped(records)
         ranked = sorted(groups, key=lambda value: (-len(groups[value]), value))[: self.size]
         reading.count(len(ranked))
+        reading.leave_out(self.id, sum(map(len, groups.values())) - sum(len(groups[value]) for value in ranked))
         return {
             self.result: [
                 self.bucket(

@@ -35,6 +35,12 @@ class Reading:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Terms of long texts → the texts."""
     buckets: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Identifier of a uniqueValues → what the buckets beyond its `size` count, in all buckets that it lies in."""
+
+    def leave_out(self, id: str, records: int) -> None:
+        if records:
+            self.left_out[id] = self.left_out.get(id, 0) + records
 
     def count(self, more: int) -> None:
         self.buckets += more

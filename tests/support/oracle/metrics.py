@@ -75,9 +75,9 @@ def distinct(values: Sequence[Json]) -> list[Json]:
 def compute(operation: Json, rows: Sequence[Json]) -> Json:
     """One metric over the rows of one group, in order of arrival."""
     function = operation["function"]
-    if function == "count":
-        return len(rows)
     field = operation.get("field")
+    if function == "count":
+        return len(rows) if field is None else sum(not is_nothing(look_up(row, split(field))) for row in rows)
     if function == "count_distinct":
         field = operation.get("distinct_field") or field
     if not isinstance(field, str):

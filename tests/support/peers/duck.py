@@ -193,7 +193,7 @@ class Duck:
         self._value(entry["field"])
 
     def metric(self, entry: Json) -> None:
-        if entry["function"] == "count":
+        if entry["function"] == "count" and "field" not in entry:
             return
         path = entry.get("distinct_field") or entry["field"]
         self._value(path)
@@ -327,7 +327,7 @@ class Duck:
 
     def _metric(self, entry: Json) -> str:
         function = entry["function"]
-        if function == "count":
+        if function == "count" and "field" not in entry:
             return "count(*)"
         value = self._value(entry.get("distinct_field") or entry["field"])
         number = f"CASE WHEN {value}.rank = 1 THEN {value}.num END"
@@ -343,6 +343,8 @@ class Duck:
                 found = f"CASE WHEN {value}.rank = 1 OR {date} IS NOT NULL THEN "
                 whole = f"{{'rank': {value}.rank, 'num': ({number}), 'ms': epoch_ms({date})}}"
                 return f"{function}({found}{whole} END)"
+            case "count":
+                return f"count(CASE WHEN {value}.rank > 0 THEN 1 END)"
             case "count_distinct":
                 return f"count(DISTINCT CASE WHEN {value}.rank > 0 THEN {value} END)"
             case "first" | "last":

@@ -143,7 +143,7 @@ class Mongo:
         function = entry["function"]
         if function in ("median", "percentile") or function.startswith(("stddev", "variance")):
             raise LeftOut("mongomock: no $median, $percentile, $stdDev…")
-        if function == "count":
+        if function == "count" and "field" not in entry:
             return
         values = self._values(entry.get("distinct_field") or entry["field"])
         numbers = [value for value in values if is_number(value)]
@@ -160,7 +160,8 @@ class Mongo:
         value = condition["value"]
         if metric["function"] not in ("count", "sum", "avg", "min", "max", "count_distinct"):
             raise LeftOut("MongoDB: $match looks into arrays and compares dates with dates only")
-        if isinstance(value, str) or metric.get("field") in DATES:
+        dates = metric["function"] in ("min", "max") and metric["field"] in DATES
+        if isinstance(value, str) or dates:
             raise LeftOut("MongoDB: $match looks into arrays and compares dates with dates only")
         if value is None and condition["operator"] in RANGES:
             raise LeftOut("MongoDB: null is a bound")
@@ -231,10 +232,12 @@ class Mongo:
 
     def _accumulator(self, entry: Json) -> Json:
         function = entry["function"]
-        if function == "count":
+        if function == "count" and "field" not in entry:
             return {"$sum": 1}
         path = entry.get("distinct_field") or entry["field"]
         value = f"${path}"
+        if function == "count":
+            return {"$sum": {"$cond": [{"$ne": [{"$ifNull": [value, None]}, None]}, 1, 0]}}
         if function in ("min", "max") and path in DATES:
             return {f"${function}": f"${DATES[path]}"}
         if function in ("sum", "avg", "min", "max"):

@@ -1,0 +1,117 @@
+"""What an answer should be read with: parts of a question that mean nothing, and values that a metric passed by."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from service import paths
+from service.conditions.base import Condition, Use
+from service.fields import Field, Fields, JsonType
+from service.paths import Path
+from service.planning.plan import Plan, Ranges
+from service.planning.rows import Result
+from service.spelling import nearest_path
+
+_NO_OBJECTS: Final = "there are no objects, so the answer is empty"
+_NO_FIELDS: Final = "there are no objects that have any field, so the answer is empty"
+
+_SHOWN: Final = 200
+_PLURAL: Final[Mapping[JsonType, str]] = {
+    "text": "texts", "number": "numbers", "boolean": "booleans", "object": "objects", "array": "arrays",
+}  # fmt: skip
+
+
+def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
+    """Warnings about the paths of an aggregate, by what is known of the bucket's fields."""
+    if not result.matched:
+        if not (plan.filtered or plan.unwind or plan.having):
+            return [_NO_OBJECTS]  # every object would be in a group
+        if fields.empty:
+            return [_NO_FIELDS]
+    named = [("range_buckets" if isinstance(key.transform, Ranges) else "group_by", key.path) for key in plan.keys]
+    named += [(metric.name, metric.kind.path) for metric in plan.metrics if metric.kind.path]
+    if plan.unwind is not None:
+        named.append(("unwind", plan.unwind))
+    uses = [(place, Use((path,))) for place, path in named if path not in result.met]
+    ranges = [key.path for key in plan.keys if isinstance(key.transform, Ranges)]
+    warnings = unknown([*uses, *(("filters", use) for use in plan.condition.uses())], fields)
+    warnings += [
+        f"range_buckets: {_spelled(path)} holds only {held}, which lie in no range of numbers"
+        for path in dict.fromkeys(ranges)
+        if (held := _only(fields.get(path), frozenset({"number"}))) is not None
+    ]
+    if plan.unwind is not None and fields.knows(plan.unwind) and "array" not in fields.get(plan.unwind).marks:
+        warnings.append(
+            f"unwind: no object has an array at {_spelled(plan.unwind)}; what is no array counts as one element"
+        )
+    return warnings + mismatched(plan.condition, fields)
+
+
+def of_list(condition: Condition, sort: Use | None, fields: Fields) -> list[str]:
+    """The same for the filters and the order of a list."""
+    uses = [("filters", use) for use in condition.uses()]
+    if sort is not None:
+        uses.append(("sort", sort))
+    if uses and fields.empty:
+        return [_NO_FIELDS]
+    return unknown(uses, fields) + mismatched(condition, fields)
+
+
+def unknown(uses: Iterable[tuple[str, Use]], fields: Fields) -> list[str]:
+    """One warning for each path that no object has; (where it stands, what it is) in the order of the request."""
+    places: dict[Path, dict[str, None]] = {}
+    for place, use in uses:
+        if not any(map(fields.knows, use.paths)):
+            places.setdefault(use.paths[0], {})[place] = None
+    return [f"{', '.join(names)}: {no_object(path, fields)}" for path, names in places.items()]
+
+
+def no_object(path: Path, fields: Fields) -> str:
+    """``no object has `carrier`; there is `metadata.carrier` ``."""
+    there = nearest_path(path, fields.paths)
+    return f"no object has {_spelled(path)}" + (f"; there is {_spelled(there)}" if there is not None else "")
+
+
+def mismatched(condition: Condition, fields: Fields) -> list[str]:
+    """Conditions about values of a type that no object has at the path: a number range over texts and the like."""
+    warnings: dict[str, None] = {}
+    for use in condition.uses():
+        known = [path for path in use.paths if fields.knows(path)]
+        if use.types is None or len(known) != 1:
+            continue
+        held = _only(fields.get(known[0]), use.types)
+        if held is not None:
+            text = f"filters: {_spelled(known[0])} holds only {held}, the condition is about {_listed(use.types)}"
+            warnings[f"{text}; values of different types never match"] = None
+    return list(warnings)
+
+
+def ignored(plan: Plan, counts: Mapping[tuple[int, str], int]) -> list[str]:
+    """Values that metrics passed by: (metric, `arrays` or `others`) → objects or elements."""
+    texts = {
+        "arrays": "{n} objects hold an array there, which {kind} ignores; `unwind` would count its elements",
+        "others": "{n} objects hold a value there that {kind} ignores, because of its type",
+    }
+    return [
+        f"{plan.metrics[position].name}: " + texts[what].format(n=count, kind=plan.metrics[position].kind.name)
+        for (position, what), count in sorted(counts.items())
+        if count
+    ]
+
+
+def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
+    """What the field holds, None if some of it is wanted, or nothing certain is known of it."""
+    # Empty arrays, and arrays in arrays, tell no types of elements.
+    if not field.types - {"array"} or field.types & wanted:
+        return None
+    if field.types == {"text"} and not field.marks & {"text", "lengthy"}:
+        return "dates"
+    return _listed(field.types)
+
+
+def _listed(types: frozenset[JsonType]) -> str:
+    return " and ".join(plural for type, plural in _PLURAL.items() if type in types)
+
+
+def _spelled(path: Path) -> str:
+    text = paths.text(path)
+    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}`"
