@@ -62,19 +62,22 @@ class Column:
         return lambda key: read([key[name] for name in names])
 
 
-def column(key: Key, field: Field) -> Column | None:
-    """None: the index fields do not hold this key's values, so the objects must be read."""
+def column(key: Key, field: Field, name: str) -> Column | None:
+    """The key's sources under names that begin with `name`, which is ours: users' names could collide.
+
+    None: the index fields do not hold this key's values, so the objects must be read.
+    """
     if key.transform is None:
-        return _plain(key.name, field) if field.single else None
+        return _plain(name, field) if field.single else None
     if "array" in field.marks:
         return None
     match key.transform:
         case Truncate():
-            return _truncated(key.name, field, key.transform)
+            return _truncated(name, field, key.transform)
         case Extract():
-            return _part(key.name, field, key.transform)
+            return _part(name, field, key.transform)
         case Ranges():
-            return _range(key.name, field, key.transform)
+            return _range(name, field, key.transform)
 
 
 def _plain(name: str, field: Field) -> Column:
