@@ -15,7 +15,7 @@ from service import metrics, tracing
 from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
-from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_all
+from service.dialects.tree.nodes import How, Reading, accuracies, compiled, fold_all, read_all
 from service.dialects.tree.properties import TOP, Key
 from service.dialects.tree.references import Columns, References, bad, named, shown
 from service.dialects.tree.request import Tree, read_tree
@@ -417,7 +417,10 @@ class Records:
         if body.include_typing:
             told["typing"] = await self._typing_of_named(stream, body, columns)
         if info:
-            told["info"] = {"accuracy": "exact", "strategy": strategy}
+            accuracy = accuracies(tree.nodes)
+            if strategy == "records":
+                accuracy = dict.fromkeys(accuracy, "exact")
+            told["info"] = {"accuracy": accuracy, "strategy": strategy}
         return told
 
     async def _meanwhile(
