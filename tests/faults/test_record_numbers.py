@@ -191,6 +191,12 @@ async def test_lists_of_decimals(project: Project) -> None:
     assert starts(answer) == [(-0.7, 1), (0, 4), (0.7, 1)]
 
 
+async def test_lists_that_the_stream_never_had(project: Project, tenths: str) -> None:
+    await project.containers(container({"f64s": {"type": "float64", "list": True}}, id="unused"))
+    answer = await asked(project, tenths, histogram(property_of("f64s", container="unused"), 0.1))
+    assert starts(answer) == []
+
+
 @pytest.mark.parametrize(
     ("path", "count"),
     [

@@ -13,7 +13,7 @@ from service.numbers import nearest, rounded
 from service.values import Json
 
 _HALF: Final = (
-    "if (doc[params.f].size() == 0) return 0L; long v = doc[params.f].value; "
+    "if (!doc.containsKey(params.f) || doc[params.f].size() == 0) return 0L; long v = doc[params.f].value; "
     "return params.high ? v >> 32 : v & 4294967295L"
 )
 _HALVES: Final = 2**21

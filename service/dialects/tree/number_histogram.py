@@ -22,14 +22,18 @@ from service.numbers import spelled as number_text
 from service.values import IN_FULL, Json, is_number
 
 _NUMBERED: Final = (
-    "List found = new ArrayList(); BigDecimal width = new BigDecimal(params.width); "
+    "List found = new ArrayList(); if (!doc.containsKey(params.f)) { return found; } "
+    "BigDecimal width = new BigDecimal(params.width); "
     "for (v in doc[params.f]) { BigDecimal value = new BigDecimal(v.toString()); "
     "BigDecimal number = value.divideToIntegralValue(width); "
     "if (number.multiply(width).compareTo(value) > 0) { number = number.subtract(BigDecimal.ONE); } "
     "found.add(Math.max(-1e300, Math.min(1e300, number.doubleValue()))); } "
     "return found"
 )
-"""The numbers of the buckets that a record's values lie in. Java spells a double as JSON does, but subnormal ones."""
+"""The numbers of the buckets that a record's values lie in; an index may lack the field.
+
+Java spells a double as JSON does, but for subnormal ones.
+"""
 _NARROW: Final = 1e-290
 """Below it the spelling of subnormal values matters, and integers are more intervals than doubles can say."""
 
