@@ -1,18 +1,30 @@
 """Numbers between JSON, doubles and decimals: how exact results are rounded, how they are spelled, what was sent."""
 
 import math
+import sys
 from fractions import Fraction
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
 from service.values import IN_FULL, number
 
+LARGEST: Final = sys.float_info.max
+"""The largest double."""
+
 
 def spelled(value: int | float) -> str:
     """The shortest spelling in JSON: `10`, `0.1`, `1e21`."""
     value = number(value)
-    return str(value) if isinstance(value, int) else msgspec.json.encode(value).decode()
+    if isinstance(value, float):
+        return msgspec.json.encode(value).decode()
+    text = str(value)
+    if -IN_FULL < value < IN_FULL:
+        return text
+    sign, digits = text[: value < 0], text[value < 0 :].rstrip("0")
+    fraction = f".{digits[1:]}" if digits[1:] else ""
+    return min(text, f"{sign}{digits[0]}{fraction}e{len(text) - len(sign) - 1}", key=len)
 
 
 def nearest(exact: Fraction) -> int | float:

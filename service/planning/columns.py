@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from service.aggregations.base import exact_as_double
 from service.fields import Field
+from service.numbers import LARGEST
 from service.planning.dates import zone
 from service.planning.plan import Extract, Key, Ranges, Truncate
 from service.values import Json, number, render_date
@@ -151,7 +152,8 @@ def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
         return Column({}, lambda values: ranges.default)
     params = {
         "f": field.numbers[0],
-        "b": [float(bound) for bound in ranges.boundaries],
+        # The numbers here are below 2^53, so that it does not matter how much larger a boundary is.
+        "b": [float(max(-LARGEST, min(bound, LARGEST))) for bound in ranges.boundaries],
         "d": ranges.default is not None,
     }
     terms = {"script": {"source": _RANGE, "params": params}, "value_type": "long", "missing_bucket": True}

@@ -144,16 +144,26 @@ async def test_no_infinity_comes_in(client: Client, bucket: str, text: str) -> N
         '"filters": {"x": {"$gt": 1e400}}',
         '"filters": {"AND": [{"field": "x", "operator": "gt", "value": -1e400}]}',
         '"range_buckets": [{"field": "x", "boundaries": [0, 1e400]}]',
-        f'"range_buckets": [{{"field": "x", "boundaries": [0, {10**400}]}}]',
         '"having": [{"field": "m", "operator": "gt", "value": 1e999}]',
         f'"having": [{{"field": "m", "operator": "gt", "value": {ENDLESS}}}]',
-        '"limit": 1e400', f'"limit": {2**70}', '"limit": 0', '"limit": 1.5',
+        '"limit": 1e400', '"limit": 0', '"limit": 1.5',
     ],
 )  # fmt: skip
 async def test_no_infinity_in_a_request(client: Client, doubles: str, part: str) -> None:
     text = f'{{"group_by": [{{"field": "g"}}], "aggregations": [{json.dumps(metric("sum"))}], {part}}}'
     status, answer, _ = await client.send("POST", f"/v1/buckets/{doubles}/objects/aggregate", data=text)
     assert status == 422, answer
+
+
+async def test_integers_beyond_every_double(client: Client, doubles: str) -> None:
+    """In a request they are numbers like others."""
+    end = 10**400
+    more: Json = {"filters": {"x": {"$lt": end}}, "having": [{"field": "m", "operator": "lt", "value": end}]}
+    found = await grouped(client, doubles, metric("sum"), **more, limit=2**70)
+    assert found["twice"] == {"m": 2 * HUGE}
+    more = {"filters": {"x": {"$gt": -end}}, "having": [{"field": "m", "operator": "gt", "value": end}]}
+    assert await grouped(client, doubles, metric("sum"), **more) == {}
+    assert await grouped(client, doubles, metric("sum"), filters={"x": {"$in": [end, -end]}}) == {}
 
 
 @pytest.mark.parametrize("percent", ["1e400", "1e-400", "100.00000000000001", "-5e-324"])
@@ -215,6 +225,8 @@ async def test_a_key_is_one_value_however_it_is_spelled(client: Client, bucket: 
         ([1e-7, 10.0], ["1e-7-10", "<1e-7", ">10"]),
         ([2**63, 1e21], ["9223372036854775808-1e21", "<9223372036854775808", ">1e21"]),
         ([-0.0, 1.7976931348623157e308], ["0-1.7976931348623157e308", "<0"]),
+        ([-(10**400), 0, 10**400], ["-1e400-0", "0-1e400"]),
+        ([10**21, 10**22 + 1], ["<1e21", "1e21-10000000000000000000001", ">10000000000000000000001"]),
         ([5e-324, 9007199254740993], ["5e-324-9007199254740993", "<5e-324", ">9007199254740993"]),
     ],
 )

@@ -1,7 +1,6 @@
 """numberHistogram: buckets [n·interval, (n+1)·interval), where interval, bounds and values are decimal numbers."""
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +16,7 @@ from service.dialects.tree.properties import INTEGERS
 from service.dialects.tree.references import refusal, shown
 from service.errors import Location
 from service.fields import SAFE_INTEGER
-from service.numbers import as_sent, ceiling_double, nearest
+from service.numbers import LARGEST, as_sent, ceiling_double, nearest
 from service.numbers import spelled as number_text
 from service.values import IN_FULL, Json, is_number
 
@@ -67,7 +66,7 @@ class NumberHistogram(Histogram):
             params = {"f": self.column.field, "width": number_text(self.interval)}
             script = {"source": _NUMBERED, "params": params}
             return {"histogram": {"script": script, "interval": 1, "min_doc_count": 1}}
-        interval = min(self.interval, sys.float_info.max)
+        interval = min(self.interval, LARGEST)
         return {"histogram": {"field": self.column.field, "interval": float(interval), "min_doc_count": 1}}
 
     def helpers(self, how: How) -> dict[str, Json]:
