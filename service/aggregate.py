@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from service import metrics, tracing
-from service.aggregations.base import Accumulator, Inexact
+from service.aggregations.base import Accumulator, InexactMetrics
 from service.conditions.base import Condition
 from service.conditions.logic import And
 from service.dialects.flat.lower import lower
 from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
-from service.errors import BadRequest, Invalid, NotFound, OverBudget, Problem, Unavailable
+from service.errors import Invalid, NotFound, OverBudget, Problem, Unavailable
 from service.fields import Fields
 from service.planning.composite import PAGE, Grouping, Page
 from service.planning.plan import Extract, Plan, Truncate
@@ -140,11 +140,11 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
             if estimate.issuperset(too_many.positions):
                 _over("combinations of group and value", limits.group_budget, None)
             estimate |= frozenset(too_many.positions)
-        except Inexact:
-            everything = frozenset(range(len(plan.metrics)))
-            if fold == everything:
-                raise BadRequest("a metric leaves the range of numbers that JSON can tell") from None
-            fold = everything
+        except InexactMetrics as inexact:
+            if fold & inexact.positions:
+                # The values are too many to be folded, and their estimate is no number.
+                _over("combinations of group and value", limits.group_budget, None)
+            fold |= inexact.positions
 
 
 async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Limits) -> Result:
@@ -170,8 +170,9 @@ async def _all_rows(strategy: Composite, view: View, plan: Plan, limits: Limits)
         first = first or page
         rows += await _rows(grouping, page, len(plan.metrics))
         if len(rows) > limits.group_budget:
-            widths = await view.widths(grouping.widths([key.name for key in plan.keys]))
-            _over("groups", limits.group_budget, first.matched, widths)
+            widths = grouping.widths_of_keys(await view.widths(grouping.widths))
+            named = {plan.keys[position].name: width for position, width in widths.items()}
+            _over("groups", limits.group_budget, first.matched, named)
     assert first is not None  # noqa: S101 - _pages gives at least one
     return rows, first
 

@@ -92,9 +92,13 @@ def render_date(millis: int, offset: timedelta | None = None) -> str:
     return at.astimezone(timezone(offset)).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
 
 
+IN_FULL: Final = 10**21
+"""From here on integral doubles are written with an exponent, as ECMAScript does: 1e21, not 22 digits."""
+
+
 def number(value: int | float) -> int | float:
-    """The one spelling of a number: integral values are integers, so that 2024.0 is 2024."""
-    if isinstance(value, float) and value.is_integer():
+    """The one spelling of a number: integral doubles below 1e21 are integers, so that 2024.0 is 2024."""
+    if isinstance(value, float) and value.is_integer() and -IN_FULL < value < IN_FULL:
         return int(value)
     return value
 

@@ -9,11 +9,12 @@ from service.aggregations.base import (
     Raw,
     Selector,
     exact_as_double,
-    summed,
+    finite,
     sums_exactly,
 )
 from service.aggregations.sum import Total
 from service.fields import Field
+from service.numbers import nearest
 
 
 class Avg(Aggregation):
@@ -40,12 +41,12 @@ class Avg(Aggregation):
         if "fraction" not in field.marks and not sums_exactly(field, documents):
             raise Inexact
         count = sum(answer["value"] for answer in raw[1::2])
-        return sum(summed(answer["value"]) for answer in raw[::2]) / count if count else None
+        return sum(finite(answer["value"]) for answer in raw[::2]) / count if count else None
 
     def accumulator(self) -> Accumulator:
         return _Mean()
 
 
 class _Mean(Total):
-    def result(self) -> float | None:
-        return float(self.exact / self.count) if self.count else None
+    def result(self) -> int | float | None:
+        return nearest(self.exact / self.count) if self.count else None

@@ -20,6 +20,14 @@ class Inexact(Exception):
     """What OpenSearch answered cannot be proved exact; the planner takes the values themselves instead."""
 
 
+class InexactMetrics(Exception):
+    """The metrics, by their positions in the plan, of which an answer is `Inexact` in at least one group."""
+
+    def __init__(self, positions: frozenset[int]) -> None:
+        super().__init__(positions)
+        self.positions = positions
+
+
 @dataclass(frozen=True)
 class Selector:
     """How a bucket_selector compares a metric: `{op}` is the comparison, `params.value` the operand."""
@@ -109,8 +117,8 @@ def sums_exactly(field: Field, documents: int) -> bool:
     return documents << field.bits <= SAFE_INTEGER
 
 
-def summed(value: float | str) -> float:
-    """A sum as OpenSearch tells it: a text when it left the doubles."""
+def finite(value: float | str) -> float:
+    """A number of OpenSearch's; raises `Inexact` for a text, which it gives where doubles overflowed on the way."""
     if isinstance(value, str):
         raise Inexact
     return value

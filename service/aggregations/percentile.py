@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Native, Raw
+from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Native, Raw, finite
 from service.fields import Field
-from service.values import Json, Missing, is_number, number
+from service.numbers import rounded
+from service.values import Json, Missing, is_number
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Percentile(Aggregation):
     def read(self, field: Field, raw: Raw, documents: int) -> float | None:
         for answer in raw:
             (value,) = answer["values"].values()
-            return None if value is None else float(value)
+            return None if value is None else float(finite(value))
         return None
 
     def accumulator(self) -> Accumulator:
@@ -60,7 +61,7 @@ class Ranked:
         ascending = sorted(self.counts)
         below, above = self._at(ascending, lower), self._at(ascending, min(lower + 1, total - 1))
         exact = Fraction(below) + (Fraction(above) - Fraction(below)) * (rank - lower)
-        return number(float(exact)) if exact.denominator != 1 else int(exact)
+        return rounded(exact)
 
     def _at(self, ascending: Sequence[int | float], position: int) -> int | float:
         for value in ascending:

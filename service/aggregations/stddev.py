@@ -15,5 +15,5 @@ class StdDev(Aggregation):
 
 
 class _Deviation(Spread):
-    def result(self) -> float | None:
+    def result(self) -> int | float | None:
         return root(self.variance())

@@ -17,5 +17,5 @@ class StdDevSamp(Aggregation):
 class _Deviation(Spread):
     freedom = 1
 
-    def result(self) -> float | None:
+    def result(self) -> int | float | None:
         return root(self.variance())

@@ -11,10 +11,11 @@ from service.aggregations.base import (
     Raw,
     Selector,
     exact_as_double,
-    summed,
+    finite,
     sums_exactly,
 )
 from service.fields import Field
+from service.numbers import rounded
 from service.values import Json, Missing, is_number, number
 
 
@@ -43,7 +44,7 @@ class Sum(Aggregation):
     def read(self, field: Field, raw: Raw, documents: int) -> int | float:
         if "fraction" not in field.marks and not sums_exactly(field, documents):
             raise Inexact
-        return number(summed(raw[0]["value"]) if len(raw) == 1 else sum(summed(answer["value"]) for answer in raw))
+        return number(finite(raw[0]["value"]) if len(raw) == 1 else sum(finite(answer["value"]) for answer in raw))
 
     def accumulator(self) -> Accumulator:
         return Total()
@@ -55,11 +56,14 @@ class Total:
     def __init__(self) -> None:
         self.exact = Fraction(0)
         self.count = 0
+        self.integers = True
+        """Each value was one, below 1e21."""
 
     def add(self, value: Json | Missing, count: int = 1) -> None:
         if is_number(value):
             self.exact += Fraction(value) * count
             self.count += count
+            self.integers = self.integers and isinstance(number(value), int)
 
     def result(self) -> int | float | None:
-        return int(self.exact) if self.exact.denominator == 1 else float(self.exact)
+        return rounded(self.exact, integers=self.integers)

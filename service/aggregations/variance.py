@@ -4,6 +4,7 @@ import math
 from fractions import Fraction
 
 from service.aggregations.base import NUMBERS, Accumulator, Aggregation
+from service.numbers import nearest
 from service.values import Json, Missing, is_number
 
 
@@ -45,16 +46,16 @@ class Spread:
             return None
         return (self.squares - self.sum * self.sum / self.count) / (self.count - self.freedom)
 
-    def result(self) -> float | None:
+    def result(self) -> int | float | None:
         variance = self.variance()
-        return None if variance is None else float(variance)
+        return None if variance is None else nearest(variance)
 
 
-def root(variance: Fraction | None) -> float | None:
+def root(variance: Fraction | None) -> int | float | None:
     """Rounded once, whatever the size of the variance."""
     if variance is None:
         return None
     scale = 2 ** max(0, 128 - variance.numerator.bit_length() // 2 * 2)
-    return float(
+    return nearest(
         Fraction(math.isqrt(variance.numerator * variance.denominator * scale * scale), variance.denominator * scale)
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from service.aggregations.base import exact_as_double
 from service.fields import Field
+from service.numbers import LARGEST
 from service.planning.dates import zone
 from service.planning.plan import Extract, Key, Ranges, Truncate
 from service.values import Json, number, render_date
@@ -62,19 +63,22 @@ class Column:
         return lambda key: read([key[name] for name in names])
 
 
-def column(key: Key, field: Field) -> Column | None:
-    """None: the index fields do not hold this key's values, so the objects must be read."""
+def column(key: Key, field: Field, name: str) -> Column | None:
+    """The key's sources under names that begin with `name`, which is ours: users' names could collide.
+
+    None: the index fields do not hold this key's values, so the objects must be read.
+    """
     if key.transform is None:
-        return _plain(key.name, field) if field.single else None
+        return _plain(name, field) if field.single else None
     if "array" in field.marks:
         return None
     match key.transform:
         case Truncate():
-            return _truncated(key.name, field, key.transform)
+            return _truncated(name, field, key.transform)
         case Extract():
-            return _part(key.name, field, key.transform)
+            return _part(name, field, key.transform)
         case Ranges():
-            return _range(key.name, field, key.transform)
+            return _range(name, field, key.transform)
 
 
 def _plain(name: str, field: Field) -> Column:
@@ -148,7 +152,8 @@ def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
         return Column({}, lambda values: ranges.default)
     params = {
         "f": field.numbers[0],
-        "b": [float(bound) for bound in ranges.boundaries],
+        # The numbers here are below 2^53, so that it does not matter how much larger a boundary is.
+        "b": [float(max(-LARGEST, min(bound, LARGEST))) for bound in ranges.boundaries],
         "d": ranges.default is not None,
     }
     terms = {"script": {"source": _RANGE, "params": params}, "value_type": "long", "missing_bucket": True}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from service.aggregations.base import Native, Raw
+from service.aggregations.base import Inexact, InexactMetrics, Native, Raw
 from service.conditions.base import Query
 from service.errors import Unavailable
 from service.fields import POSITION, SHAPE, Field, shape_token
@@ -120,15 +120,25 @@ class Grouping:
             aggs.update({name: {"filter": query} for name, query in self.beside.items()})
         return {"size": 0, "track_total_hits": after is None, "query": self.query, "aggs": aggs}
 
-    def widths(self, names: Sequence[str]) -> dict[str, Json]:
-        """Estimates how many values each key has, to tell how a question could be narrowed."""
+    @property
+    def widths(self) -> dict[str, Json]:
+        """Estimates how many values each source has, to tell how a question could be narrowed."""
         aggs = {
-            name: {"cardinality": {"field": terms["field"]}}
-            for name, column in zip(names, self.columns, strict=False)
-            for source in column.sources.values()
-            if "field" in (terms := source.get("terms", {}))
+            name: {"cardinality": {"field": source["terms"]["field"]}}
+            for column in self.columns
+            for name, source in column.sources.items()
+            if "field" in source.get("terms", {})
         }
         return {"size": 0, "query": self.query, "aggs": aggs}
+
+    def widths_of_keys(self, widths: Mapping[str, int]) -> dict[int, int]:
+        """The estimates by the keys' positions: a key has as many values as its sources together."""
+        found: dict[int, int] = {}
+        for position, column in enumerate(self.columns):
+            estimates = [widths[name] for name in column.sources if name in widths]
+            if estimates:
+                found[position] = sum(estimates)
+        return found
 
     @property
     def ascending(self) -> bool:
@@ -136,7 +146,7 @@ class Grouping:
         return all(column.ascending for column in self.columns)
 
     def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
-        """Rows with `width` metrics and their documents; raises `Inexact`."""
+        """Rows with `width` metrics and their documents; in the end raises `InexactMetrics` if any is in doubt."""
         readers = [
             (
                 computed.position,
@@ -147,13 +157,19 @@ class Grouping:
             for computed in self.computed
         ]
         cells = [column.reader() for column in self.columns]
+        doubtful: set[int] = set()
         for bucket in _decoded(buckets):
             key, documents = bucket["key"], bucket["doc_count"]
             metrics: list[Json] = [None] * width
             for position, read, of, names in readers:
                 answers: Raw = [bucket[name] for name in names]
-                metrics[position] = read(of, answers, documents)
+                try:
+                    metrics[position] = read(of, answers, documents)
+                except Inexact:
+                    doubtful.add(position)
             yield Row(tuple([cell(key) for cell in cells]), metrics), documents
+        if doubtful:
+            raise InexactMetrics(frozenset(doubtful))
 
 
 def _decoded(buckets: Sequence[msgspec.Raw]) -> Iterator[Any]:

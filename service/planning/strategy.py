@@ -82,7 +82,7 @@ def choose(
         if native is not None:
             computed.append(Computed(position, metric, of, native))
             continue
-        value = column(Key("value", metric.kind.path), of)
+        value = column(Key("", metric.kind.path), of, "value")
         if value is None or metric.kind.ordered or (metric.kind.tells_null and "null" in of.marks):
             return reading
         before = folds.get(of.path, (None, ()))[1]
@@ -103,8 +103,8 @@ def choose(
 
 def _columns(keys: Sequence[Key], fields: Fields) -> list[Column] | None:
     columns: list[Column] = []
-    for key in keys:
-        found = column(key, fields.get(key.path))
+    for position, key in enumerate(keys):
+        found = column(key, fields.get(key.path), f"k{position}")
         if found is None:
             return None
         columns.append(found)

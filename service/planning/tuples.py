@@ -49,7 +49,7 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
     roots = {root.name: root for root in map(fields.root, paths | ({plan.unwind} if plan.unwind else set()))}
     columns: list[Column] = []
     for position, root in enumerate(roots.values()):
-        found = _whole(f"v{position}", root)
+        found = _whole(f"k{position}", root)
         if found is None:
             return None
         columns.append(found)
@@ -58,7 +58,7 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
 
 def _whole(name: str, root: Field) -> Column | None:
     if "array" not in root.marks:
-        return column(Key(name, root.path), root)
+        return column(Key("", root.path), root, name)
     if root.json is None:
         return None
     return Column({name: {"terms": {"field": root.json, "missing_bucket": True}}}, _read_json)

@@ -18,7 +18,7 @@ from service.fields import BLOB_COUNT, Leaf, path_of
 from service.resources.buckets import UniqueKey
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
-from service.values import MISSING, Json, is_number, number
+from service.values import MISSING, Json
 
 RESERVED: Final = frozenset(
     {
@@ -232,7 +232,8 @@ def _spelled(value: Json) -> Json:
         return [_spelled(item) for item in value]
     if isinstance(value, dict):
         return {name: _spelled(item) for name, item in value.items()}
-    return number(value) if is_number(value) else value
+    # Ids of stored objects were made so: how answers spell a number does not matter here.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def place_of(name: str) -> Location:

@@ -15,7 +15,7 @@ from service import metrics, tracing
 from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
-from service.dialects.tree.nodes import How, Reading, compiled, fold_all, read_all
+from service.dialects.tree.nodes import How, Reading, accuracies, compiled, fold_all, read_all
 from service.dialects.tree.properties import TOP, Key
 from service.dialects.tree.references import Columns, References, bad, named, shown
 from service.dialects.tree.request import Tree, read_tree
@@ -430,8 +430,11 @@ class Records:
         if body.include_typing:
             told["typing"] = await self._typing_of_named(stream, body, columns)
         if info:
+            accuracy = accuracies(tree.nodes)
+            if found.strategy == "records":
+                accuracy = dict.fromkeys(accuracy, "exact")
             warnings = [*found.unknown, *cut_off(found.reading)]
-            told["info"] = {"accuracy": "exact", "strategy": found.strategy, "warnings": warnings}
+            told["info"] = {"accuracy": accuracy, "strategy": found.strategy, "warnings": warnings}
             if found.reading.left_out:
                 told["info"]["otherRecords"] = found.reading.left_out
         return told

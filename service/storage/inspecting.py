@@ -165,7 +165,10 @@ def _integer(text: str | None) -> int | None:
 async def _counted(
     ask: Callable[[Mapping[str, Any]], Awaitable[str]], query: Query, fields: Sequence[Field]
 ) -> tuple[int, list[Told]]:
-    """One search: a filter for each field and each JSON type met there, the values that occur most, and their ends."""
+    """One search: a filter for each field and each JSON type met there, the values that occur most, and their ends.
+
+    Aggregations are named by the field's place and the type of the index field: paths are of the users' making.
+    """
     filters: dict[str, Query] = {}
     aggs: dict[str, Json] = {}
     for place, field in enumerate(fields):
@@ -177,13 +180,13 @@ async def _counted(
             filters[f"{place} dates"] = {"exists": {"field": field.dates}}
         if "cased" in field.marks:
             filters[f"{place} folded"] = {"exists": {"field": field.leaf("fold")}}
-        for name in field.leaves.values():
-            aggs[f"{place} top {name}"] = {
+        for leaf, name in field.leaves.items():
+            aggs[f"{place} top {leaf}"] = {
                 "terms": {"field": name, "size": EXAMPLES, "show_term_doc_count_error": True}
             }
-        for name in (*field.numbers, *([field.dates] if field.dates else [])):
-            aggs[f"{place} min {name}"] = {"min": {"field": name}}
-            aggs[f"{place} max {name}"] = {"max": {"field": name}}
+        for leaf, name in _ended(field).items():
+            aggs[f"{place} min {leaf}"] = {"min": {"field": name}}
+            aggs[f"{place} max {leaf}"] = {"max": {"field": name}}
     if filters:
         aggs["filters"] = {"filters": {"filters": filters}}
     answer = orjson.loads(await ask({"size": 0, "query": query, "track_total_hits": True, "aggs": aggs}))
@@ -193,6 +196,12 @@ async def _counted(
     found = answer.get("aggregations", {})
     counts = {name: each["doc_count"] for name, each in found.get("filters", {"buckets": {}})["buckets"].items()}
     return total, [_told(place, field, total, counts, found) for place, field in enumerate(fields)]
+
+
+def _ended(field: Field) -> dict[Leaf, str]:
+    """The index fields that have a least and a greatest value."""
+    ended = {leaf: name for leaf, name in field.leaves.items() if leaf in _LEAVES["number"]}
+    return {**ended, "date": field.dates} if field.dates else ended
 
 
 def _kinds(field: Field) -> list[Kind]:
@@ -240,7 +249,7 @@ def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found
         if kind == "number":
             least, most = _ends(place, field, found)
         elif kind == "string" and field.dates:
-            dates = _dates(place, field.dates, counts[f"{place} dates"], found)
+            dates = _dates(place, counts[f"{place} dates"], found)
         lies = _lies(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
         occurrences.append(Occurrence(kind, count, lies, least, most, dates))
     return Told(field, has, occurrences, _examples(place, field, found))
@@ -250,15 +259,15 @@ def _ends(place: int, field: Field, found: Mapping[str, Json]) -> list[int | flo
     """The least and the greatest number; None if there is none, or the server's doubles do not hold its digits."""
     ends: list[int | float | None] = []
     for end, choose in (("min", min), ("max", max)):
-        values = {name: found[f"{place} {end} {name}"]["value"] for name in field.numbers}
+        values = {leaf: found[f"{place} {end} {leaf}"]["value"] for leaf in _ended(field) if leaf != "date"}
         there = [value for value in values.values() if value is not None]
-        whole = abs(values.get(field.leaf("long")) or 0) <= SAFE_INTEGER
+        whole = abs(values.get("long") or 0) <= SAFE_INTEGER
         ends.append(number(choose(there)) if there and whole else None)
     return ends
 
 
-def _dates(place: int, name: str, count: int, found: Mapping[str, Json]) -> Dates:
-    first, last = (found[f"{place} {end} {name}"]["value"] for end in ("min", "max"))
+def _dates(place: int, count: int, found: Mapping[str, Json]) -> Dates:
+    first, last = (found[f"{place} {end} date"]["value"] for end in ("min", "max"))
     return Dates(count, None if first is None else int(first), None if last is None else int(last))
 
 
@@ -266,8 +275,8 @@ def _examples(place: int, field: Field, found: Mapping[str, Json]) -> list[Examp
     """The values that occur most, of all types together; without an exact count they still are real values."""
     examples = [
         (bucket["doc_count"], Example(_value(leaf, bucket), None if inexact else bucket["doc_count"]))
-        for leaf, name in field.leaves.items()
-        for bucket in found[f"{place} top {name}"]["buckets"]
+        for leaf in field.leaves
+        for bucket in found[f"{place} top {leaf}"]["buckets"]
         for inexact in (bucket["doc_count_error_upper_bound"],)
     ]
     # Sorting is stable: of the same number, OpenSearch's order stays.

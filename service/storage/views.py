@@ -118,7 +118,7 @@ class PointInTime:
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
         answer = orjson.loads(await self.ask(body))
-        return {name: each["value"] for name, each in answer["aggregations"].items()}
+        return {name: each["value"] for name, each in answer.get("aggregations", {}).items()}
 
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
         """Pages of objects as users see them; smaller ones where objects are large."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from service.aggregations.base import Accuracy
 from service.dialects.tree.properties import CONTAINER, SPACE, TypeName
 from service.resources.ingest import MAX_ID, MAX_ITEMS, MAX_SOURCES
 from service.resources.streams import STREAM
@@ -281,7 +282,9 @@ class AggregateResult(TypedDict):
 class AggregateInfo(TypedDict):
     """How the answer came about."""
 
-    accuracy: Literal["exact"]
+    accuracy: Annotated[
+        dict[str, Accuracy], Field(description="Of each aggregate: exact, or double for sums and means of doubles.")
+    ]
     strategy: Literal["single", "careful", "records"]
     warnings: Annotated[list[str], Field(description="Properties that no record has, buckets that were left out.")]
     otherRecords: NotRequired[

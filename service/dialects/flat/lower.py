@@ -7,6 +7,7 @@ from typing import Final, get_args
 from service import paths
 from service.aggregations import BY_NAME
 from service.dialects.flat.filters import Instant, read_filters
+from service.dialects.flat.render import labels
 from service.dialects.flat.spec import (
     AggregateRequest,
     AggregationOperation,
@@ -96,6 +97,11 @@ class _Lowering:
         bounds = tuple(bucket.boundaries)
         if any(low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
             self._problem((*at, "boundaries"), f"boundaries ascend strictly, these do not: {list(bounds)}")
+        if bucket.default_bucket is not None and bucket.default_bucket in labels(bounds):
+            self._problem(
+                (*at, "default_bucket"),
+                f"{bucket.default_bucket!r} is the label of one of the ranges; take another word for what lies outside",
+            )
         path = self._path(bucket.field, (*at, "field"))
         return Key(bucket.alias or bucket.field, path, Ranges(bounds, bucket.default_bucket))
 

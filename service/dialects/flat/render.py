@@ -1,13 +1,13 @@
 """From a result to the documented answer: rows of `group` and `metrics`."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-import orjson
-
+from service.numbers import spelled
 from service.planning import dates
 from service.planning.plan import Key, Plan, Ranges, Truncate
 from service.planning.rows import Result
-from service.values import Json, number
+from service.values import Json
 
 Cell = Callable[[Json], Json]
 
@@ -62,19 +62,12 @@ def _cell(key: Key) -> Cell | None:
         case Truncate(zone=zone):
             return lambda value: None if value is None else dates.render(value, zone)
         case Ranges(boundaries):
-            return lambda value: label(boundaries, value) if isinstance(value, int) else value
+            names = labels(boundaries)
+            return lambda value: names[value] if isinstance(value, int) else value
     return None
 
 
-def label(bounds: tuple[int | float, ...], position: int) -> str:
-    """`<0`, `0-10`, `10-20`, `>20`: numbers in their shortest JSON spelling."""
-    if position == 0:
-        return f"<{_spelled(bounds[0])}"
-    if position == len(bounds):
-        return f">{_spelled(bounds[-1])}"
-    return f"{_spelled(bounds[position - 1])}-{_spelled(bounds[position])}"
-
-
-def _spelled(value: int | float) -> str:
-    value = number(value)
-    return str(value) if isinstance(value, int) else orjson.dumps(value).decode()
+def labels(bounds: Sequence[int | float]) -> list[str]:
+    """Of the ranges in their order: `<0`, `0-10`, `10-20`, `>20`, numbers in their shortest JSON spelling."""
+    texts = [spelled(bound) for bound in bounds]
+    return [f"<{texts[0]}", *map("-".join, pairwise(texts)), f">{texts[-1]}"]

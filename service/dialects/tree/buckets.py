@@ -1,16 +1,16 @@
 """uniqueValues, numberHistogram, timeHistogram, filters: records in buckets, each with aggregates of its own."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import orjson
 
-from service.aggregations.base import Inexact
-from service.dialects.tree.filters import NOTHING, Filter, bound_of, canonical, within
+from service.aggregations.base import Accuracy, Inexact
+from service.dialects.tree.filters import NOTHING, Filter, canonical, within
 from service.dialects.tree.moving import MovingFunction
 from service.dialects.tree.nodes import (
     MAX_HISTOGRAM,
@@ -20,15 +20,15 @@ from service.dialects.tree.nodes import (
     Raw,
     Reading,
     Records,
+    accuracies,
     certain,
     fold_all,
     read_all,
     with_children,
 )
-from service.dialects.tree.properties import INTEGERS, NUMBERS, Column, render_time, timestamp, wrong
+from service.dialects.tree.properties import NUMBERS, Column, render_time, timestamp, wrong
 from service.dialects.tree.references import refusal, shown
 from service.errors import Location
-from service.fields import SAFE_INTEGER
 from service.values import Json, index_date, is_number
 
 _CAREFUL: Final = 65_000
@@ -40,6 +40,9 @@ _WIDE: Final = 10_000
 class Bucketing(Node):
     children: Children
     result: ClassVar[str]
+
+    def accuracies(self) -> dict[str, Accuracy]:
+        return super().accuracies() | accuracies(self.children)
 
     def bucket(self, head: dict[str, Json], count: int, aggregates: Mapping[str, Json]) -> dict[str, Json]:
         told = {**head, "count": count}
@@ -158,11 +161,18 @@ class Histogram(Bucketing):
     """The lowest and highest start that is kept, each None for any."""
     moving: Sequence[MovingFunction]
 
-    def aggregation(self) -> Json:
+    def accuracies(self) -> dict[str, Accuracy]:
+        return super().accuracies() | {each.id: each.path.accuracy for each in self.moving}
+
+    def aggregation(self, how: How) -> Json:
         raise NotImplementedError
 
-    def start(self, key: Any) -> Any:
-        """The start of a bucket, from OpenSearch's key."""
+    def helpers(self, how: How) -> dict[str, Json]:
+        """What each bucket tells beside its aggregates, so that `start` can be sure."""
+        return {}
+
+    def start(self, bucket: Raw) -> Any:
+        """The start of a bucket of OpenSearch's; raises `Inexact`."""
         raise NotImplementedError
 
     def starts(self, first: Any, last: Any) -> Iterator[Any]:
@@ -181,10 +191,10 @@ class Histogram(Bucketing):
 
     def compile(self, how: How) -> dict[str, Json]:
         helpers = {name: body for each in self.moving for name, body in each.path.compile(how).items()}
-        return {self.name: with_children(self.aggregation(), self.children, how, helpers)}
+        return {self.name: with_children(self.aggregation(how), self.children, how, helpers | self.helpers(how))}
 
     def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
-        found = {start: bucket for bucket in raw[self.name]["buckets"] if self.kept(start := self.start(bucket["key"]))}
+        found = self.found(raw)
 
         def one(start: Any) -> tuple[int, dict[str, Json], list[Any]]:
             bucket = found[start]
@@ -193,6 +203,16 @@ class Histogram(Bucketing):
             return count, aggregates, [each.path.value(bucket, count, aggregates) for each in self.moving]
 
         return self._series(sorted(found), one, reading)
+
+    def found(self, raw: Raw) -> dict[Any, Raw]:
+        """OpenSearch's buckets by their starts; raises `Inexact` where two of them are one."""
+        found: dict[Any, Raw] = {}
+        for bucket in raw[self.name]["buckets"]:
+            start = self.start(bucket)
+            if start in found:
+                raise Inexact
+            found[start] = bucket
+        return {start: bucket for start, bucket in found.items() if self.kept(start)}
 
     def fold(self, records: Records, reading: Reading) -> Json:
         groups: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
@@ -224,17 +244,16 @@ class Histogram(Bucketing):
                     )
         reading.count(len(starts))
         there = set(have)
-        series: list[list[Any]] = [[] for _ in self.moving]
+        windows = [function.started() for function in self.moving]
         buckets: list[dict[str, Json]] = []
-        for place, start in enumerate(starts):
+        for start in starts:
             if start in there:
                 count, aggregates, values = one(start)
             else:
                 count, values = 0, [0 for _ in self.moving]
                 aggregates = {id: child.empty(reading) for id, child in self.children.items()}
-            for number, function in enumerate(self.moving):
-                series[number].append(values[number])
-                aggregates[function.id] = {"fnValue": function.at_place(series[number], place)}
+            for function, window, value in zip(self.moving, windows, values, strict=True):
+                aggregates[function.id] = {"fnValue": window.moved(value)}
             head = {"intervalStart": self.told(start)}
             buckets.append(self.bucket(head, count, aggregates))
         return {self.result: buckets}
@@ -244,7 +263,7 @@ class Histogram(Bucketing):
         return {**told, "aggregates": aggregates} if self.children or self.moving else told
 
     def total(self, raw: Raw) -> int:
-        return sum(bucket["doc_count"] for bucket in raw[self.name]["buckets"] if self.kept(self.start(bucket["key"])))
+        return sum(bucket["doc_count"] for bucket in self.found(raw).values())
 
     def total_folded(self, records: Records) -> int:
         total = 0
@@ -272,77 +291,13 @@ class Histogram(Bucketing):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class NumberHistogram(Histogram):
-    """Buckets [n·interval, (n+1)·interval)."""
-
-    interval: int | float
-    result = "numberHistogramBuckets"
-
-    @property
-    def integral(self) -> bool:
-        return self.column.type in INTEGERS and float(self.interval).is_integer()
-
-    def aggregation(self) -> Json:
-        return {"histogram": {"field": self.column.field, "interval": self.interval, "min_doc_count": 1}}
-
-    def start(self, key: Any) -> Any:
-        if self.column.type in INTEGERS and abs(key) + self.interval >= SAFE_INTEGER:
-            raise Inexact
-        return int(key) if self.integral else round(self._intervals(key))
-
-    def start_of(self, value: Any) -> Any:
-        """An integral start itself; else its number, as a product of floats may be told like its neighbour's."""
-        if self.integral:
-            return value // int(self.interval) * int(self.interval)
-        return math.floor(self._intervals(value))
-
-    def _intervals(self, value: Any) -> float:
-        """How many intervals a value is from 0; OpenSearch tells what it cannot as a text."""
-        try:
-            count = float(value) / self.interval
-        except OverflowError:
-            count = math.inf
-        if not math.isfinite(count):
-            raise refusal((*self.at, "interval"), f"{self.interval} is too small for values such as {value}")
-        return count
-
-    def starts(self, first: Any, last: Any) -> Iterator[Any]:
-        return iter(range(first, last + 1, int(self.interval) if self.integral else 1))
-
-    def kept(self, start: Any) -> bool:
-        low, high = self.bounds
-        told = self.told(start)
-        return (low is None or told >= low) and (high is None or told <= high)
-
-    def told(self, start: Any) -> Json:
-        return start if self.integral else start * self.interval + 0.0
-
-    def keyed(self, key: Json, at: Location) -> Any:
-        key = spelled(key)
-        if not is_number(key):
-            raise refusal(at, f"a bucket of a numberHistogram is named by its start, not {shown(key)}")
-        value = int(key) if self.integral and float(key).is_integer() else float(key)
-        start = self.start_of(value)
-        return start if self.told(start) == value else None
-
-    def between(self, start: Any) -> Json:
-        low = self.told(start)
-        bounds: dict[str, Json] = {}
-        for side, value in (("gte", low), ("lt", low + self.interval)):
-            query = bound_of(self.column, side, value)
-            if "range" not in query:
-                return query
-            bounds |= query["range"][self.column.field]
-        # One value of a list has to lie in between: two queries could be met by two values.
-        return {"range": {self.column.field: bounds}}
-
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = 1_000
 _FIXED: Final = {"ms": 1, "s": _SECOND, "m": 60 * _SECOND, "h": 3_600 * _SECOND, "d": 86_400 * _SECOND}
 _CALENDAR: Final = {"1s": _SECOND, "1m": 60 * _SECOND, "1h": 3_600 * _SECOND, "1d": 86_400 * _SECOND}
 _MONTHS: Final = {"1M": 1, "1q": 3, "1y": 12}
+_ALL_TIME: Final = 10**15
+"""Milliseconds, more than the years 1 to 9999 have: longer intervals make the same buckets."""
 CALENDAR: Final = (*_CALENDAR, "1w", *_MONTHS)
 
 
@@ -354,12 +309,14 @@ class TimeHistogram(Histogram):
     fixed: str | None
     result = "timeHistogramBuckets"
 
-    def aggregation(self) -> Json:
-        interval = {"calendar_interval": self.calendar} if self.calendar else {"fixed_interval": self.fixed}
+    def aggregation(self, how: How) -> Json:
+        interval = {"calendar_interval": self.calendar}
+        if self.fixed is not None and self.width is not None:
+            interval = {"fixed_interval": f"{min(self.width, _ALL_TIME)}ms"}
         return {"date_histogram": {"field": self.column.field, **interval, "min_doc_count": 1}}
 
-    def start(self, key: Any) -> Any:
-        return int(key)
+    def start(self, bucket: Raw) -> Any:
+        return int(bucket["key"])
 
     @property
     def width(self) -> int | None:
@@ -392,7 +349,14 @@ class TimeHistogram(Histogram):
         return (low is None or start >= low) and (high is None or start < high)
 
     def told(self, start: Any) -> Json:
-        return render_time(start)
+        try:
+            return render_time(start)
+        except OverflowError:
+            raise refusal(
+                self.at,
+                f"a bucket of {self.fixed or self.calendar} would start before the year 1, which no time can tell; "
+                "take a smaller interval, or a filter that leaves the earliest values out",
+            ) from None
 
     def keyed(self, key: Json, at: Location) -> Any:
         start = timestamp(key)
@@ -401,8 +365,12 @@ class TimeHistogram(Histogram):
         return start if self.start_of(start) == start else None
 
     def between(self, start: Any) -> Json:
-        following = start + self.width if self.width else _first_of(_month(start) + self._months)
-        return {"range": {self.column.field: {"gte": index_date(start), "lt": index_date(following)}}}
+        bounds = {"gte": index_date(start)}
+        # Nothing lies behind the bucket in which the year 9999 ends.
+        with suppress(OverflowError, ValueError):
+            following = start + self.width if self.width else _first_of(_month(start) + self._months)
+            bounds["lt"] = index_date(following)
+        return {"range": {self.column.field: bounds}}
 
 
 def spelled(key: Json) -> Json:

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Final
 
-from service.aggregations.base import Inexact
+from service.aggregations.base import Accuracy, Inexact, finite
 from service.dialects.tree.filters import canonical
 from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
 from service.dialects.tree.properties import INTEGERS, Column, render_time
 from service.fields import SAFE_INTEGER
+from service.numbers import nearest, rounded
 from service.values import Json
 
 _HALF: Final = (
-    "if (doc[params.f].size() == 0) return 0L; long v = doc[params.f].value; "
+    "if (!doc.containsKey(params.f) || doc[params.f].size() == 0) return 0L; long v = doc[params.f].value; "
     "return params.high ? v >> 32 : v & 4294967295L"
 )
 _HALVES: Final = 2**21
@@ -46,6 +47,10 @@ class Metric(Node):
 class Totalled(Metric):
     """What is made of sum and count: of integers only where no double along the way could have rounded."""
 
+    @property
+    def accuracy(self) -> Accuracy:
+        return "exact" if self.column.type in INTEGERS else "double"
+
     def compile(self, how: How) -> dict[str, Json]:
         if how.careful and self.column.type == "int64":
             halves = {
@@ -63,9 +68,7 @@ class Totalled(Metric):
         if self.column.type in INTEGERS:
             return self.result(*self.total(raw))
         value = raw[self.name]["value"]
-        if isinstance(value, str):
-            raise Inexact
-        return 0 if value is None else value
+        return 0 if value is None else finite(value)
 
     def result(self, total: int, count: int) -> Json:
         """From integers."""
@@ -93,7 +96,7 @@ class Avg(Totalled):
         return total / count if count else 0
 
     def of(self, values: list[Any]) -> Json:
-        return float(sum(map(Fraction, values)) / len(values)) if values else 0
+        return nearest(sum(map(Fraction, values), Fraction()) / len(values)) if values else 0
 
 
 class Sum(Totalled):
@@ -107,7 +110,7 @@ class Sum(Totalled):
     def of(self, values: list[Any]) -> Json:
         if self.column.type in INTEGERS:
             return sum(values)
-        return float(sum(map(Fraction, values))) if values else 0
+        return rounded(sum(map(Fraction, values), Fraction()))
 
 
 class Extreme(Metric):

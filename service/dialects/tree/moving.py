@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, ClassVar, Final, Protocol, cast
 
 import orjson
 
+from service.aggregations.base import Accuracy
 from service.dialects.tree.filters import Filter
 from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
 from service.dialects.tree.references import measured, refusal, shown
+from service.dialects.tree.windows import Max, Mean, Min, Sum, WeightedMean, Window
 from service.errors import Location
 from service.values import Json, is_number
 
@@ -20,22 +22,20 @@ _STEP = re.compile(r'([^\[\]>.]{1,255})(?:\[("(?:[^"\\]|\\.)*"|[^\]"]*)\])?')
 _IGNORED: Final = 10**9
 
 
-def _linear(values: Sequence[Any]) -> Json:
-    weights = range(1, len(values) + 1)
-    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)
-
-
-FUNCTIONS: Final[Mapping[str, Callable[[Sequence[Any]], Json]]] = {
-    "MovingFunctions.max": max,
-    "MovingFunctions.min": min,
-    "MovingFunctions.sum": sum,
-    "MovingFunctions.unweightedAvg": lambda values: sum(values) / len(values),
-    "MovingFunctions.linearWeightedAvg": _linear,
+FUNCTIONS: Final[Mapping[str, Callable[[int], Window]]] = {
+    "MovingFunctions.max": Max,
+    "MovingFunctions.min": Min,
+    "MovingFunctions.sum": Sum,
+    "MovingFunctions.unweightedAvg": Mean,
+    "MovingFunctions.linearWeightedAvg": WeightedMean,
 }
 
 
 class Path(Protocol):
     """A number of each bucket of a histogram."""
+
+    @property
+    def accuracy(self) -> Accuracy: ...
 
     def compile(self, how: How) -> dict[str, Json]:
         """What it needs beside the bucket's own aggregates."""
@@ -44,6 +44,21 @@ class Path(Protocol):
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any: ...
 
     def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any: ...
+
+
+class Moving:
+    """A moving function over one series of buckets: the first has 0."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._first = True
+
+    def moved(self, value: Any) -> Json:
+        result = self._window.moved(value)
+        if self._first:
+            self._first = False
+            return 0
+        return result
 
 
 @dataclass(frozen=True)
@@ -55,10 +70,8 @@ class MovingFunction:
     window: int
     path: Path
 
-    def at_place(self, series: Sequence[Any], place: int) -> Json:
-        if place == 0:
-            return 0
-        return FUNCTIONS[self.function](series[max(0, place - self.window + 1) : place + 1])
+    def started(self) -> Moving:
+        return Moving(FUNCTIONS[self.function](self.window))
 
 
 class Bucketed(Protocol):
@@ -87,6 +100,8 @@ class Bucketed(Protocol):
 class _Documents:
     """`_count`: the records of the bucket."""
 
+    accuracy: ClassVar[Accuracy] = "exact"
+
     def compile(self, how: How) -> dict[str, Json]:
         return {}
 
@@ -103,6 +118,10 @@ class _Metric:
 
     node: Node
     sibling: bool
+
+    @property
+    def accuracy(self) -> Accuracy:
+        return self.node.accuracy
 
     def compile(self, how: How) -> dict[str, Json]:
         return {} if self.sibling else self.node.compile(how)
@@ -122,6 +141,7 @@ class _Total:
 
     node: Bucketed
     sibling: bool
+    accuracy: ClassVar[Accuracy] = "exact"
 
     def compile(self, how: How) -> dict[str, Json]:
         return {} if self.sibling else self.node.compile(how)
@@ -140,6 +160,10 @@ class _Within:
     name: str
     filter: Filter
     inner: Path
+
+    @property
+    def accuracy(self) -> Accuracy:
+        return self.inner.accuracy
 
     def compile(self, how: How) -> dict[str, Json]:
         below = self.inner.compile(how)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.aggregations.base import Inexact
+from service.aggregations.base import Accuracy, Inexact
 from service.errors import BadRequest, Location
 from service.values import Json
 
@@ -62,6 +62,15 @@ class Node:
     name: str
     """As OpenSearch is told."""
 
+    @property
+    def accuracy(self) -> Accuracy:
+        """Of what OpenSearch computes; `fold` is exact."""
+        return "exact"
+
+    def accuracies(self) -> dict[str, Accuracy]:
+        """Of this node and all below it, by their ids."""
+        return {self.id: self.accuracy}
+
     def compile(self, how: How) -> dict[str, Json]:
         raise NotImplementedError
 
@@ -78,6 +87,11 @@ class Node:
 
 
 Children = Mapping[str, Node]
+
+
+def accuracies(children: Children) -> dict[str, Accuracy]:
+    """Of all nodes of a tree, by their ids."""
+    return {id: accuracy for child in children.values() for id, accuracy in child.accuracies().items()}
 
 
 def compiled(children: Children, how: How) -> dict[str, Json]:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.dialects.tree.buckets import CALENDAR, Filters, NumberHistogram, TimeHistogram, UniqueValues
+from service.dialects.tree.buckets import CALENDAR, Filters, TimeHistogram, UniqueValues
 from service.dialects.tree.filters import Filter, read_filter
 from service.dialects.tree.metrics import Avg, Count, Max, Min, Sum
 from service.dialects.tree.moving import FUNCTIONS, MovingFunction, read_path
 from service.dialects.tree.nodes import Node
+from service.dialects.tree.number_histogram import NumberHistogram
 from service.dialects.tree.properties import NUMBERS, Column, timestamp
 from service.dialects.tree.references import References, bad, counted, measured, of_object, refusal, shown
 from service.errors import Location

@@ -126,7 +126,7 @@ def plain(value: Json) -> Json:
 
 def number_label(number: float) -> str:
     """The shortest JSON spelling: `10` for 10.0 (contract, RangeBucket)."""
-    if isinstance(number, int) or (number.is_integer() and abs(number) < 1e16):
+    if isinstance(number, int) or (number.is_integer() and abs(number) < 1e21):
         return str(int(number))
     return repr(number).replace("e+", "e")
 

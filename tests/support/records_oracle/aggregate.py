@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Final
 
-from .properties import INTEGERS, Catalogue, Json, Record, Refusal, Value, only_keys, written
+from .properties import Catalogue, Json, Record, Refusal, Value, only_keys, written
 from .select import Stream, select
 from .times import read_instant, write_instant
 from .tree import HISTOGRAMS, METRICS, Node, key_of, read_tree
@@ -96,7 +97,7 @@ class _Answer:
             made = [next(filled) if inside else dict(empty) for inside in series]
         for number, bucket in enumerate(made, start=first):
             begin = start(node, number)
-            bucket["intervalStart"] = write_instant(int(begin)) if node.interval else begin
+            bucket["intervalStart"] = write_instant(int(begin)) if node.interval else shortest(begin)
         for name, child in node.children.items():
             if child.kind == "movingFunction":
                 for bucket, value in zip(made, moved(node, child, series), strict=True):
@@ -149,24 +150,24 @@ def number_of(node: Node, value: Value) -> int:
     if node.interval is not None:
         assert node.column is not None
         return node.interval.number(instant_of(node.column.type, value))
-    if isinstance(value, int) and (width := whole(node.width)):
-        return value // width
-    return math.floor(float(value) / float(node.width))
+    return math.floor(decimal(value) / decimal(node.width))
 
 
-def start(node: Node, number: int) -> Number:
+def start(node: Node, number: int) -> Fraction:
     """Where the bucket of this number begins."""
     if node.interval is not None:
-        return node.interval.start(number)
-    assert node.column is not None
-    if node.column.type in INTEGERS and (width := whole(node.width)):
-        return number * width
-    return number * float(node.width)
+        return Fraction(node.interval.start(number))
+    return number * decimal(node.width)
 
 
-def whole(width: Number) -> int | None:
-    """An interval of whole numbers, however it is spelt."""
-    return int(width) if width == int(width) else None
+def decimal(number: Number) -> Fraction:
+    """The number that was written: 0.1 is a tenth."""
+    return Fraction(repr(number))
+
+
+def shortest(number: Fraction) -> Number:
+    """An integer, or the double that is nearest to a decimal fraction."""
+    return number.numerator if number.denominator == 1 else float(number)
 
 
 def instant_of(type: str, value: Value) -> int:
@@ -174,9 +175,9 @@ def instant_of(type: str, value: Value) -> int:
     return read_instant(f"{value}T00:00:00Z") if type == "date" else value
 
 
-def within_bounds(node: Node, begin: Number) -> bool:
+def within_bounds(node: Node, begin: Fraction) -> bool:
     """hardBounds: both ends included for numbers, the upper one not for times."""
-    low, high = node.within
+    low, high = (None if bound is None else decimal(bound) for bound in node.within)
     if low is not None and begin < low:
         return False
     if high is None:
@@ -240,5 +241,7 @@ def step(node: Node, moving: Node | None, records: Sequence[Record]) -> list[Seq
         return [inside for _, inside in buckets]
     wanted = key_of(node, moving.key)
     histogram = node.kind in HISTOGRAMS
+    if histogram:
+        wanted = decimal(wanted)
     named = [inside for key, inside in buckets if (start(node, key) if histogram else key) == wanted]
     return [named[0] if named else []]
