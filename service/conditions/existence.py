@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.conditions.base import MATCH_ALL, Clause, Query, any_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, any_of
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
 from service.values import MISSING, Json
@@ -19,6 +19,15 @@ def present(field: Field, *, null: bool) -> Clause:
     if shapes:
         queries.append({"terms": {SHAPE: [shape_token(field.name, shape) for shape in shapes]}})
     return any_of([Clause(query) for query in queries])
+
+
+def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
+    """All that has an object or array where this one could be found, as a value or as an element."""
+    shape = "object" if isinstance(value, dict) else "array"
+    if shape not in field.marks and "array" not in field.marks:
+        return Clause(MATCH_NONE)
+    tokens = [shape_token(field.name, name) for name in sorted({shape, "array"})]
+    return Clause({"terms": {SHAPE: tokens}}, exact=False)
 
 
 @dataclass(frozen=True)
