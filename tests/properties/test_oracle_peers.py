@@ -170,7 +170,7 @@ def test_mongomock_agrees() -> None:
 def test_duckdb_agrees() -> None:
     tally = Tally()
     with duckdb.connect(config={"threads": 1}) as connection:
-        for objects, specs in _cases("duckdb", 22):
+        for objects, specs in _cases("duckdb", 28):
             peer = Duck(connection, objects)
             for spec in specs:
                 _compare(peer, objects, spec, tally)

@@ -69,8 +69,7 @@ def check_key(key: str, value: Json, at: Location, *, listed: bool) -> None:
         objects = [each for each in value if isinstance(each, dict)]
         if any(map(resembles_condition, objects)):
             _refuse_key(key, at, nearest(key, GROUPS))
-        group = misspelt(key, GROUPS) if key.isupper() and objects else None
-        if group is not None:
+        if key.isupper() and objects and (group := _group(key)) is not None:
             _refuse_key(key, at, group)
 
 
@@ -121,6 +120,11 @@ def check_value(value: Json, name: str, at: Location) -> None:
 def _operator(key: str) -> str | None:
     """The operator that a key spells without `$`, in any case."""
     return _SIGNS.get(key) or _BY_PLAIN_NAME.get(key.replace("_", "").lower())
+
+
+def _group(key: str) -> str | None:
+    """The group that a key misspells; in three letters a change of places is no similarity."""
+    return misspelt(key, GROUPS) or next((each for each in GROUPS if sorted(each) == sorted(key)), None)
 
 
 def _logical(name: str, listed: bool) -> str:
