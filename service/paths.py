@@ -71,3 +71,14 @@ def ends(value: Json, path: Path) -> Iterator[Json | Missing]:
                 yield from ends(item, path)
     else:
         yield MISSING
+
+
+def candidates(value: Json, path: Path) -> Iterator[Json | Missing]:
+    """What a condition on one value is tried on: each end of the path, and the elements of an end that is an array.
+
+    At an empty path lies an element of `$elemMatch`, whose own elements MongoDB does not look at.
+    """
+    for end in ends(value, path):
+        yield end
+        if path and isinstance(end, list):
+            yield from end

@@ -12,19 +12,28 @@ _SHOWN = 40
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The most similar known name, `None` if none is similar: case, `_`, `-` and abbreviation do not count."""
-    plain = {_plain(each): each for each in known}
+    names = list(known)
+    match = misspelt(name, names)
+    if match is not None:
+        return match
+    plain = {_plain(each): each for each in names}
     wanted = _plain(name)
-    if wanted in plain:
-        return plain[wanted]
-    close = difflib.get_close_matches(wanted, plain, n=1, cutoff=0.7)
-    if close:
-        return plain[close[0]]
     abbreviated = [
         each
         for each in plain
         if len(wanted) > 1 and (each.startswith(wanted) or (wanted.startswith(each) and 2 * len(each) >= len(wanted)))
     ]
     return plain[min(abbreviated, key=len)] if abbreviated else None
+
+
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """As `nearest`, but an abbreviation is another name: where unknown names are allowed, too."""
+    plain = {_plain(each): each for each in known}
+    wanted = _plain(name)
+    if wanted in plain:
+        return plain[wanted]
+    close = difflib.get_close_matches(wanted, plain, n=1, cutoff=0.7)
+    return plain[close[0]] if close else None
 
 
 def nearest_path(path: Path, known: Iterable[Path]) -> Path | None:

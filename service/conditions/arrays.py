@@ -1,6 +1,6 @@
-"""$size and $elemMatch: conditions on arrays as such. ($all is made of $eq and $and.)"""
+"""$size and $elemMatch: conditions on arrays as such. ($all is made of $and with $eq or $elemMatch.)"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from service.conditions.base import MATCH_NONE, Clause, Condition, Use
@@ -39,7 +39,7 @@ class ElemMatch:
     path: Path
     condition: Condition
     objects: bool
-    """The condition names fields, so the element must be an object."""
+    """The condition names fields, so that no scalar fulfils it."""
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
@@ -48,17 +48,21 @@ class ElemMatch:
         return Clause({"term": {SHAPE: shape_token(field.name, "array")}}, exact=False)
 
     def test(self, value: Json) -> bool:
-        for end in ends(value, self.path):
-            if isinstance(end, list):
-                for item in end:
-                    if self.objects and not isinstance(item, dict):
-                        continue
-                    if self.condition.test(item):
-                        return True
-        return False
+        return any(
+            self.condition.test(element)
+            for end in ends(value, self.path)
+            if isinstance(end, list)
+            for element in (self._with_fields(end) if self.objects else end)
+        )
 
     def uses(self) -> Iterable[Use]:
         """The array, and paths below it; nothing is known of what lies in an array that is itself an element."""
         yield Use((self.path,), frozenset({"array"}))
         for use in self.condition.uses() if self.path else ():
             yield Use(tuple((*self.path, *path) for path in use.paths), use.types)
+
+    def _with_fields(self, array: list[Json]) -> Iterator[Json]:
+        """MongoDB takes an array for an object whose fields are numbers, which no path names here."""
+        for element in array:
+            if isinstance(element, dict | list):
+                yield element if isinstance(element, dict) else {}

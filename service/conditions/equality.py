@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Use, any_of, none_of, types_of
-from service.conditions.existence import present
+from service.conditions.existence import alike, present
 from service.fields import SHAPE, Field, Fields, shape_token
-from service.paths import Path, ends
+from service.paths import Path, candidates
 from service.tokens import number_leaf, string_term
 from service.values import MISSING, Json, exact_float, fold, fold_all, identity, index_date, is_number, parse_date
 
@@ -33,10 +33,8 @@ class Equals:
         for value in self.values:
             if value is None:
                 clauses.append(self._null(field))
-            elif isinstance(value, dict):
-                clauses.append(self._whole(field, "object"))
-            elif isinstance(value, list):
-                clauses.append(self._whole(field, "array"))
+            elif isinstance(value, dict | list):
+                clauses.append(alike(field, value))
             elif self.folded and isinstance(value, str) and not (self.instant and parse_date(value) is not None):
                 clauses.append(self._folded(field, fold(value)))
             elif (term := _term(field, value, self.instant)) is not None:
@@ -72,24 +70,15 @@ class Equals:
             clauses.append(Clause({"term": {field.leaf("fold"): string_term(folded)}}))
         return any_of(clauses)
 
-    def _whole(self, field: Field, shape: str) -> Clause:
-        if shape not in field.marks and "array" not in field.marks:
-            return Clause(MATCH_NONE)
-        tokens = [shape_token(field.name, name) for name in {shape, "array"}]
-        return Clause({"terms": {SHAPE: tokens}}, exact=False)
-
     def test(self, value: Json) -> bool:
-        return any(self._meets(end) for end in ends(value, self.path))
+        return any(map(self._is_wanted, candidates(value, self.path)))
 
     def uses(self) -> Iterable[Use]:
         yield Use((self.path,), types_of(self.values))
 
-    def _meets(self, end: Json) -> bool:
-        if end is MISSING:
-            return None in self._wanted
-        return self._is_wanted(end) or (isinstance(end, list) and any(map(self._is_wanted, end)))
-
     def _is_wanted(self, value: Json) -> bool:
+        if value is MISSING:
+            return None in self._wanted
         if self._key(value) in self._wanted:
             return True
         # A date that is written in small letters is none, but a text like any other.

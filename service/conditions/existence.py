@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, Use, any_of
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
 from service.values import MISSING, Json
@@ -20,6 +20,15 @@ def present(field: Field, *, null: bool) -> Clause:
     if tokens:
         queries.append({"terms": {SHAPE: tokens}})
     return any_of([Clause(query) for query in queries])
+
+
+def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
+    """All that has an object or array where this one could be found, as a value or as an element."""
+    shape = "object" if isinstance(value, dict) else "array"
+    if shape not in field.marks and "array" not in field.marks:
+        return Clause(MATCH_NONE)
+    tokens = [shape_token(field.name, name) for name in sorted({shape, "array"})]
+    return Clause({"terms": {SHAPE: tokens}}, exact=False)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,19 @@
-"""$gt, $gte, $lt, $lte: comparison within one type."""
+"""$gt, $gte, $lt, $lte: comparison within one type, of objects and arrays in BSON's order."""
 
 import math
 import operator
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of, types_of
+from service.conditions.existence import alike
 from service.fields import Field, Fields
-from service.paths import Path, ends
+from service.paths import Path, candidates
 from service.tokens import LONG_MAX, LONG_MIN
-from service.values import MISSING, Json, fold, index_date, is_number, parse_date
+from service.values import Json, fold, fold_all, index_date, is_number, order, parse_date
 
 Comparator = Literal["gt", "gte", "lt", "lte"]
 
@@ -25,19 +27,21 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Compare:
-    """A number, string or boolean at the path, or an element of an array there, compares with the operand.
+    """A value of the operand's type at the path, or an element of an array there, compares with the operand.
 
-    A date operand compares with dates by instant and with other strings as text.
+    A date operand compares with dates by instant and with other strings as text. In objects and arrays texts are texts.
     """
 
     path: Path
     comparator: Comparator
-    value: int | float | str | bool
+    value: int | float | str | bool | list[Json] | dict[str, Json]
     folded: bool = False
     """Case does not count (list form)."""
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
+        if isinstance(self.value, dict | list):
+            return alike(field, self.value)
         if isinstance(self.value, bool):
             return self._booleans(field, self.value)
         if isinstance(self.value, str):
@@ -90,12 +94,7 @@ class Compare:
         return any_of([Clause(unchanged), Clause({"range": {companion: {self.comparator: folded}}})])
 
     def test(self, value: Json) -> bool:
-        for end in ends(value, self.path):
-            if end is MISSING:
-                continue
-            if self._meets(end) or (isinstance(end, list) and any(map(self._meets, end))):
-                return True
-        return False
+        return any(map(self._meets, candidates(value, self.path)))
 
     def uses(self) -> Iterable[Use]:
         yield Use((self.path,), types_of([self.value]))
@@ -112,7 +111,16 @@ class Compare:
             if theirs is not None:
                 return compare(theirs, mine)
             return compare(fold(end), fold(self.value)) if self.folded else compare(end, self.value)
+        if isinstance(self.value, dict | list):
+            return isinstance(end, type(self.value)) and compare(self._place(end), self._own_place)
         return is_number(end) and compare(end, self.value)
+
+    def _place(self, value: Json) -> tuple[Any, ...]:
+        return order(fold_all(value) if self.folded else value)
+
+    @cached_property
+    def _own_place(self) -> tuple[Any, ...]:
+        return self._place(self.value)
 
 
 def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, int | float] | None:

@@ -11,7 +11,7 @@ from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, Use, a
 from service.conditions.equality import Equals
 from service.conditions.folding import any_case
 from service.fields import SHAPE, Field, Fields, shape_token
-from service.paths import Path, ends
+from service.paths import Path, candidates, ends
 from service.values import MISSING, Json, fold, fold_all, identity
 
 MAX_WILDCARD = 100
@@ -42,12 +42,7 @@ class OnStrings:
 
     def test(self, value: Json) -> bool:
         meets = self.meets()
-        for end in ends(value, self.path):
-            if isinstance(end, str) and meets(end):
-                return True
-            if isinstance(end, list) and any(isinstance(item, str) and meets(item) for item in end):
-                return True
-        return False
+        return any(isinstance(each, str) and meets(each) for each in candidates(value, self.path))
 
     def uses(self) -> Iterable[Use]:
         yield Use((self.path,), frozenset({"text"}))

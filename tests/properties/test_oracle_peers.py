@@ -170,7 +170,7 @@ def test_mongomock_agrees() -> None:
 def test_duckdb_agrees() -> None:
     tally = Tally()
     with duckdb.connect(config={"threads": 1}) as connection:
-        for objects, specs in _cases("duckdb", 18):
+        for objects, specs in _cases("duckdb", 28):
             peer = Duck(connection, objects)
             for spec in specs:
                 _compare(peer, objects, spec, tally)
@@ -269,6 +269,27 @@ def test_duckdb_agrees() -> None:
                     0,
                 ),
                 ("mongomock: paths below scalars and null", [{"a": 5}], {"a.b": None}, [], 1),
+                (
+                    "mongomock: arrays and scalars in $elemMatch",
+                    [{"a": [[5]]}],
+                    {"a": {"$elemMatch": {"$eq": 5}}},
+                    [{"a": [[5]]}],
+                    0,
+                ),
+                (
+                    "mongomock: arrays and scalars in $elemMatch",
+                    [{"a": [[5]]}],
+                    {"a": {"$elemMatch": {"b": None}}},
+                    [],
+                    1,
+                ),
+                (
+                    "mongomock: arrays and scalars in $elemMatch",
+                    [{"a": [5]}],
+                    {"a": {"$elemMatch": {}}},
+                    [{"a": [5]}],
+                    0,
+                ),
                 (
                     "mongomock: negations inside $elemMatch",
                     [{"a": ["x"]}],

@@ -73,6 +73,8 @@ def _operand(rng: random.Random, path: str, dataset: Sequence[Json], *, scalar: 
         value = rng.choice(found) if found else None
         if isinstance(value, list) and value and (scalar or rng.random() < 0.6):
             value = rng.choice(value)
+        if path == "status" and isinstance(value, str):
+            return rng.choice((value, value.lower(), value.title()))
         if value is None or isinstance(value, str | int | float | bool):
             return value
         if isinstance(value, list | dict) and not scalar:
@@ -89,8 +91,11 @@ def _piece(rng: random.Random, path: str, dataset: Sequence[Json], end: str = ""
     return text[start : start + size]
 
 
-def _range_operand(rng: random.Random, path: str, dataset: Sequence[Json]) -> Json:
-    value = _operand(rng, path, dataset)
+def _range_operand(rng: random.Random, path: str, dataset: Sequence[Json], *, scalar: bool = True) -> Json:
+    """In the full flavour at times an object or array, which compare in BSON's order."""
+    if not scalar and rng.random() < 0.15:
+        return rng.choice(([], [1], [0, 1], [1, 0], ["red"], [None], [[0]], {}, {"a": 1}, {"b": "x"}, {"a": [1]}))
+    value = _operand(rng, path, dataset, scalar=scalar)
     return value if value is not None or rng.random() < 0.2 else 1
 
 
@@ -98,7 +103,7 @@ def _test(rng: random.Random, operator: str, path: str, flavour: Flavour, datase
     """`{operator: operand}` for a path."""
     full = flavour == "full"
     if operator in RANGES:
-        return {operator: _range_operand(rng, path, dataset)}
+        return {operator: _range_operand(rng, path, dataset, scalar=not full)}
     if operator in ("$in", "$nin", "$all"):
         size = rng.randint(1, 2 if operator == "$all" else 3)
         return {operator: [_operand(rng, path, dataset) for _ in range(size)]}
@@ -119,45 +124,89 @@ def _test(rng: random.Random, operator: str, path: str, flavour: Flavour, datase
     return {operator: _operand(rng, path, dataset, scalar=not full)}
 
 
-def _elements(rng: random.Random, dataset: Sequence[Json]) -> Json:
-    """`$elemMatch` in both of its forms."""
-    if rng.random() < 0.5:
-        path = rng.choice(CORE_ARRAYS)
-        tests = (
-            {"$eq": _operand(rng, path, dataset)},
-            {"$gte": 1, "$lt": 2},
-            {"$in": ["red", 1]},
-            {"$regex": "^b"},
-            {"$not": {"$eq": "red"}},
-        )
-        return {path: {"$elemMatch": rng.choice(tests)}}
-    inner = (
+def _element_tests(rng: random.Random, path: str, dataset: Sequence[Json], full: bool) -> Json:
+    """Operators for the elements of an array of values."""
+    tests: list[Json] = [
+        {"$eq": _operand(rng, path, dataset)},
+        {"$ne": _operand(rng, path, dataset)},
+        {"$gte": 1, "$lt": 2},
+        {"$in": ["red", 1]},
+        {"$regex": "^b"},
+        {"$not": {"$eq": "red"}},
+    ]
+    if full:
+        tests += [
+            {"$eq": rng.choice((0, 1, [0], [1], [], None))},
+            {"$ne": rng.choice((0, 1, [0], [1]))},
+            {rng.choice(RANGES): rng.choice((1, [0], [0, 1], [1], {}, None))},
+            {"$nin": [0, [1, 1]]},
+            {"$size": rng.randint(0, 2)},
+            {"$exists": rng.random() < 0.8},
+            {"$all": [1]},
+            {"$contains": rng.choice((1, "e"))},
+            {"$startsWith": "b"},
+            {"$elemMatch": {"$eq": rng.choice((0, 1))}},
+            {"$not": {"$elemMatch": {"$gte": 1}}},
+        ]
+    return rng.choice(tests)
+
+
+def _element_filter(rng: random.Random, full: bool) -> Json:
+    """A filter on the fields of the elements of an array of objects (or of anything)."""
+    inner: list[Json] = [
         {"type": rng.choice(("video", "text"))},
         {"type": "video", "metadata.lang": "de"},
         {"metadata.size": {"$gte": 1, "$lte": 2}},
         {"metadata.lang": {"$ne": "en"}},
         {"$or": [{"type": "image"}, {"metadata.size": {"$exists": False}}]},
-    )
-    return {"blobs": {"$elemMatch": rng.choice(inner)}}
+    ]
+    if full:
+        name = rng.choice(("a", "sku", "qty", "tags", "status", "created_at"))
+        inner += [
+            {},
+            {name: None},
+            {name: {"$ne": rng.choice((1, "a", None))}},
+            {name: {"$exists": rng.random() < 0.5}},
+            {"$nor": [{name: {"$gt": 0}}]},
+            {"tags": {"$elemMatch": {"$in": ["red", None]}}},
+            {"a": {"$elemMatch": {}}},
+        ]
+    return rng.choice(inner)
+
+
+def _elements(rng: random.Random, flavour: Flavour, dataset: Sequence[Json]) -> Json:
+    """`$elemMatch` in both of its forms; alone, below `$not`, and several inside `$all`."""
+    full = flavour == "full"
+    of_values = rng.random() < 0.5
+    if of_values:
+        path = rng.choice((*FULL_ARRAYS, "metadata.matrix") if full else CORE_ARRAYS)
+    else:
+        path = rng.choice(("blobs", "metadata.items", "metadata.any", "metadata.matrix") if full else OBJECT_ARRAYS)
+
+    def one() -> Json:
+        return {"$elemMatch": _element_tests(rng, path, dataset, full) if of_values else _element_filter(rng, full)}
+
+    test = {"$all": [one() for _ in range(rng.randint(1, 3))]} if rng.random() < 0.35 else one()
+    return {path: {"$not": test} if rng.random() < 0.25 else test}
 
 
 def _field(rng: random.Random, flavour: Flavour, dataset: Sequence[Json]) -> Json:
     """One field of a MongoDB filter."""
     full = flavour == "full"
     chance = rng.random()
-    if chance < 0.1:
-        return _elements(rng, dataset)
-    if chance < 0.3:
+    if chance < 0.14:
+        return _elements(rng, flavour, dataset)
+    if chance < 0.34:
         path = rng.choice(FULL_ARRAYS if full else CORE_ARRAYS)
         operator = rng.choice(("$all", "$size", "$contains", "$eq", "$ne", "$in", "$exists", "$gt"))
-        if chance < 0.13:
+        if chance < 0.17:
             return {OBJECT_ARRAYS[0]: {"$size": rng.randint(0, 3)}}
         return {path: _test(rng, operator, path, flavour, dataset)}
-    if chance < 0.4:
+    if chance < 0.43:
         path = rng.choice(THROUGH)
         return {path: _test(rng, rng.choice(("$eq", "$ne", "$in", "$nin", "$gte")), path, flavour, dataset)}
     path = rng.choice(FULL_SCALARS if full else CORE_SCALARS)
-    if chance < 0.5:
+    if chance < 0.53:
         return {path: _operand(rng, path, dataset)}
     operator = rng.choice((*BROAD, *TEXTUAL, "$not", "$all"))
     tests = _test(rng, operator, path, flavour, dataset)
@@ -197,12 +246,14 @@ def _condition(rng: random.Random, flavour: Flavour, dataset: Sequence[Json]) ->
         end = {"starts_with": "$startsWith", "ends_with": "$endsWith"}.get(operator, "")
         value = _piece(rng, path, dataset, end)
     elif operator in ("gt", "gte", "lt", "lte"):
-        value = _range_operand(rng, path, dataset)
+        value = _range_operand(rng, path, dataset, scalar=not full)
     else:
         value = _operand(rng, path, dataset)
     condition = {"field": path, "operator": operator, "value": value}
     if operator == "eq" and rng.random() < 0.4:
         del condition["operator"]
+    if value is True and operator in ("exists", "is_null") and rng.random() < 0.5:
+        del condition["value"]
     return condition
 
 

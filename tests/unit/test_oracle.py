@@ -593,7 +593,7 @@ def test_dates_in_filters() -> None:
 
 @pytest.mark.parametrize(
     "condition",
-    [{"$gt": [1]}, {"$lt": {"a": 1}}, {"$regex": "(?=a)"}, {"$regex": "a", "$options": "x"}, {"$strange": 1}],
+    [{"$in": [{"$gt": 1}]}, {"gt": 1}, {"$regex": "(?=a)"}, {"$regex": "a", "$options": "x"}, {"$strange": 1}],
 )
 def test_refused_filters(condition: Json) -> None:
     with pytest.raises(OracleRefusal):

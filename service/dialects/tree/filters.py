@@ -9,6 +9,7 @@ from service.conditions.ordering import COMPARE, number_bound
 from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Column, instant, timestamp, wrong
 from service.dialects.tree.references import VIEWS, References, bad, counted, measured, of_object, refusal, shown
 from service.errors import Location
+from service.spelling import did_you_mean
 from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, identity, index_date
 
@@ -101,7 +102,7 @@ class _Reader:
                 return self._has_data(operand, place)
             case "exists" | "equals" | "in" | "range" | "prefix" | "containsAll" | "containsAny":
                 return self._on_property(name, operand, place)
-        raise refusal(place, f"unknown operator {name!r}; known: {', '.join(OPERATORS)}")
+        raise refusal(place, f"unknown operator {name!r}{did_you_mean(name, OPERATORS)}; known: {', '.join(OPERATORS)}")
 
     def _has_data(self, given: Json, at: Location) -> Filter:
         if not isinstance(given, list) or not 1 <= len(given) <= 10:

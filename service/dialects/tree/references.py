@@ -6,6 +6,7 @@ from typing import Final, NoReturn
 
 from service.dialects.tree.properties import TOP, Column
 from service.errors import BadRequest, Location
+from service.spelling import unknown_key
 from service.values import Json
 
 VIEWS: Final = "views are not supported, name the container"
@@ -79,7 +80,8 @@ def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[s
         bad(at, f"an object is needed, not {shown(given)}")
     for name in given:
         if name not in known:
-            bad((*at, name), f"unknown key; known: {', '.join(known) or 'none'}")
+            problem = unknown_key(at, name, known)
+            bad(problem.location, problem.message)
     found = given
     if None in given.values():
         found = {name: value for name, value in given.items() if value is not None}

@@ -14,6 +14,7 @@ from service.dialects.tree.number_histogram import NumberHistogram
 from service.dialects.tree.properties import NUMBERS, Column, timestamp
 from service.dialects.tree.references import References, bad, counted, measured, of_object, refusal, shown
 from service.errors import Location
+from service.spelling import did_you_mean
 from service.values import Json, is_number
 
 MAX_LEVEL: Final = 5
@@ -95,7 +96,7 @@ class _Reader:
                 bad(place, f"an aggregate is an object with one key, its type: {', '.join(KINDS)}")
             ((kind, operands),) = body.items()
             if kind not in KINDS:
-                bad((*place, kind), f"unknown aggregate; known: {', '.join(KINDS)}")
+                bad((*place, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
             if kind == "movingFunction":
                 if inside not in ("numberHistogram", "timeHistogram"):
                     bad((*place, kind), "a movingFunction stands directly inside a histogram")

@@ -14,7 +14,15 @@ OBJECT_FIELDS: Final = frozenset(
     ("object_id", "bucket_id", "key_prefix", "blobs", "status", "metadata", "created_at", "updated_at")
 )
 SYSTEM_DATES: Final = frozenset(("created_at", "updated_at"))
-_GROUPS: Final = ("AND", "OR", "NOT")
+STATUS: Final = ("status",)
+"""The root field that compares in any case (contract, Filters)."""
+
+_NAMES: Final = frozenset(
+    {"eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists", "regex", "options", "not", "and", "or", "nor"}
+    | {"all", "size", "contains", "startswith", "endswith", "text", "elemmatch", "isnull", "phrase", "words"}
+    | {">", ">=", "<", "<=", "=", "==", "!=", "<>"}
+)
+"""Operators without `$`, in small letters and without underscores."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,27 @@ def _entry(document: Json, key: str, value: Json, context: Context) -> bool:
         case "$not":
             return not _filter(document, value, context)
     names = _found(document, key, context) if context.listed else split(key)
-    return _mongo(list(leaves(document, names)), value, replace(context, path=context.path + names))
+    return _mongo(list(leaves(document, names)), value, _at(context, context.path + names))
+
+
+def _at(context: Context, path: tuple[str, ...]) -> Context:
+    return replace(context, path=path, folded=context.folded or path == STATUS)
+
+
+def literal(value: Json) -> None:
+    """An object whose keys are operators without `$` is no value, unless `$eq` says so (contract, Filters)."""
+    if isinstance(value, dict) and value and all(key.replace("_", "").lower() in _NAMES for key in value):
+        raise OracleRefusal("operators begin with $; literally it is meant by $eq")
+
+
+def _plain_values(operand: Json, name: str) -> Sequence[Json]:
+    """The values of `$in`, `$nin` and `$all`: operators inside of them are a 422 (contract, Filters)."""
+    values = operand_list(operand, name)
+    for value in values:
+        if isinstance(value, dict) and any(key.startswith("$") for key in value):
+            raise OracleRefusal(f"{name} takes values, no operators")
+        literal(value)
+    return values
 
 
 def _seen(values: Sequence[Json], context: Context) -> list[Json]:
@@ -122,6 +150,7 @@ def _contains(values: Sequence[Json], operand: Json, context: Context) -> bool:
 def _mongo(values: Sequence[Json], condition: Json, context: Context) -> bool:
     """The right side of a field: operators, or a value that has to be equal."""
     if not isinstance(condition, dict) or not any(key.startswith("$") for key in condition):
+        literal(condition)
         return _equals(values, condition, context)
     return all(
         _operator(values, key, operand, condition, context) for key, operand in condition.items() if key != "$options"
@@ -138,12 +167,11 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
         case "$gt" | "$gte" | "$lt" | "$lte":
             return _any(values, context, lambda value: ordered(value, name, operand, folded=context.folded))
         case "$in":
-            return any(_equals(values, item, context) for item in operand_list(operand, key))
+            return any(_equals(values, item, context) for item in _plain_values(operand, key))
         case "$nin":
-            return not any(_equals(values, item, context) for item in operand_list(operand, key))
+            return not any(_equals(values, item, context) for item in _plain_values(operand, key))
         case "$all":
-            wanted = operand_list(operand, key)
-            return bool(wanted) and all(_equals(values, item, context) for item in wanted)
+            return _all(values, operand_list(operand, key), context)
         case "$exists":
             return any(value is not MISSING for value in values) is bool(operand)
         case "$not":
@@ -161,16 +189,36 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
         case "$text":
             return _any(values, context, lambda value: within(value, operand, "contains", folded=True))
         case "$elemMatch":
-            elements = [element for value in values if isinstance(value, list) for element in value]
-            return any(_element(element, operand, context) for element in elements)
+            return _some_element(values, operand, context)
     raise OracleRefusal(f"unknown operator {key}")
 
 
+def _all(values: Sequence[Json], wanted: Sequence[Json], context: Context) -> bool:
+    """MongoDB: `$all` is an `$and` of equalities, or of `$elemMatch`, never of both; of nothing it is false."""
+    elements = [isinstance(item, dict) and list(item) == ["$elemMatch"] for item in wanted]
+    if any(elements):
+        if not all(elements):
+            raise OracleRefusal("$all takes values, or $elemMatch in every place")
+        return all(_some_element(values, item["$elemMatch"], context) for item in wanted)
+    return bool(wanted) and all(_equals(values, item, context) for item in _plain_values(wanted, "$all"))
+
+
+def _some_element(values: Sequence[Json], condition: Json, context: Context) -> bool:
+    """An element of an array that is a value fulfils it; an array in the array is one element."""
+    elements = [element for value in values if isinstance(value, list) for element in value]
+    return any(_element(element, condition, context) for element in elements)
+
+
 def _element(element: Json, condition: Json, context: Context) -> bool:
-    """`$elemMatch`: operators on the element itself, or a filter on an element that is an object."""
+    """`$elemMatch`: operators on the element itself, or a filter on the fields of an element.
+
+    MongoDB takes an element that is an array for an object with numbers as names; no path names those here
+    (decided), so that it is an object without fields. `{}` is a filter that every object fulfils.
+    """
     if any(key.startswith("$") and key not in ("$and", "$or", "$nor") for key in condition):
         return _mongo([element], condition, replace(context, expand=False))
-    return isinstance(element, dict) and _filter(element, condition, replace(context, expand=True, listed=False))
+    fields = {} if isinstance(element, list) else element
+    return isinstance(fields, dict) and _filter(fields, condition, replace(context, expand=True, listed=False))
 
 
 def is_condition(filters: Json) -> bool:
@@ -185,7 +233,9 @@ def is_condition(filters: Json) -> bool:
 def _condition(document: Json, condition: Json, context: Context) -> bool:
     """One condition of the list form."""
     names = _found(document, condition["field"], context)
-    context = replace(context, path=names)
+    context = _at(context, names)
+    if "value" not in condition and condition.get("operator", "eq") not in ("exists", "is_null"):
+        raise OracleRefusal("a condition needs a value")
     return _list_operator(list(leaves(document, names)), condition, context)
 
 

@@ -44,9 +44,16 @@ def equal(value: Json, operand: Json, *, dates: bool = False, folded: bool = Fal
 
 
 def ordered(value: Json, name: str, operand: Json, *, folded: bool = False) -> bool:
-    """A range: within one type only; ISO dates by instant, other strings by code point (decided)."""
+    """A range: within one type only; ISO dates by instant, other strings by code point (decided).
+
+    Objects compare with objects and arrays with arrays as BSON does, texts inside of them as texts.
+    """
     if isinstance(operand, dict | list):
-        raise OracleRefusal("a range operand is a number, a string, a boolean or null")
+        if isinstance(operand, dict) and any(key.startswith("$") for key in operand):
+            raise OracleRefusal("operators are not applied inside an operand")
+        if type(value) is not type(operand):
+            return False
+        return ORDERS[name](*(canon(fold_all(each) if folded else each) for each in (value, operand)))
     if operand is None:
         return name in ("gte", "lte") and is_nothing(value)
     compare = ORDERS[name]

@@ -385,11 +385,15 @@ class Duck:
         if name in ("phrase", "words"):
             raise LeftOut("both: phrase and words")
         renamed = {"starts_with": "startsWith", "ends_with": "endsWith"}
+        if name in ("exists", "is_null"):
+            operand = condition.get("value", True)
         if name == "is_null":
             return self._tests(path, {"$eq" if operand else "$ne": None})
         return self._tests(path, {f"${renamed.get(name, name)}": operand})
 
     def _tests(self, path: str, test: Json) -> str:
+        if path == "status":
+            raise LeftOut("both: filters that fold case")
         if path not in COLUMNS:
             raise LeftOut("DuckDB: arrays and objects as values")
         if not isinstance(test, dict) or not any(key.startswith("$") for key in test):

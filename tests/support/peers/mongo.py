@@ -286,7 +286,7 @@ class Mongo:
 
     def _condition(self, condition: Json) -> Json:
         path, name = condition["field"], condition.get("operator", "eq")
-        operand = condition.get("value")
+        operand = condition.get("value", True)
         if split(path)[0] not in ("metadata", "status", "created_at"):
             raise LeftOut("both: the list form's lookup under metadata")
         mongo: dict[str, Json] = {
@@ -301,6 +301,8 @@ class Mongo:
 
     def _field(self, path: str, test: Json) -> list[Json]:
         names = self._names(path)
+        if path == "status":
+            raise LeftOut("both: filters that fold case")
         if any(_broken(thing, names) for thing in self.objects):
             raise LeftOut("mongomock: paths below scalars and null")
         if not isinstance(test, dict) or not any(key.startswith("$") for key in test):
@@ -319,8 +321,14 @@ class Mongo:
         self, path: str, key: str, operand: Json, beside: Json, values: Sequence[Json], through: bool
     ) -> Json:
         arrays = any(isinstance(value, list) for value in values)
+        if key == "$all" and any(isinstance(each, dict) and "$elemMatch" in each for each in operand):
+            return {"$and": [{path: {"$elemMatch": self._elements(each["$elemMatch"], values)}} for each in operand]}
         operands = operand if key in ("$in", "$nin", "$all") else [operand]
-        if any(isinstance(each, list | dict) for each in operands) and key not in ("$not", "$elemMatch"):
+        if any(isinstance(each, list | dict) for each in operands) and key not in (
+            *(f"${name}" for name in RANGES),
+            "$not",
+            "$elemMatch",
+        ):
             raise LeftOut("mongomock: null, missing and arrays in filters")
         if key not in ("$exists", "$size", "$not", "$elemMatch") and _mixes([*values, *operands]):
             raise LeftOut("mongomock: 1 is true")
@@ -356,7 +364,7 @@ class Mongo:
                 # mongomock's $all sees arrays of arrays flattened; MongoDB says it is $and of $eq.
                 return {"$and": [{path: {"$eq": each}} for each in operands]}
             case "$elemMatch":
-                return {path: {"$elemMatch": self._elements(operand)}}
+                return {path: {"$elemMatch": self._elements(operand, values)}}
             case "$not":
                 return {"$nor": [{"$and": self._field(path, operand)}]}
             case "$exists" if through:
@@ -387,14 +395,29 @@ class Mongo:
             return {"$nor": tests}
         return {"$and" if key == "$all" else "$or": tests}
 
-    def _elements(self, condition: Json) -> Json:
-        """Inside `$elemMatch` only what both spell alike."""
-        if any(key in ("$or", "$not", "$regex") for key in condition) or any(
-            isinstance(test, dict) and "$ne" in test for test in condition.values()
-        ):
-            raise LeftOut("mongomock: negations inside $elemMatch")
+    def _elements(self, condition: Json, values: Sequence[Json]) -> Json:
+        """Inside `$elemMatch` only what both spell alike, on arrays of scalars or of objects."""
+        elements = [element for value in values if isinstance(value, list) for element in value]
+        fields = not any(key.startswith("$") for key in condition)
+        if not condition or any(isinstance(each, list) or isinstance(each, dict) != fields for each in elements):
+            raise LeftOut("mongomock: arrays and scalars in $elemMatch")
         if any("." in key for key in condition):
             raise LeftOut("mongomock: paths below scalars and null")
+        tests = (
+            [condition]
+            if not fields
+            else [each if isinstance(each, dict) else {"$eq": each} for each in condition.values()]
+        )
+        for test in tests:
+            if not test.keys() <= {"$eq", "$in", "$gt", "$gte", "$lt", "$lte"}:
+                raise LeftOut("mongomock: negations inside $elemMatch")
+            operands = [
+                each for operand in test.values() for each in (operand if isinstance(operand, list) else [operand])
+            ]
+            if any(each is None or isinstance(each, list | dict) for each in operands):
+                raise LeftOut("mongomock: null, missing and arrays in filters")
+            if _mixes([*elements, *operands]):
+                raise LeftOut("mongomock: 1 is true")
         return condition
 
 

@@ -1,0 +1,174 @@
+"""Filters of the list form: conditions below AND, OR and NOT, and shorthand equality."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from service.conditions.base import Condition
+from service.conditions.existence import Exists
+from service.conditions.logic import And, Not, Or
+from service.conditions.lookup import Computed, Lookup
+from service.conditions.text import Contains, EndsWith, Phrase, StartsWith, Text, Words
+from service.dialects.flat.filters.mistakes import (
+    CONDITION_KEYS,
+    GROUPS,
+    LIST_OPERATORS,
+    check_key,
+    check_literal,
+    check_value,
+    check_values,
+    resembles_condition,
+)
+from service.dialects.flat.filters.mongo import MongoReader
+from service.dialects.flat.filters.operands import Target, boolean_of, kind_of, list_of, path_of, string_of
+from service.dialects.flat.filters.resource import Resource
+from service.errors import Invalid, Location, Problem
+from service.paths import Path
+from service.spelling import did_you_mean, unknown_key
+from service.values import Json
+
+LIST_KEYS: Final = frozenset({*GROUPS, "case_sensitive"})
+
+_WITHOUT_VALUE: Final = frozenset({"exists", "is_null"})
+"""Operators whose `value` is true when it is left out."""
+
+
+@dataclass
+class ListReader:
+    """Reads one request's filters; raises `Invalid` that names the place."""
+
+    mongo: MongoReader
+    resource: Resource
+    computes: bool = False
+    """A condition stands on a computed field."""
+
+    def filter(self, filters: Json, at: Location, depth: int, sensitive: bool) -> Condition:
+        self.mongo.limits.within(at, depth)
+        if not isinstance(filters, dict):
+            raise Invalid.at(at, f"a condition is an object, not {kind_of(filters)}", "dict_type")
+        if filters.get("case_sensitive") is not None:
+            sensitive = boolean_of(filters["case_sensitive"], "case_sensitive", (*at, "case_sensitive"))
+        if resembles_condition(filters):
+            return self._condition(filters, at, sensitive)
+        conditions: list[Condition] = []
+        for key, value in filters.items():
+            place = (*at, key)
+            if key == "case_sensitive":
+                continue
+            if key in GROUPS:
+                if value is not None:
+                    conditions.append(self._group(key, value, place, depth, sensitive))
+            elif key.startswith("$"):
+                raise Invalid.at(
+                    place,
+                    f"unknown operator {key!r} here{did_you_mean(key.lstrip('$'), GROUPS)}; MongoDB's operators and "
+                    "AND/OR/NOT do not stand in one filter",
+                    "unknown_operator",
+                )
+            else:
+                check_key(key, value, place, listed=True)
+                conditions.append(self._shorthand(path_of(key, place), value, place, depth, sensitive))
+        return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+
+    def _group(self, key: str, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
+        if key == "NOT" and isinstance(value, dict):
+            value = [value]
+        if not isinstance(value, list):
+            raise Invalid.at(at, f"{key} takes an array of conditions", "list_type")
+        parts = tuple(self.filter(item, (*at, place), depth + 1, sensitive) for place, item in enumerate(value))
+        if key == "NOT":
+            return Not(Or(parts))
+        return Or(parts) if key == "OR" and parts else And(parts)
+
+    def _shorthand(self, path: Path, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
+        return self._located(path, sensitive, lambda target: self.mongo.on_target(target, value, at, depth))
+
+    def _located(self, path: Path, sensitive: bool, make: Callable[[Target], Condition]) -> Condition:
+        """The condition on the resource's field, or on what lies under `metadata`."""
+        path = self.resource.resolved(path)
+        if path[0] in self.resource.computed:
+            self.computes = True
+            return Computed(make(Target.of(path, not sensitive)))
+        if path[0] in self.resource.fields:
+            return make(Target.of(path, not sensitive))
+        below = make(Target.of(("metadata", *path), not sensitive))
+        return Lookup(path[:1], make(Target.of(path, not sensitive)), below) if self.resource.open else below
+
+    def _condition(self, condition: dict[str, Json], at: Location, sensitive: bool) -> Condition:
+        unknown = [unknown_key(at, key, CONDITION_KEYS) for key in condition if key not in CONDITION_KEYS]
+        if unknown:
+            raise Invalid(unknown)
+        operator = self._operator_of(condition, at)
+        absent = [
+            Problem((*at, name), f"a condition needs `{name}`{way}", "missing")
+            for name, way in (
+                ("field", ": the path that it is about"),
+                ("value", f", as `{operator}` compares with it (null is a value, too)"),
+            )
+            if name not in condition and not (name == "value" and operator in _WITHOUT_VALUE)
+        ]
+        if absent:
+            raise Invalid(absent)
+        self.mongo.limits.add(at)
+        place = (*at, "field")
+        path = path_of(string_of(condition["field"], "field", place), place)
+        value = condition.get("value")
+        self._check(condition, operator, (*at, "value"))
+        return self._located(path, sensitive, lambda target: self._operation(target, operator, value, (*at, "value")))
+
+    def _operator_of(self, condition: dict[str, Json], at: Location) -> str:
+        """The operator, `eq` if none is given."""
+        if condition.get("operator") is None:
+            return "eq"
+        operator = string_of(condition["operator"], "operator", (*at, "operator"))
+        if operator not in LIST_OPERATORS:
+            raise Invalid.at(
+                (*at, "operator"),
+                f"unknown operator {operator!r}{did_you_mean(operator, LIST_OPERATORS)}; "
+                f"known: {', '.join(LIST_OPERATORS)}",
+                "unknown_operator",
+            )
+        return operator
+
+    def _check(self, condition: dict[str, Json], operator: str, at: Location) -> None:
+        """Refuses operators where a value is needed; objects are literal where the operator is written out."""
+        value = condition.get("value")
+        check_value(value, operator, at)
+        if condition.get("operator") is None:
+            check_literal(value, at)
+        if operator in ("in", "nin"):
+            check_values(list_of(value, operator, at), operator, at)
+
+    def _operation(self, target: Target, operator: str, value: Json, at: Location) -> Condition:
+        build = self.mongo.build
+        match operator:
+            case "eq" | "ne":
+                equal = build.equals(target, (value,))
+                return equal if operator == "eq" else Not(equal)
+            case "in" | "nin":
+                within = build.equals(target, tuple(value))
+                return within if operator == "in" else Not(within)
+            case "gt" | "gte" | "lt" | "lte":
+                return build.compare(target, operator, value)
+            case "contains":
+                return Contains(target.path, value, target.folded)
+            case "regex":
+                return build.regex(target, string_of(value, operator, at), "", at)
+            case "exists" | "is_null":
+                found = Exists(target.path) if operator == "exists" else build.equals(target, (None,))
+                return found if value is None or boolean_of(value, operator, at) else Not(found)
+        # Nothing starts with a number (contract: no match, no error).
+        return _on_text(target, operator, value) if isinstance(value, str) else Or(())
+
+
+def _on_text(target: Target, operator: str, text: str) -> Condition:
+    match operator:
+        case "starts_with":
+            return StartsWith(target.path, text, target.folded)
+        case "ends_with":
+            return EndsWith(target.path, text, target.folded)
+        case "text":
+            return Text(target.path, text)
+        case "words":
+            return Words(target.path, text, target.folded)
+    return Phrase(target.path, text, target.folded)
