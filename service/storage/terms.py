@@ -177,7 +177,8 @@ def _on_field(kind: str, name: str, operand: Any) -> Json:
         case "wildcard":
             return {"wildcard": {TERMS: {"value": wildcard_literal(start) + operand["value"]}}}
         case "regexp":
-            return {"regexp": {TERMS: {**operand, "value": literal(start) + operand["value"]}}}
+            # In parentheses: an alternation begins anew at each of its bars.
+            return {"regexp": {TERMS: {**operand, "value": f"{literal(start)}({operand['value']})"}}}
     raise ValueError(f"no query on terms: {kind}")
 
 

@@ -82,6 +82,7 @@ def test_queries_on_terms() -> None:
     assert on_terms({"range": {"n@boolean": {"gte": True}}}) == {
         "range": {"@terms": {"gte": "n@boolean\x1f1", "lt": "n@boolean\x20"}}
     }
+    assert on_terms({"regexp": {"a": {"value": "x|.*y"}}}) == {"regexp": {"@terms": {"value": "a\\\x1f(x|.*y)"}}}
     with pytest.raises(ValueError, match="no query on terms"):
         on_terms({"fuzzy": {"a": "b"}})
 
