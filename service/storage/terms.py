@@ -48,7 +48,7 @@ class ResourceFields(Fields):
 
     def get(self, path: Path) -> Field:
         instant = len(path) == 1 and path[0] in self._times
-        marks: frozenset[Mark] = frozenset({"date"}) if instant else _MARKS
+        marks: frozenset[Mark] = frozenset({"date", "null"}) if instant else _MARKS
         return Field(path, plain_name(path), "keyword", marks, 64, instant, through=len(path) > 1)
 
 

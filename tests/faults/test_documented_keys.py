@@ -1,13 +1,20 @@
 """Keys that the vendor documents do what they say: the whole of `sorts`, a namespace's expiry, an object's `edges`."""
 
+import asyncio
 import itertools
 import json
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import aiohttp
+import mixpeek
 import pytest
 
+from service.serving import served
+from service.settings import Settings
+from tests.conftest import KEY
 from tests.support.client import Client
 from tests.support.oracle.lists import list_objects
 
@@ -338,3 +345,302 @@ async def test_namespaces_by_several_keys(client: Client) -> None:
         assert [int(each["namespace_name"][-1]) for each in answer["results"]] == sorted(range(4), key=order), keys
     for number in range(4):
         await client.ok("DELETE", f"/v1/namespaces/{mark}-{number}", namespace=None)
+
+
+# A namespace expires
+
+
+def at(seconds: float) -> str:
+    """So many seconds from now, as the vendor's client spells it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def left_until(namespace: Json) -> float:
+    """Seconds until it expires."""
+    return (moment(namespace["expires_at"]) - datetime.now(UTC)).total_seconds()
+
+
+async def test_the_expiry_is_set_moved_and_removed(client: Client) -> None:
+    name, before = f"ttl-{os.urandom(4).hex()}", datetime.now(UTC)
+    made = await client.ok("POST", "/v1/namespaces", {"namespace_name": name, "ttl_seconds": 3_600}, namespace=None)
+    path = f"/v1/namespaces/{made['namespace_id']}"
+    assert made["ttl_seconds"] == 3_600
+    assert 3_599 < (moment(made["expires_at"]) - before).total_seconds() < 3_700
+    assert mixpeek.NamespaceModel.model_validate(made).expires_at == moment(made["expires_at"])
+
+    async def changed(body: Json, method: str = "PATCH") -> tuple[Json, Json]:
+        answer = await client.ok(method, path, body, namespace=None)
+        assert await client.ok("GET", path, namespace=None) == answer
+        return answer["ttl_seconds"], answer["expires_at"]
+
+    assert await changed({"description": "x"}) == (3_600, made["expires_at"]), "stays"
+    assert await changed({"expires_at": "2099-01-02T03:04:05.678+01:00"}) == (None, "2099-01-02T02:04:05.678Z")
+    assert await changed({"namespace_name": f"{name}-2"}) == (None, "2099-01-02T02:04:05.678Z")
+    assert await changed({"expires_at": "2100-01-01"}, "PUT") == (None, "2100-01-01T00:00:00Z")
+    ttl, later = await changed({"ttl_seconds": 60, "expires_at": None})
+    assert ttl == 60
+    assert moment(later) < datetime.now(UTC) + timedelta(seconds=61)
+    assert await changed({"expires_at": None}) == (None, None)
+    await changed({"ttl_seconds": 600})
+    assert await changed({"ttl_seconds": None}) == (None, None)
+    standalone = {"namespace_id": f"{name}-3", "expires_at": "2099-01-01T00:00:00Z"}
+    other = await client.ok("POST", "/v1/namespaces/standalone", standalone, namespace=None)
+    assert (other["ttl_seconds"], other["expires_at"]) == (None, "2099-01-01T00:00:00Z")
+    for filters in (
+        {"expires_at": "2099-01-01T01:00:00+01:00"},
+        {"expires_at": {"$gt": "2098-12-31"}, "ttl_seconds": None},
+    ):
+        body = {"filters": filters, "search": name, "sort": {"field": "expires_at", "direction": "desc"}}
+        found = (await client.ok("POST", "/v1/namespaces/list", body))["results"]
+        assert [each["namespace_id"] for each in found] == [other["namespace_id"]]
+    for unset in ({"expires_at": None}, {"AND": [{"field": "expires_at", "operator": "is_null", "value": True}]}):
+        found = (await client.ok("POST", "/v1/namespaces/list", {"filters": unset, "search": name}))["results"]
+        assert [each["namespace_id"] for each in found] == [made["namespace_id"]]
+    for each in (made, other):
+        await client.ok("DELETE", f"/v1/namespaces/{each['namespace_id']}", namespace=None)
+
+
+async def test_a_wrong_expiry(client: Client) -> None:
+    name = f"ttl-{os.urandom(4).hex()}"
+    made = await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
+    wrong: list[tuple[Json, str, str]] = [
+        ({"ttl_seconds": value}, "ttl_seconds", "") for value in (0, -1, 1.5, "60", True, 10**11, [60])
+    ]
+    wrong += [
+        ({"expires_at": value}, "expires_at", "") for value in ("", "soon", "2030", 1_900_000_000, True, "2030-02-30")
+    ]
+    wrong += [({"expires_at": value}, "expires_at", "past") for value in (at(-1), "0001-01-01", "1969-12-31T23:59:59Z")]
+    wrong += [({"ttl_seconds": 60, "expires_at": value}, "expires_at", "one of them") for value in (at(60), at(3_600))]
+    for body, field, part in wrong:
+        for method, path, more in (
+            ("POST", "/v1/namespaces", {"namespace_name": f"{name}-new"}),
+            ("POST", "/v1/namespaces/standalone", {"namespace_id": f"{name}-new"}),
+            ("PATCH", f"/v1/namespaces/{name}", {}),
+            ("PUT", f"/v1/namespaces/{name}", {}),
+        ):
+            ((location, message),) = await client.problems(method, path, {**more, **body}, namespace=None)
+            assert location == ["body", field], (path, body)
+            assert part in message, (path, body, message)
+    answer = await client.ok("POST", "/v1/namespaces/list", {"search": name})
+    assert [each["namespace_id"] for each in answer["results"]] == [made["namespace_id"]], "nothing was made or changed"
+    assert answer["results"][0]["expires_at"] is None
+    await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
+
+
+async def test_an_expired_namespace_is_there_for_nobody(client: Client) -> None:
+    """From the moment itself, before anything is removed; another one may have its name at once."""
+    name = f"ttl-{os.urandom(4).hex()}"
+    made = await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
+    id, project = made["namespace_id"], f"/api/v1/projects/{name}"
+    bucket = (await client.ok("POST", "/v1/buckets", {"bucket_name": "b"}, namespace=name))["bucket_id"]
+    objects = f"/v1/buckets/{bucket}/objects"
+    item = await client.ok("POST", objects, {"metadata": {"k": 1}}, namespace=name)
+    source = {"type": "bucket", "bucket_ids": [bucket]}
+    await client.ok("POST", "/v1/collections", {"collection_name": "one", "source": source}, namespace=name)
+    stream = {"items": [{"externalId": "s", "settings": {"template": {"name": "ImmutableTestStream"}}}]}
+    assert (await client.call("POST", f"{project}/streams", stream, namespace=None))[0] == 201
+    count = {"group_by": [{"field": "metadata.k"}], "aggregations": [{"function": "count", "alias": "n"}]}
+    requests: list[tuple[str, str, Json]] = [
+        ("GET", "/v1/buckets", None),
+        ("POST", "/v1/buckets", {"bucket_name": "c"}),
+        ("GET", f"/v1/buckets/{bucket}", None),
+        ("GET", objects, None),
+        ("POST", objects, {"metadata": {"k": 2}}),
+        ("POST", f"{objects}/batch", {"objects": [{"n": 1}]}),
+        ("POST", f"{objects}/aggregate", count),
+        ("POST", f"{objects}/delete", {"filters": {"metadata.k": 1}}),
+        ("GET", f"{objects}/{item['object_id']}", None),
+        ("PATCH", f"{objects}/{item['object_id']}", {"a": 1}),
+        ("GET", "/v1/collections/one", None),
+        ("POST", "/v1/collections/one/documents/aggregate", count),
+    ]
+    soon = await client.ok("PATCH", f"/v1/namespaces/{name}", {"expires_at": at(4)}, namespace=None)
+    # What this replica keeps in mind of the bucket is still as the catalogue has it when the time is over.
+    status, _ = await client.call("POST", f"{objects}/aggregate", count, namespace=name)
+    assert status == 200 or left_until(soon) < 0
+    await asyncio.sleep(max(0, left_until(soon)) + 0.05)
+    for method, path, body in requests:
+        for space in (name, id):
+            status, answer = await client.call(method, path, body, namespace=space)
+            assert status == 404, (method, path, answer)
+            assert answer["error"]["details"]["resource"] == "Namespace", (method, path)
+    for method, body in (
+        ("GET", None),
+        ("PATCH", {"expires_at": None}),
+        ("PUT", {"ttl_seconds": 60}),
+        ("DELETE", None),
+    ):
+        for one in (name, id):
+            assert (await client.call(method, f"/v1/namespaces/{one}", body, namespace=None))[0] == 404, method
+    for path in (f"/v1/namespaces/{name}/indices", f"/v1/namespaces/{name}/fields"):
+        assert (await client.call("GET", path, namespace=None))[0] == 404
+    for method, path, body in (
+        ("GET", "streams", None),
+        ("GET", "streams/s", None),
+        ("POST", "streams/s/records/filter", {"lastUpdatedTime": {"gt": 0}}),
+        ("POST", "models/spaces", {"items": [{"space": "x"}]}),
+    ):
+        assert (await client.call(method, f"{project}/{path}", body, namespace=None))[0] == 401, path
+    assert (await client.ok("POST", "/v1/namespaces/list", {"search": name}))["total_count"] == 0
+    again = await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
+    assert (again["object_count"], again["expires_at"]) == (0, None)
+    assert again["namespace_id"] != id
+    assert (await client.ok("GET", "/v1/buckets", namespace=name))["results"] == []
+    assert (await client.call("GET", "/v1/buckets", namespace=id))[0] == 404
+    await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
+
+
+async def test_an_expired_namespace_is_removed(client: Client, settings: Settings, opensearch_url: str) -> None:
+    """With its index and its entries in the catalogue, by whichever replica looks first; its name is free."""
+    name = f"ttl-{os.urandom(4).hex()}"
+    body = {"namespace_name": name, "ttl_seconds": 999}
+    id = (await client.ok("POST", "/v1/namespaces", body, namespace=None))["namespace_id"]
+    kept = await client.ok("POST", "/v1/namespaces", {**body, "namespace_name": f"{name}-kept"}, namespace=None)
+    bucket = (await client.ok("POST", "/v1/buckets", {"bucket_name": "b"}, namespace=name))["bucket_id"]
+    await client.ok("POST", f"/v1/buckets/{bucket}/objects", {"n": 1}, namespace=name)
+    quick = settings.model_copy(update={"caretaking_seconds": 0.3})
+    async with served(quick, KEY), aiohttp.ClientSession(opensearch_url) as opensearch:
+
+        async def left() -> int:
+            async with opensearch.get(f"/_cat/indices/tally-*{id}*?format=json&h=index") as response:
+                indices = len(await response.json())
+            query = {"query": {"term": {"namespace_id": id}}}
+            await opensearch.post("/tally-catalog/_refresh")
+            async with opensearch.post("/tally-catalog/_count", json=query) as response:
+                return indices + int((await response.json())["count"])
+
+        await client.ok("PATCH", f"/v1/namespaces/{id}", {"ttl_seconds": 1}, namespace=None)
+        for _ in range(600):
+            if not await left():
+                break
+            await asyncio.sleep(0.1)
+        assert await left() == 0
+    assert (await client.task(f"task_{id}"))["status"] == "COMPLETED"
+    again = await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
+    assert again["namespace_id"] != id
+    assert (await client.ok("GET", f"/v1/namespaces/{name}-kept", namespace=None))["namespace_id"] == kept[
+        "namespace_id"
+    ]
+    for each in (name, f"{name}-kept"):
+        await client.ok("DELETE", f"/v1/namespaces/{each}", namespace=None)
+
+
+async def test_a_namespace_from_before_it_could_expire(client: Client, settings: Settings, opensearch_url: str) -> None:
+    """Its entry in the catalogue has no term for `expires_at`; the next service that starts adds it."""
+    name = f"old-{os.urandom(4).hex()}"
+    id = (await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None))["namespace_id"]
+    query = {"filters": {"field": "expires_at", "operator": "exists", "value": True}, "search": name}
+    async with aiohttp.ClientSession(opensearch_url, raise_for_status=True) as opensearch:
+        async with opensearch.get(f"/tally-catalog/_doc/namespace:{id}") as response:
+            entry = (await response.json())["_source"]
+        for field in ("ttl_seconds", "expires_at"):
+            del entry["body"][field]
+            entry["@shape"].remove(f"{field} null")
+        await opensearch.put(f"/tally-catalog/_doc/namespace:{id}?refresh=true", json=entry)
+    assert (await client.ok("GET", f"/v1/namespaces/{name}", namespace=None))["expires_at"] is None
+    assert (await client.ok("POST", "/v1/namespaces/list", query))["total_count"] == 0
+    async with served(settings, KEY):
+        for _ in range(100):
+            answer = await client.ok("POST", "/v1/namespaces/list", query)
+            if answer["results"]:
+                break
+            await asyncio.sleep(0.1)
+    assert [each["namespace_id"] for each in answer["results"]] == [id]
+    await client.ok("DELETE", f"/v1/namespaces/{id}", namespace=None)
+
+
+async def test_one_of_many_gets_the_name_of_an_expired_namespace(client: Client) -> None:
+    name = f"ttl-{os.urandom(4).hex()}"
+    body = {"namespace_name": name, "expires_at": at(1)}
+    old = await client.ok("POST", "/v1/namespaces", body, namespace=None)
+    other = await client.ok("POST", "/v1/namespaces", {"namespace_name": f"{name}-2"}, namespace=None)
+    await asyncio.sleep(max(0, left_until(old)) + 0.05)
+    rename = client.call("PATCH", f"/v1/namespaces/{other['namespace_id']}", {"namespace_name": name}, namespace=None)
+    creates = [client.call("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None) for _ in range(4)]
+    answers = await asyncio.gather(rename, *creates)
+    (won,) = [answer for status, answer in answers if status == 200]
+    assert sorted(status for status, _ in answers) == [200, 409, 409, 409, 409]
+    assert (await client.ok("GET", f"/v1/namespaces/{name}", namespace=None))["namespace_id"] == won["namespace_id"]
+    for id in {won["namespace_id"], other["namespace_id"]}:
+        await client.ok("DELETE", f"/v1/namespaces/{id}", namespace=None)
+
+
+# Edges are the customer's
+
+
+async def test_edges_are_stored_found_and_grouped_by(client: Client, bucket: str) -> None:
+    path = f"/v1/buckets/{bucket}/objects"
+    first = {"type": "used_in", "target_object_id": "obj_1", "attributes": {"order": 3, "at": 1.50}}
+    second = {"type": "uses", "target_object_id": "obj_2", "direction": "in", "target_collection_id": None, "own": [1]}
+    edges: list[Json] = [[first], [first, second], [second], [], None]
+    made = await client.ok("POST", path, {"n": 0, "edges": edges[0]})
+    assert made["edges"] == [first]
+    batch = await client.batch(bucket, [{"n": n, "edges": each} for n, each in enumerate(edges) if n])
+    assert [each["edges"] for each in batch["succeeded"]] == edges[1:]
+    await client.create(bucket, {"n": 5, "metadata": {"edges": 7}})
+    assert (await client.ok("GET", f"{path}/{made['object_id']}"))["edges"] == [first]
+    for each in (made, *batch["succeeded"]):
+        read = mixpeek.ObjectResponse.model_validate(each)
+        assert [edge.type for edge in read.edges or ()] == [edge["type"] for edge in each["edges"] or ()]
+
+    async def found(filters: Json) -> list[int]:
+        return numbers(await client.ok("POST", f"{path}/list", {"filters": filters}))
+
+    assert await found({"edges.type": "uses"}) == [1, 2]
+    assert await found({"edges.attributes.order": {"$gte": 3}}) == [0, 1]
+    assert await found({"edges": {"$elemMatch": {"type": "uses", "direction": "in"}}}) == [1, 2]
+    assert await found({"AND": [{"field": "edges", "operator": "exists", "value": True}]}) == [0, 1, 2, 3, 4, 5]
+    assert await found({"metadata.edges": 7}) == [5]
+    assert numbers(await client.ok("POST", f"{path}/list", by("edges.type", "-n"))) == [1, 0, 2, 5, 4, 3]
+    count = {"group_by": [{"field": "edges.type"}], "aggregations": [{"function": "count", "alias": "n"}]}
+    rows = (await client.aggregate(bucket, {**count, "unwind": "edges"}))["results"]
+    assert rows == [{"group": {"edges.type": kind}, "metrics": {"n": 2}} for kind in ("used_in", "uses")]
+    changed = await client.ok("PATCH", f"{path}/{made['object_id']}", {"edges": [second]})
+    assert changed["edges"] == [second], "replaced whole"
+    assert (await client.ok("PUT", f"{path}/{made['object_id']}", {"n": 9}))["edges"] == [second]
+    answer = await client.ok(
+        "POST", f"{path}/import", data='{"n": 6, "edges": [{"type": "t", "target_object_id": "o"}]}'
+    )
+    assert answer["succeeded_count"] == 1
+    lines = (await client.send("GET", f"{path}/export"))[1].splitlines()
+    assert json.loads(lines[-1])["edges"] == [{"type": "t", "target_object_id": "o"}]
+
+
+async def test_edges_that_no_client_could_read(client: Client, bucket: str) -> None:
+    path, good = f"/v1/buckets/{bucket}/objects", {"type": "t", "target_object_id": "o"}
+    wrong: list[tuple[Json, list[Json]]] = [
+        ("x", []), (5, []), ({}, []), (good, []), ([1], [0]), ([None], [0]), ([good, "x"], [1]),
+        ([{"target_object_id": "o"}], [0, "type"]), ([{"type": "t"}], [0, "target_object_id"]),
+        ([{**good, "type": 1}], [0, "type"]), ([good, {**good, "target_object_id": None}], [1, "target_object_id"]),
+        ([{**good, "direction": "both"}], [0, "direction"]), ([{**good, "direction": ["in"]}], [0, "direction"]),
+        ([{**good, "attributes": [1]}], [0, "attributes"]),
+        ([{**good, "target_collection_id": 1}], [0, "target_collection_id"]),
+    ]  # fmt: skip
+    one = await client.create(bucket, {"edges": [good]})
+    for edges, place in wrong:
+        for method, route in (
+            ("POST", path),
+            ("PATCH", f"{path}/{one['object_id']}"),
+            ("PUT", f"{path}/{one['object_id']}"),
+        ):
+            ((location, _),) = await client.problems(method, route, {"edges": edges})
+            assert location == ["body", "edges", *place], edges
+    problems = await client.problems("POST", path, {"edges": [1, {}], "blobs": [2], "key_prefix": 3, "object_id": "o"})
+    assert sorted(map(str, (location[1:] for location, _ in problems))) == sorted(
+        map(
+            str,
+            (
+                ["edges", 0],
+                ["edges", 1, "type"],
+                ["edges", 1, "target_object_id"],
+                ["blobs", 0],
+                ["key_prefix"],
+                ["object_id"],
+            ),
+        )
+    )
+    assert (await client.ok("POST", f"{path}/list"))["results"] == [one]
