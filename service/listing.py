@@ -21,14 +21,14 @@ from service import deadline
 from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, clauses_in
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
-from service.dialects.flat.listing import ListRequest, read_path
+from service.dialects.flat.listing import ListRequest
 from service.errors import Gone, Invalid, Location, OverBudget
 from service.fields import Fields
-from service.paths import Path, resolve
-from service.planning.order import LASTING
+from service.paths import parse, resolve
+from service.planning.order import SortKey
 from service.planning.strategy import MAX_CLAUSES
 from service.planning.warnings import of_list
-from service.values import MISSING, Json, order
+from service.values import MISSING, Json, order, parse_date
 
 COUNTED: Final = 1_000
 """Resources whose computed numbers one answer may need (contract, Sorting, search, paging)."""
@@ -94,8 +94,13 @@ class Shelf(Protocol):
 
     def searched(self, text: str, case_sensitive: bool) -> Condition: ...
 
-    def order(self, path: Path | None, descending: bool) -> list[Json]:
-        """OpenSearch's `sort`, with a last key that no two share."""
+    def order(self, key: SortKey) -> list[Json]:
+        """The clauses of OpenSearch's `sort` for one key."""
+        ...
+
+    @property
+    def ties(self) -> list[Json]:
+        """The clauses for what ties in all keys: the order of arrival, and at the end an id that no two share."""
         ...
 
     def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
@@ -190,18 +195,19 @@ def gone(lifetime: float) -> Gone:
 async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: int) -> Page:
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
-    path, descending = _order(request, shelf)
-    warnings = of_list(condition, _sort(request, path), shelf.fields)
+    keys = _order(request, shelf)
+    warnings = of_list(condition, _sorted_by(request, keys), shelf.fields)
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
     query = all_of([Clause(shelf.query), clause]).query
-    bound = hashlib.sha256(orjson.dumps([list(shelf.identity), request.question])).hexdigest()[:32]
-    if computes or (path and path[0] in shelf.resource.computed):
-        page = await _computed(request, shelf, cursors, condition, query, path, descending, bound)
+    asked = [list(shelf.identity), request.question, [[key.path, key.descending] for key in keys]]
+    bound = hashlib.sha256(orjson.dumps(asked)).hexdigest()[:32]
+    if computes or any(_is_computed(key, shelf) for key in keys):
+        page = await _computed(request, shelf, cursors, condition, query, keys, bound)
         return replace(page, warnings=warnings)
     exact = clause.exact and shelf.native
-    walk = _Walking(request, shelf, cursors, budget, condition, query, exact, path, descending, bound)
+    walk = _Walking(request, shelf, cursors, budget, condition, query, exact, keys, bound)
     return replace(await walk.page(), warnings=warnings)
 
 
@@ -211,10 +217,10 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     Each is tested here: a writer may have brought a kind of value that the query does not reckon with.
     """
     condition, clause = matching(request, shelf)
-    path, descending = _order(request, shelf)
+    keys = _order(request, shelf)
     query = all_of([Clause(shelf.query), clause]).query
     endless = sys.maxsize
-    walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, path, descending, "")
+    walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, keys, "")
     async with _seen(shelf, None) as view:
         async for page in walk.pages(view, None, _FIRST):
             if kept := await walk.sifted(page):
@@ -244,17 +250,23 @@ def _condition(request: ListRequest, shelf: Shelf) -> tuple[Condition, bool]:
     return condition, computes
 
 
-def _order(request: ListRequest, shelf: Shelf) -> tuple[Path | None, bool]:
-    if request.order is None:
-        return None, False
-    named = read_path(request.order.field, ("body", "sort", "field"))
-    return shelf.resource.place(named, lambda root: bool(shelf.fields.get(root).marks)), request.order.descending
+def _order(request: ListRequest, shelf: Shelf) -> list[SortKey]:
+    return request.order(lambda path: shelf.resource.place(path, lambda root: bool(shelf.fields.get(root).marks)))
 
 
-def _sort(request: ListRequest, path: Path | None) -> Use | None:
-    if request.order is None or path is None:
-        return None
-    return Use((read_path(request.order.field, ("body", "sort", "field")), path))
+def _sort(keys: Sequence[SortKey], shelf: Shelf) -> list[Json]:
+    """OpenSearch's `sort`: key after key, and what ties in all of them in order of arrival."""
+    return [*(clause for key in keys for clause in shelf.order(key)), *shelf.ties]
+
+
+def _is_computed(key: SortKey, shelf: Shelf) -> bool:
+    return key.path[0] in shelf.resource.computed
+
+
+def _sorted_by(request: ListRequest, keys: Sequence[SortKey]) -> list[Use]:
+    """As the request spells it, and where it lies."""
+    options = request.sorts or ([request.sort] if request.sort else [])
+    return [Use((parse(option.field), key.path)) for option, key in zip(options, keys, strict=True)]
 
 
 @dataclass
@@ -266,17 +278,16 @@ class _Walking:
     condition: Condition
     query: Json
     exact: bool
-    path: Path | None
-    descending: bool
+    keys: Sequence[SortKey]
     bound: str
 
     def __post_init__(self) -> None:
-        self.sort: Json = self.shelf.order(self.path, self.descending)
+        self.sort: Json = _sort(self.keys, self.shelf)
 
     @property
     def lasting(self) -> bool:
         """No update changes a result's place, so that no point in time is needed."""
-        return self.path is None or (len(self.path) == 1 and self.path[0] in LASTING)
+        return all(key.immutable for key in self.keys)
 
     async def page(self) -> Page:
         given = self.request.cursor
@@ -414,52 +425,67 @@ async def _computed(
     cursors: Cursors,
     condition: Condition,
     query: Json,
-    path: Path | None,
-    descending: bool,
+    keys: Sequence[SortKey],
     bound: str,
 ) -> Page:
     """Filters and sorts by numbers that are counted now; a cursor goes on after the same result, wherever it is."""
     given = request.cursor
     gone_on = cursors.open(given, bound, request.cursor_at) if given and given != "*" else None
-    sort = path if path and path[0] not in shelf.resource.computed else None
-    body = {"query": query, "sort": shelf.order(sort, descending), "size": COUNTED, "_source": shelf.source}
+    # In order of arrival; the clauses of stored keys come after it only for their values, by which rows are sorted.
+    sort = [*shelf.ties, *_sort([key for key in keys if not _is_computed(key, shelf)], shelf)]
+    body = {"query": query, "sort": sort, "size": COUNTED, "_source": shelf.source}
     found = await shelf.search({**body, "track_total_hits": True}, None)
     if found.total > COUNTED:
         names = ", ".join(sorted(shelf.resource.computed))
+        computed = [request.sort_at(number) for number, key in enumerate(keys) if _is_computed(key, shelf)]
         raise Invalid.at(
-            ("body", "sort" if path and path[0] in shelf.resource.computed else "filters"),
+            computed[0][:-1] if computed else ("body", "filters"),
             f"{names} are counted for each that matches, at most {COUNTED:,}; {found.total:,} match: narrow it with "
             "other conditions",
             "too_many",
         )
     items = await shelf.counted([shelf.item(hit.source) for hit in found.hits])
     rows = [(item, hit) for item, hit in zip(items, found.hits, strict=True) if condition.test(item)]
-    if path and path[0] in shelf.resource.computed:
-        rows = _sorted(rows, path, descending)
+    rows = _sorted(rows, keys, shelf)
     tally = shelf.tally()
     for item, _ in rows:
         tally.add(item)
     start, end = request.start, request.start + request.size
     if gone_on is not None:
-        places = [list(hit.place)[-1] for _, hit in rows]
+        places = [hit.place[-1] for _, hit in rows]
         start = places.index(gone_on["after"]) + 1 if gone_on["after"] in places else gone_on["start"]
         end = start + request.size
     cursor = None
     if end < len(rows):
-        cursor = cursors.seal(of=bound, after=list(rows[end - 1][1].place)[-1], start=end)
+        cursor = cursors.seal(of=bound, after=rows[end - 1][1].place[-1], start=end)
     return Page([hit.source for _, hit in rows[start:end]], start, len(rows), await tally.stats(), cursor)
 
 
 Row = tuple[Mapping[str, Json], Hit]
 
 
-def _sorted(rows: list[Row], path: Path, descending: bool) -> list[Row]:
-    """By a computed field; what has no value comes last."""
+def _sorted(rows: list[Row], keys: Sequence[SortKey], shelf: Shelf) -> list[Row]:
+    """Rows in order of arrival by all keys: computed fields by their values, stored ones by those that OpenSearch gave.
 
+    A stored key is one clause, whose value is never null. What has no value of a computed field comes last.
+    """
+    stored = [key for key in keys if not _is_computed(key, shelf)]
+    for key in reversed(keys):
+        if _is_computed(key, shelf):
+            rows = _by_computed(rows, key, instant=shelf.fields.get(key.path).instant)
+        else:
+            place = len(shelf.ties) + stored.index(key)
+            rows = sorted(rows, key=lambda row: row[1].place[place], reverse=key.descending)
+    return rows
+
+
+def _by_computed(rows: list[Row], key: SortKey, *, instant: bool) -> list[Row]:
     def value(row: Row) -> Json:
-        found = resolve(row[0], path)
-        return None if found is MISSING else found
+        found = resolve(row[0], key.path)
+        if found is MISSING:
+            return None
+        return parse_date(found) if instant and isinstance(found, str) else found
 
     have = [row for row in rows if value(row) is not None]
-    have.sort(key=lambda row: order(value(row)), reverse=descending)
+    have.sort(key=lambda row: order(value(row)), reverse=key.descending)
     return [*have, *(row for row in rows if value(row) is None)]

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     """Seconds after its last use for which a list can be gone on with by its cursor."""
 
     caretaking_seconds: float = Field(30.0, gt=0)
-    """Seconds between two looks for what is to be removed: deleted buckets of stopped processes, expired objects."""
+    """Seconds between two looks for what is to be removed: deleted buckets of stopped processes, what has expired."""
 
     stream_templates: dict[str, StreamTemplate] = {}
     """Templates of streams beside the documented ones, or instead of them: JSON, {"Small": {"type": "Mutable", …}}."""

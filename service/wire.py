@@ -52,7 +52,7 @@ class WireModel(BaseModel):
         fields = cls.model_fields.items()
         optional = [each for each in fields if not each[1].is_required() and each[1].default is not None]
         cls._nullable = frozenset(spelling for each in optional for spelling in spellings(each))
-        cls._spelled = tuple(tuple(names) for names in map(spellings, fields) if len(names) > 1)
+        cls._spelled = tuple(tuple(names) for names in [spellings(each) for each in fields] if len(names) > 1)
 
     @model_validator(mode="before")
     @classmethod

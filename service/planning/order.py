@@ -1,8 +1,10 @@
 """The order of a list, as OpenSearch computes it: any field, values of several types, what lacks one last."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from service.fields import ARRIVAL, Field, Leaf
+from service.paths import Path
 from service.values import Json
 
 _ASCENDING: Final[tuple[Leaf, ...]] = ("double", "date", "keyword", "boolean")
@@ -27,20 +29,35 @@ _AS_TEXT: Final = (
     "return params.s + t[params.l ? t.size() - 1 : 0]"
 )
 
-LASTING: Final = frozenset({"created_at", "object_id", "bucket_id"})
-"""Fields that no update changes: an object's place in their order is for ever."""
+ARRIVED: Final[list[Json]] = [{name: {"order": "asc"}} for name in ARRIVAL]
+"""The last clauses of every order of objects: those that tie in all keys are in order of arrival."""
+
+_IMMUTABLE: Final = frozenset({"created_at", "object_id", "bucket_id"})
+"""Fields that no update changes."""
 
 
-def clauses(field: Field | None, descending: bool) -> list[Json]:
-    """Ascending: numbers, texts, booleans; descending: the other way round; then, in both, what has none of them.
+@dataclass(frozen=True)
+class SortKey:
+    """One key of an order. A later key decides between what ties in all keys before it."""
 
-    Of an array the least element counts, descending the greatest. Ties are in order of arrival.
+    path: Path
+    descending: bool
+
+    @property
+    def immutable(self) -> bool:
+        """No update changes a result's place in this order, so that a walk needs no point in time."""
+        return len(self.path) == 1 and self.path[0] in _IMMUTABLE
+
+
+def clauses(field: Field, descending: bool) -> list[Json]:
+    """The clauses of one key, without those for ties.
+
+    Ascending: numbers, texts, booleans; descending: the other way round; then, in both, what has none of them.
+    Of an array the least element counts, descending the greatest.
     """
-    found: list[Json] = []
-    if field is not None:
-        for leaf in _DESCENDING if descending else _ASCENDING:
-            found += _by(field, leaf, "desc" if descending else "asc")
-    return [*found, *({name: {"order": "asc"}} for name in ARRIVAL)]
+    direction = "desc" if descending else "asc"
+    leaves = _DESCENDING if descending else _ASCENDING
+    return [clause for leaf in leaves for clause in _by(field, leaf, direction)]
 
 
 def _by(field: Field, leaf: Leaf, order: str) -> list[Json]:

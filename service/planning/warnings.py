@@ -46,11 +46,10 @@ def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
     return warnings + mismatched(plan.condition, fields)
 
 
-def of_list(condition: Condition, sort: Use | None, fields: Fields) -> list[str]:
+def of_list(condition: Condition, sorts: Iterable[Use], fields: Fields) -> list[str]:
     """The same for the filters and the order of a list."""
     uses = [("filters", use) for use in condition.uses()]
-    if sort is not None:
-        uses.append(("sort", sort))
+    uses += [("sort", use) for use in sorts]
     if uses and fields.empty:
         return [_NO_FIELDS]
     return unknown(uses, fields) + mismatched(condition, fields)

@@ -14,6 +14,7 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
 from service.listing import COUNTED, Page, page_of
 from service.resources.clock import arrival, now_millis
+from service.resources.expiry import is_live
 from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id
 from service.resources.schema import date_paths, read_schema
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
@@ -100,12 +101,17 @@ class Bucket:
     body: Mapping[str, Json]
     entry: Entry
     fields_version: Version | None
-    home_version: Version
+    home: Entry
+    """Its namespace."""
 
     @property
     def versions(self) -> list[Version | None]:
         """Of what the catalogue has about it: its namespace, itself, its fields."""
-        return [self.home_version, (self.entry.seq_no, self.entry.primary_term), self.fields_version]
+        return [
+            (self.home.seq_no, self.home.primary_term),
+            (self.entry.seq_no, self.entry.primary_term),
+            self.fields_version,
+        ]
 
     @property
     def schema(self) -> Mapping[str, Any] | None:
@@ -255,7 +261,7 @@ class Buckets:
         (home, entry), version = await self._catalog.get_with_version(
             namespace_key(namespace_id), bucket_key(id), of=fields_id(id)
         )
-        if home is None or home.body["status"] != "ACTIVE" or namespace not in (home.namespace_id, home.name):
+        if home is None or not is_live(home.body, now_millis()) or namespace not in (home.namespace_id, home.name):
             if not cached:
                 raise NotFound("Namespace", namespace)
             return None
@@ -268,7 +274,7 @@ class Buckets:
             self._ids.pop((namespace_id, identifier), None)
             return None
         scope = Scope(namespace_id, home.name)
-        return Bucket(scope, id, entry.name, entry.body, entry, version, (home.seq_no, home.primary_term))
+        return Bucket(scope, id, entry.name, entry.body, entry, version, home)
 
     async def get(self, namespace: str, identifier: str) -> Json:
         bucket = await self.find(namespace, identifier)
@@ -373,7 +379,8 @@ class Buckets:
     async def _source(self, key: tuple[str, str], bucket: Bucket) -> BucketSource:
         async def newest() -> BucketSource | None:
             ids = (namespace_key(bucket.scope.namespace_id), bucket.entry.id, fields_id(bucket.id))
-            if await self._catalog.versions(*ids) == bucket.versions:
+            same = await self._catalog.versions(*ids) == bucket.versions
+            if same and is_live(bucket.home.body, now_millis()):
                 return None
             return await self._source(key, await self._found(key))
 

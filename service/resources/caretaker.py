@@ -12,6 +12,7 @@ import structlog
 from service.errors import Invalid, TallyError
 from service.resources.buckets import Buckets, id_of
 from service.resources.buckets import view as bucket_view
+from service.resources.expiry import before_expiry
 from service.resources.namespaces import Namespaces, hidden_objects, view
 from service.resources.streams import Streams
 from service.resources.tasks import Tasks
@@ -52,7 +53,8 @@ class Caretaker:
     async def upgrade(self) -> None:
         """Makes lists find what an earlier version put into the catalogue."""
         kinds = {"terms": {"kind": ["bucket", "namespace"]}}
-        old = {"bool": {"filter": [kinds], "must_not": [{"exists": {"field": "@arrival"}}]}}
+        unlisted = {"bool": {"must_not": [{"exists": {"field": "@arrival"}}]}}
+        old = {"bool": {"filter": [kinds], "should": [unlisted, before_expiry()], "minimum_should_match": 1}}
         for entry in await self._catalog.find(old, _MOST):
             told = (
                 view(entry.namespace_id, entry.body)
@@ -87,7 +89,8 @@ class Caretaker:
         return await self._remove_all() + await self._care(every)
 
     async def _remove_all(self) -> int:
-        """What was deleted: each is taken by one replica, whichever comes first."""
+        """What was deleted or, as a namespace, has expired: each is taken by one replica, whichever comes first."""
+        await self._namespaces.end_expired()
         leaving = {"bool": {"filter": [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]}}
         done = 0
         for entry in await self._catalog.find(leaving, _MOST):

@@ -16,14 +16,15 @@ from service.encoding import Encoder, Met, Unindexable
 from service.errors import Invalid, Location, Problem
 from service.fields import BLOB_COUNT, Leaf, path_of
 from service.resources.buckets import UniqueKey
+from service.resources.edges import edge_problems
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
 from service.values import MISSING, Json
 
 RESERVED: Final = frozenset(
     {
-        "object_id", "bucket_id", "namespace_id", "created_at", "updated_at", "error", "edges", "consistency",
-        "document_count", "source_details",
+        "object_id", "bucket_id", "namespace_id", "created_at", "updated_at", "error", "consistency", "document_count",
+        "source_details",
     }
 )  # fmt: skip
 """Root fields that users cannot set (contract, Writing)."""
@@ -83,6 +84,7 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
     elif len((value.get("key_prefix") or "").encode()) > MAX_KEY_PREFIX:
         problems.append(Problem((*at, "key_prefix"), f"key_prefix has at most {MAX_KEY_PREFIX:,} bytes", "too_long"))
     problems += _blob_problems(value.get("blobs"), at)
+    problems += edge_problems(value.get("edges"), at)
     status = value.pop("status", None)
     parts.pop("status", None)
     if status is not None and not (isinstance(status, str) and status.upper() in STATUSES):
@@ -95,7 +97,7 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
     if not isinstance(key, str | None):
         problems.append(Problem((*at, "idempotency_key"), "idempotency_key is a string", "string_type"))
     if problems:
-        raise Invalid(sorted(problems, key=lambda problem: problem.location[-1:]))
+        raise Invalid(sorted(problems, key=lambda problem: [str(step) for step in problem.location]))
     return Incoming(parts, value, status.upper() if status else None, key)
 
 

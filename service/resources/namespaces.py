@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -14,6 +15,7 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
 from service.listing import Cursors, Page, page_of
 from service.resources.clock import arrival, now_millis
+from service.resources.expiry import Expiring, expired_by, is_live
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
 from service.resources.tasks import Tasks
 from service.scope import Scope
@@ -21,7 +23,6 @@ from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore
 from service.values import Json, index_date, render_date
-from service.wire import WireModel
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
 
@@ -57,7 +58,7 @@ _UNSUPPORTED: Final = {
 }
 
 
-class CreateNamespace(WireModel):
+class CreateNamespace(Expiring):
     """A namespace to be made."""
 
     unsupported: ClassVar = {**_UNSUPPORTED, "namespace_id": "the service chooses the id; choose a `namespace_name`"}
@@ -77,7 +78,7 @@ class CreateStandalone(CreateNamespace):
     namespace_name: Name = Field(validation_alias=AliasChoices("namespace_name", "namespace_id"))
 
 
-class UpdateNamespace(WireModel):
+class UpdateNamespace(Expiring):
     """What is to change; what is not given stays."""
 
     unsupported = _UNSUPPORTED
@@ -98,16 +99,21 @@ class NamespaceShelf(ResourceShelf):
     store: ObjectStore
     kind = "namespace"
     names = ("namespace_id", "namespace_name", "description")
+    instants = frozenset({"created_at", "updated_at", "expires_at"})
     resource = Resource(
         frozenset(
             {
                 "namespace_id", "namespace_name", "description", "feature_extractors", "payload_indexes", "status",
-                "created_at", "updated_at", *COMPUTED,
+                "created_at", "updated_at", "ttl_seconds", "expires_at", *COMPUTED,
             }
         ),
         {"name": "namespace_name"},
         computed=COMPUTED,
     )  # fmt: skip
+
+    @property
+    def query(self) -> Json:
+        return {"bool": {"filter": [super().query], "must_not": [expired_by(now_millis())]}}
 
     def view(self, entry: Entry) -> dict[str, Json]:
         return view(entry.namespace_id, entry.body)
@@ -136,6 +142,8 @@ def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
         "status": body["status"],
         "created_at": render_date(body["created_at"]),
         "updated_at": render_date(body["updated_at"]),
+        "ttl_seconds": body.get("ttl_seconds"),
+        "expires_at": None if body.get("expires_at") is None else render_date(body["expires_at"]),
     }
 
 
@@ -205,15 +213,16 @@ class Namespaces:
     async def create(self, request: CreateNamespace) -> Json:
         id = f"ns_{secrets.token_hex(5)}"
         now = now_millis()
+        expiry = request.expiry(now)
         name = request.namespace_name
-        try:
-            await self.catalog.claim(_claim(name), _key(id), id, name)
-        except Conflict:
-            raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
+        await self._take_name(name, id)
         scope = Scope(id, name)
         await self._store.make(scope)
         body = {
             **request.model_dump(),
+            "ttl_seconds": None,
+            "expires_at": None,
+            **expiry,
             "feature_extractors": with_ids(request.feature_extractors),
             "created_at": now,
             "updated_at": now,
@@ -229,7 +238,7 @@ class Namespaces:
             id = await self._id(identifier, cached=cached)
             if id is not None:
                 (entry,) = await self.catalog.get(_key(id))
-                if entry and entry.body["status"] == "ACTIVE" and identifier in (entry.namespace_id, entry.name):
+                if entry and is_live(entry.body, now_millis()) and identifier in (entry.namespace_id, entry.name):
                     return Scope(entry.namespace_id, entry.name), entry
             self._ids.pop(identifier, None)
         raise NotFound("Namespace", identifier)
@@ -251,15 +260,12 @@ class Namespaces:
 
     async def update(self, identifier: str, request: UpdateNamespace) -> Json:
         scope, entry = await self.find(identifier)
-        changes = request.model_dump(exclude_unset=True)
+        changes = request.model_dump(exclude_unset=True) | request.expiry(now_millis())
         if "feature_extractors" in changes:
             changes["feature_extractors"] = with_ids(changes["feature_extractors"])
         name = changes.get("namespace_name") or scope.namespace_name
         if name != scope.namespace_name:
-            try:
-                await self.catalog.claim(_claim(name), _key(scope.namespace_id), scope.namespace_id, name)
-            except Conflict:
-                raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
+            await self._take_name(name, scope.namespace_id)
         body = {**entry.body, **changes, "namespace_name": name, "updated_at": now_millis()}
         try:
             await self.catalog.replace(entry, body, name, view(scope.namespace_id, body))
@@ -275,10 +281,34 @@ class Namespaces:
     async def delete(self, identifier: str) -> Json:
         """Gone at once for everybody; its index and entries are removed in the background."""
         scope, entry = await self._retire(identifier)
-        await self.catalog.delete(_claim(scope.namespace_name))
+        await self.catalog.release(_claim(scope.namespace_name), entry.id)
         self._ids.pop(scope.namespace_name, None)
         told = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
         return {**told, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, told)}
+
+    async def end_expired(self) -> None:
+        """Namespaces that have expired are deleted from here on: their names are free, their data is to be removed."""
+        active = [{"term": {"kind": "namespace"}}, {"term": {"status": "ACTIVE"}}]
+        for entry in await self.catalog.find({"bool": {"filter": [*active, expired_by(now_millis())]}}):
+            body = {**entry.body, "status": "DELETING"}
+            try:
+                await self.catalog.replace(entry, body, view=view(entry.namespace_id, body))
+            except Conflict:  # by another replica
+                continue
+            await self.catalog.release(_claim(entry.name), entry.id)
+
+    async def _take_name(self, name: str, id: str) -> None:
+        """Claims a name, if need be from a namespace that has expired; raises `AlreadyExists` if it is taken."""
+        try:
+            await self.catalog.claim(_claim(name), _key(id), id, name)
+        except Conflict:
+            (claim,) = await self.catalog.get(_claim(name))
+            (holder,) = await self.catalog.get(str(claim.body["owner"])) if claim else (None,)
+            if claim and holder and not is_live(holder.body, now_millis()):
+                with suppress(Conflict):  # somebody else was quicker
+                    await self.catalog.reassign(claim, _key(id))
+                    return
+            raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
 
     async def remove(self, entry: Entry) -> None:
         """What is left of a namespace that nobody sees any more; its entry goes last."""

@@ -14,8 +14,8 @@ from service.dialects.flat.filters import OBJECT, Resource
 from service.errors import NotFound, Unavailable
 from service.fields import BLOB_COUNT, LAYOUT, Fields
 from service.listing import COUNTED, Found, Hit, gone
-from service.paths import Path
 from service.planning import order
+from service.planning.order import SortKey
 from service.storage import names
 from service.storage.catalog import Catalog, Entry
 from service.storage.document import SYSTEM, read_object
@@ -89,8 +89,12 @@ class ObjectShelf:
         paths = (("object_id",), ("key_prefix",), ("name",), ("description",))
         return Search(text, not case_sensitive, paths, "metadata")
 
-    def order(self, path: Path | None, descending: bool) -> list[Json]:
-        return order.clauses(self.fields.get(path) if path else None, descending)
+    @property
+    def ties(self) -> list[Json]:
+        return order.ARRIVED
+
+    def order(self, key: SortKey) -> list[Json]:
+        return order.clauses(self.fields.get(key.path), key.descending)
 
     def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
         return read_object(source["_source"])
@@ -199,11 +203,12 @@ class ResourceShelf:
     def searched(self, text: str, case_sensitive: bool) -> Condition:
         return Search(text, not case_sensitive, tuple((name,) for name in self.names))
 
-    def order(self, path: Path | None, descending: bool) -> list[Json]:
-        ties = [{"@arrival": {"order": "asc"}}, {"id": {"order": "asc"}}]
-        if path is None:
-            return ties
-        return [by_terms(path, descending, instant=self.fields.get(path).instant), *ties]
+    @property
+    def ties(self) -> list[Json]:
+        return [{"@arrival": {"order": "asc"}}, {"id": {"order": "asc"}}]
+
+    def order(self, key: SortKey) -> list[Json]:
+        return [by_terms(key.path, key.descending, instant=self.fields.get(key.path).instant)]
 
     def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
         entry = Entry.of(source)

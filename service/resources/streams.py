@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from service.errors import AlreadyExists, BadRequest, NotFound
 from service.listing import Cursors
 from service.resources.clock import arrival, now_millis
+from service.resources.expiry import is_live
 from service.resources.models import Listing
 from service.resources.namespaces import Namespaces, namespace_key
 from service.scope import Scope
@@ -175,7 +176,7 @@ class Streams:
         if guess is not None:
             scope = Scope(guess, project)
             home, entry, *others = await self._catalog.get(namespace_key(guess), _key(scope, id), *more(scope))
-            if home and home.body["status"] == "ACTIVE" and project in (home.namespace_id, home.name):
+            if home and is_live(home.body, now_millis()) and project in (home.namespace_id, home.name):
                 return _stream(Scope(guess, home.name), id, entry), others
         scope, _ = await self._namespaces.find(project)
         entry, *others = await self._catalog.get(_key(scope, id), *more(scope))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -117,9 +118,21 @@ class Catalog:
         if seen:
             await self._refresh(names.CATALOG)
 
+    async def release(self, claim: str, owner: str) -> None:
+        """Frees a name, unless it has another owner by now."""
+        (taken,) = await self.get(claim)
+        if taken is not None and taken.body["owner"] == owner:
+            with suppress(Absent, Conflict):  # freed or taken over since it was read
+                path = f"/{names.CATALOG}/_doc/{_quoted(claim)}"
+                await self.gateway.request("DELETE", path, params=taken.version)
+
+    async def reassign(self, claim: Entry, owner: str) -> None:
+        """Gives a name whose owner is there no more to another one; raises `Conflict` if it was changed since."""
+        await self.replace(claim, _claimed_by(owner))
+
     async def claim(self, claim: str, owner: str, namespace_id: str, name: str) -> None:
         """Makes a name point to its owner; raises `Conflict` if it is taken."""
-        body = {"owner": owner, "at": time.time()}
+        body = _claimed_by(owner)
         try:
             await self.create(claim, "name", namespace_id, name, body)
         except Conflict:
@@ -131,7 +144,7 @@ class Catalog:
             (holder,) = await self.get(str(taken.body["owner"]))
             if holder is not None or time.time() - taken.body["at"] < _ORPHANED:
                 raise
-            await self.replace(taken, body)
+            await self.reassign(taken, owner)
 
     async def owner(self, claim: str) -> str | None:
         (entry,) = await self.get(claim)
@@ -187,6 +200,10 @@ class Catalog:
         await self.gateway.request("PUT", f"/{names.CATALOG}/_doc/{_quoted(id)}", document, params=params)
         if view is not None:
             await self._refresh(names.CATALOG)
+
+
+def _claimed_by(owner: str) -> dict[str, Json]:
+    return {"owner": owner, "at": time.time()}
 
 
 def _version(document: Json) -> Version | None:

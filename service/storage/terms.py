@@ -53,7 +53,7 @@ class ResourceFields(Fields):
 
     def get(self, path: Path) -> Field:
         instant = len(path) == 1 and path[0] in self._times
-        marks: frozenset[Mark] = frozenset({"date"}) if instant else _MARKS
+        marks: frozenset[Mark] = frozenset({"date", "null"}) if instant else _MARKS
         return Field(path, plain_name(path), "keyword", marks, 64, instant, through=len(path) > 1)
 
 
@@ -182,7 +182,8 @@ def _on_field(kind: str, name: str, operand: Any) -> Json:
         case "wildcard":
             return {"wildcard": {TERMS: {"value": wildcard_literal(start) + operand["value"]}}}
         case "regexp":
-            return {"regexp": {TERMS: {**operand, "value": literal(start) + operand["value"]}}}
+            # In parentheses: an alternation begins anew at each of its bars.
+            return {"regexp": {TERMS: {**operand, "value": f"{literal(start)}({operand['value']})"}}}
     raise ValueError(f"no query on terms: {kind}")
 
 

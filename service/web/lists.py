@@ -1,5 +1,6 @@
 """Reads list requests of all eras, and writes their envelopes."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from service.values import Json
 from service.web.inputs import ListQuery
 from service.wire import WireModel
 
+_KNOWN: Final = frozenset({*ListRequest.model_fields, "next_cursor", "after"})
 _PAGING: Final = frozenset({*ListParameters.model_fields, "next_cursor", "after"} - {"search"})
 
 
@@ -55,16 +57,15 @@ def is_list(body: Json, creates: type[WireModel], names: tuple[str, ...]) -> boo
         raise Invalid.at(("body",), "an object is needed, to create or to list", "dict_type")
     if any(name in body for name in names):
         return False
-    known = {*ListRequest.model_fields, "next_cursor", "after"}
     problems = [
         Problem(
             ("body", name),
             f"{name!r} neither creates ({names[0]} is missing) nor lists"
-            f"{did_you_mean(name, {*known, *creates.model_fields})}; a list has {', '.join(sorted(known))}",
+            f"{did_you_mean(name, {*_KNOWN, *creates.model_fields})}; a list has {', '.join(sorted(_KNOWN))}",
             "extra_forbidden",
         )
         for name in body
-        if name not in known
+        if name not in _KNOWN
     ]
     if problems:
         raise Invalid(problems)
@@ -82,9 +83,13 @@ def lists_objects(raw: bytes) -> bool:
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return parts.keys() <= _PAGING or any(
-        bytes(parts.get(name, b"")).lstrip().startswith(b"{") for name in ("filters", "sort")
-    )
+    if parts.keys() <= _PAGING or any(_starts(parts, name, b"{") for name in ("filters", "sort")):
+        return True
+    return parts.keys() <= _KNOWN and _starts(parts, "sorts", b"[")
+
+
+def _starts(parts: Mapping[str, msgspec.Raw], name: str, opening: bytes) -> bool:
+    return bytes(parts.get(name, b"")).lstrip().startswith(opening)
 
 
 def envelope(request: web.Request, asked: ListRequest, page: Page, results: Json, *, skips: bool = False) -> Json:

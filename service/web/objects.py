@@ -75,7 +75,8 @@ async def create_or_list_objects(
 ) -> schemas.Object | schemas.ObjectList:
     """Create an object, or list (until mid-2025).
 
-    Creates, unless the body is missing or empty, has `filters` or `sort` as objects, or paging keys only: then it
+    Creates, unless the body is missing or empty, has `filters` or `sort` as objects, paging keys
+    only, or list keys only with `sorts` as an array: then it
     lists, as it did until mid-2025. With `policy` in the query it always creates.
     """
     if query.policy is None and lists_objects(body):

@@ -99,6 +99,8 @@ class Namespace(TypedDict):
     status: Literal["ACTIVE"]
     created_at: Time
     updated_at: Time
+    ttl_seconds: Annotated[int | None, Field(ge=1, description="As it was sent last.")]
+    expires_at: Annotated[Time | None, Field(description="When it is deleted with all its data; null: never.")]
     bucket_count: Count
     collection_count: Count
     object_count: Count
@@ -354,6 +356,17 @@ class Blob(TypedDict):
 
 
 @with_config(OPEN)
+class Edge(TypedDict):
+    """A relationship to another object. Its type, its attributes and further keys are the user's own."""
+
+    type: str
+    target_object_id: str
+    target_collection_id: NotRequired[str | None]
+    direction: NotRequired[Literal["out", "in"] | None]
+    attributes: NotRequired[dict[str, Any] | None]
+
+
+@with_config(OPEN)
 class Object(TypedDict):
     """An object: what the service sets, and the user's own fields as they were sent."""
 
@@ -365,6 +378,7 @@ class Object(TypedDict):
     metadata: dict[str, Any] | None
     created_at: Time
     updated_at: Time
+    edges: NotRequired[list[Edge] | None]
     replayed: NotRequired[Annotated[bool, Field(description="The `idempotency_key` was known: nothing was written.")]]
 
 
@@ -434,6 +448,7 @@ class NewObject(TypedDict):
 
     key_prefix: NotRequired[str | None]
     blobs: NotRequired[list[NewBlob] | None]
+    edges: NotRequired[Annotated[list[Edge] | None, Field(description="Relationships to other objects.")]]
     metadata: NotRequired[dict[str, Any] | None]
     status: NotRequired[AnyStatus | None]
     idempotency_key: NotRequired[

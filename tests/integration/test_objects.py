@@ -12,8 +12,8 @@ from tests.support.client import Client
 Json = Any
 
 RESERVED = (
-    "object_id", "bucket_id", "namespace_id", "created_at", "updated_at", "error", "edges", "consistency",
-    "document_count", "source_details",
+    "object_id", "bucket_id", "namespace_id", "created_at", "updated_at", "error", "consistency", "document_count",
+    "source_details",
 )  # fmt: skip
 STATUSES = (
     "QUEUED", "INTERRUPTED", "DEACTIVATED", "PENDING", "IN_PROGRESS", "PROCESSING", "COMPLETED",

@@ -114,6 +114,15 @@ BUCKET_OTHERS: Final = _paths(
 )
 BUCKET_SORTS: Final = (*BUCKET_TEXTS, *BUCKET_OTHERS, *sorted(BUCKET_DATES))
 
+OBJECT_TYING: Final = _paths(
+    """status metadata.kind metadata.flag flag blobs.type key_prefix description bucket_id shot_at metadata.shot_at
+    about.due metadata.mixed mixed nothing rank metadata.tags tags"""
+)
+BUCKET_TYING: Final = _paths(
+    """status object_count total_size_bytes last_upload_at description metadata.flag flag mixed metadata.tags tags
+    nothing blobs.type unique_key.default_policy bucket_schema.properties.a.type"""
+)
+
 SELECTIONS: Final = (
     ["metadata.title"],
     ["status", "metadata.tags"],
@@ -139,13 +148,19 @@ class Pools:
     texts: Sequence[str]
     others: Sequence[str]
     sorts: Sequence[str]
+    tying: Sequence[str]
+    """Paths at which many documents have the same value, or none."""
     fields: frozenset[str]
     dates: frozenset[str]
     selects: bool
 
 
-OBJECTS: Final = Pools(OBJECT_TEXTS, OBJECT_OTHERS, OBJECT_SORTS, OBJECT_FIELDS, SCHEMA_DATES, selects=True)
-BUCKETS: Final = Pools(BUCKET_TEXTS, BUCKET_OTHERS, BUCKET_SORTS, BUCKET_FIELDS, BUCKET_DATES, selects=False)
+OBJECTS: Final = Pools(
+    OBJECT_TEXTS, OBJECT_OTHERS, OBJECT_SORTS, OBJECT_TYING, OBJECT_FIELDS, SCHEMA_DATES, selects=True
+)
+BUCKETS: Final = Pools(
+    BUCKET_TEXTS, BUCKET_OTHERS, BUCKET_SORTS, BUCKET_TYING, BUCKET_FIELDS, BUCKET_DATES, selects=False
+)
 
 
 @dataclass(frozen=True)
@@ -480,6 +495,19 @@ def _sort(rng: random.Random, pools: Pools) -> Json:
     return sort
 
 
+def _sorts(rng: random.Random, pools: Pools) -> dict[str, Json]:
+    """One key as `sort`, or several, of which the first ones mostly tie often enough for the later ones to decide."""
+    if rng.random() < 0.45:
+        return {"sort": _sort(rng, pools)}
+    keys = [_sort(rng, pools) for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 4, 8)))]
+    for key in keys[:-1]:
+        if rng.random() < 0.6:
+            key["field"] = rng.choice(pools.tying)
+    if rng.random() < 0.95:
+        keys = list({key["field"]: key for key in keys}.values())
+    return {"sorts": keys, **({"sort": keys[0]} if rng.random() < 0.1 else {})}
+
+
 def _in_query(rng: random.Random, pools: Pools, documents: Sequence[Json]) -> dict[str, Json]:
     """A request that can be written into the query: one text to be equal to, and a sort."""
     body: dict[str, Json] = {}
@@ -518,7 +546,7 @@ def make_question(rng: random.Random, pools: Pools, documents: Sequence[Json]) -
         if rng.random() < 0.25:
             body["search"] = _search(rng, pools, documents)
         if rng.random() < 0.6:
-            body["sort"] = _sort(rng, pools)
+            body |= _sorts(rng, pools)
         if pools.selects and rng.random() < 0.08:
             body["select"] = rng.choice(SELECTIONS)
     paging: PagingKind = rng.choices(("whole", "offset", "page", "links", "back", "cursor"), (35, 20, 20, 8, 5, 12))[0]

@@ -33,6 +33,7 @@ from tests.support.oracle.lists import (
     by_type,
     list_buckets,
     list_objects,
+    sort_keys,
     sort_path,
 )
 from tests.support.oracle.paths import join, look_up, split
@@ -40,6 +41,9 @@ from tests.support.oracle.paths import join, look_up, split
 Json: TypeAlias = Any
 MOST_PAGES: Final = 200
 """A walk that is longer goes in circles."""
+
+COMPUTED: Final = frozenset(("object_count", "total_size_bytes", "last_upload_at"))
+"""Fields of buckets that are counted when they are asked for."""
 
 ALWAYS_TOLD: Final = ("object_id", "bucket_id")
 """What is in a result whatever is selected."""
@@ -163,7 +167,7 @@ class Asker:
     @property
     def route(self) -> tuple[str, str]:
         """The method and the path. The routes of other eras take their turn where they take such a request."""
-        older = set(self.body) <= {"filters", "sort"} and all(self.body.values())
+        older = set(self.body) <= {"filters", "sort", "sorts"} and all(self.body.values())
         if self.question.asked == "query" and self.question.size % 2:
             return "GET", self.shelf.older
         return "POST", self.shelf.older if older and self.question.size % 3 == 1 else self.shelf.route
@@ -387,10 +391,12 @@ def features(shelf: Shelf, question: Question) -> Iterator[str]:
         yield "search:exact" if body.get("case_sensitive") else "search:folded"
     if "select" in body:
         yield "select"
-    if body.get("sort"):
-        yield from _sorts(shelf, body["sort"])
-    else:
-        yield "sort:none"
+    keys = sort_keys(body)
+    for key in keys:
+        yield from _sorts(shelf, key)
+    yield f"sort:{('none', 'one key', 'two keys', 'three keys', 'more keys')[min(len(keys), 4)]}"
+    if len(keys) > 1:
+        yield from _later_keys(shelf, body, keys)
     yield from _effects(shelf, body)
 
 
@@ -448,6 +454,19 @@ def _sorts(shelf: Shelf, sort: Json) -> Iterator[str]:
         yield f"sort:{kind} {direction}"
     if len(met - {"nothing"}) > 1:
         yield f"sort:several types {direction}"
+
+
+def _later_keys(shelf: Shelf, body: Json, keys: Sequence[Json]) -> Iterator[str]:
+    """Whether the keys after the first one change the order."""
+    rest = {name: value for name, value in body.items() if name not in ("sort", "sorts")}
+    try:
+        if shelf.expected(body).ids != shelf.expected({**rest, "sort": keys[0]}).ids:
+            yield "sort:later keys decide"
+    except OracleRefusal:
+        yield "sort:refused"
+    paths = [split(key["field"]) for key in keys]
+    if any(path[0] in COMPUTED for path in paths) and not all(path[0] in COMPUTED for path in paths):
+        yield "sort:computed and stored keys"
 
 
 def _effects(shelf: Shelf, body: Json) -> Iterator[str]:

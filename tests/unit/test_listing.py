@@ -82,14 +82,18 @@ def test_queries_on_terms() -> None:
     assert on_terms({"range": {"n@boolean": {"gte": True}}}) == {
         "range": {"@terms": {"gte": "n@boolean\x1f1", "lt": "n@boolean\x20"}}
     }
+    assert on_terms({"regexp": {"a": {"value": "x|.*y"}}}) == {"regexp": {"@terms": {"value": "a\\\x1f(x|.*y)"}}}
     with pytest.raises(ValueError, match="no query on terms"):
         on_terms({"fuzzy": {"a": "b"}})
 
 
-def test_the_order_of_a_field_ends_with_arrival() -> None:
+def test_the_clauses_of_a_key() -> None:
     known = Fields({"x": ("keyword", ("text", "double"), 1)})
-    keys = [next(iter(each)) for each in order.clauses(known.get(("x",)), descending=False)]
-    assert keys == ["x@double", "x", "@arrival", "@position", "object_id"]
-    keys = [next(iter(each)) for each in order.clauses(known.get(("x",)), descending=True)]
-    assert keys == ["x", "x@double", "@arrival", "@position", "object_id"]
-    assert [next(iter(each)) for each in order.clauses(None, descending=True)] == ["@arrival", "@position", "object_id"]
+
+    def names(path: str, *, descending: bool) -> list[str]:
+        return [next(iter(each)) for each in order.clauses(known.get((path,)), descending)]
+
+    assert names("x", descending=False) == ["x@double", "x"]
+    assert names("x", descending=True) == ["x", "x@double"]
+    assert names("nobody has it", descending=True) == []
+    assert [next(iter(each)) for each in order.ARRIVED] == ["@arrival", "@position", "object_id"]

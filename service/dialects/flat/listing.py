@@ -1,6 +1,6 @@
 """The request of a list, as it is documented, and its pagination."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlencode
 
@@ -10,6 +10,7 @@ from service import paths
 from service.dialects.flat.filters import LIST_OPERATORS
 from service.errors import Invalid, Location
 from service.paths import Path
+from service.planning.order import SortKey
 from service.values import Json
 from service.wire import WireModel
 
@@ -20,6 +21,9 @@ WINDOW: Final = 10_000
 POSITION_KEYS: Final = frozenset({"offset", "page", "cursor"})
 """Where a page begins."""
 SIZE_KEYS: Final = frozenset({"limit", "page_size"})
+
+MAX_SORTS: Final = 8
+"""Keys of one order; each is up to five clauses of OpenSearch's `sort`."""
 
 Count = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
@@ -74,8 +78,13 @@ class ListRequest(ListParameters):
         description="`AND`, `OR` and `NOT` of conditions, each `{field, operator, value}`; any other key is shorthand "
         f"equality. Operators: {', '.join(LIST_OPERATORS)}.",
     )
-    sort: SortOption | None = None
-    sorts: list[SortOption] | None = Field(None, description="The newer spelling of `sort`: the first counts.")
+    sort: SortOption | None = Field(None, description="One key of the order.")
+    sorts: list[SortOption] | None = Field(
+        None,
+        max_length=MAX_SORTS,
+        description="All keys of the order: each decides between what ties in the keys before it. With `sort` beside "
+        "it, its first key has to be the same.",
+    )
     select: list[str] | None = Field(None, description="Paths to give back; all by default.")
 
     _in_query: frozenset[str] = PrivateAttr(frozenset())
@@ -92,17 +101,50 @@ class ListRequest(ListParameters):
         return ((self.page or 1) - 1) * self.size
 
     @property
-    def order(self) -> SortOption | None:
-        return self.sort or (self.sorts[0] if self.sorts else None)
-
-    @property
     def question(self) -> Json:
-        """What is asked, whatever the page: a cursor goes on with the same."""
-        kept = self.model_dump(include={"filters", "search", "case_sensitive"})
-        return [kept, self.order.model_dump() if self.order else None]
+        """What is asked, whatever the page and the order: a cursor goes on with the same."""
+        return self.model_dump(include={"filters", "search", "case_sensitive"})
+
+    def order(self, place: Callable[[Path], Path]) -> list[SortKey]:
+        """The keys of the order, the most significant first; `place` says where a path lies in the resources.
+
+        Raises `Invalid` for a path that cannot be read, a field that is there twice, and a `sort` that is not the
+        first of `sorts`.
+        """
+        options = self.sorts or ([self.sort] if self.sort else [])
+        keys = [
+            SortKey(place(read_path(option.field, self.sort_at(number))), option.descending)
+            for number, option in enumerate(options)
+        ]
+        for number, key in enumerate(keys):
+            earlier = [each.path for each in keys[:number]]
+            if key.path in earlier:
+                first = earlier.index(key.path)
+                raise Invalid.at(
+                    self.sort_at(number),
+                    f"{options[number].field!r} is sorted by already: {options[first].field!r} at position {first} is "
+                    "the same field; leave out one of them",
+                    "duplicate",
+                )
+        if self.sort and self.sorts:
+            alone = SortKey(place(read_path(self.sort.field, ("body", "sort", "field"))), self.sort.descending)
+            if alone != keys[0]:
+                raise Invalid.at(
+                    ("body", "sort"),
+                    f"`sort` and the first of `sorts` say different things ({_shown(self.sort)}, "
+                    f"{_shown(self.sorts[0])}); send `sorts` alone",
+                    "contradiction",
+                )
+        return keys
+
+    def sort_at(self, number: int) -> Location:
+        """Where the field of a key stands in the request."""
+        if self.sorts:
+            return ("body", "sorts", number, "field")
+        return ("query", "sort_field") if "sort" in self._in_query else ("body", "sort", "field")
 
     def overridden(self, parameters: ListParameters, **changes: Json) -> "ListRequest":
-        """With what the query gives in place of the same in the body; `changes`: of what only the body names.
+        """With what the query gives in place of the same in the body; `changes`: what it spells in another way.
 
         A page that is chosen in the query replaces the body's whole choice: links are followed with the first body.
         """
@@ -112,7 +154,7 @@ class ListRequest(ListParameters):
             if given & keys:
                 update = {**dict.fromkeys(keys), **update}
         found = self.model_copy(update={**update, **changes})
-        found._in_query = frozenset(given)
+        found._in_query = frozenset({*given, *changes})
         found._check()
         return found
 
@@ -145,6 +187,11 @@ _PAGING: Final = frozenset(
     {"limit", "page_size", "offset", "page", "cursor", "next_cursor", "after", "include_total", "case_sensitive"}
 )
 """Keys of a query that a link to another page replaces."""
+
+
+def _shown(option: SortOption) -> str:
+    field = option.field if len(option.field) <= 60 else option.field[:59] + "…"
+    return f"{field!r} {'desc' if option.descending else 'asc'}"
 
 
 def read_path(text: str, at: tuple[str | int, ...]) -> Path:

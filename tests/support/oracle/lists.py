@@ -12,7 +12,7 @@ from typing import Final
 
 from .filters import OBJECT_FIELDS, SYSTEM_DATES, is_condition, matches
 from .paths import join, leaves, split
-from .values import Json, canon, fold, is_number, parse_date
+from .values import Json, OracleRefusal, canon, fold, is_number, parse_date
 
 BUCKET_FIELDS: Final = frozenset(
     (
@@ -58,7 +58,7 @@ def list_objects(objects: Sequence[Json], body: Json, date_fields: Iterable[str]
         "objects_by_status": dict(Counter(thing["status"] for thing in found)),
     }
     known = OBJECT_FIELDS.union(*objects)
-    return Expected([thing["object_id"] for thing in _sorted(found, body.get("sort"), dates, known)], stats)
+    return Expected([thing["object_id"] for thing in _sorted(found, sort_keys(body), dates, known)], stats)
 
 
 def list_buckets(buckets: Sequence[Json], body: Json) -> Expected:
@@ -74,7 +74,7 @@ def list_buckets(buckets: Sequence[Json], body: Json) -> Expected:
         "avg_size_per_bucket": size / len(found) if found else 0,
     }
     by_age = sorted(found, key=lambda bucket: canon(parse_date(bucket["created_at"])))
-    ordered = _sorted(by_age, body.get("sort"), BUCKET_DATES, BUCKET_FIELDS)
+    ordered = _sorted(by_age, sort_keys(body), BUCKET_DATES, BUCKET_FIELDS)
     return Expected([bucket["bucket_id"] for bucket in ordered], stats)
 
 
@@ -184,15 +184,33 @@ def by_type(document: Json, names: tuple[str, ...], *, dates: bool) -> dict[str,
     return found
 
 
-def _sorted(documents: Sequence[Json], sort: Json, dates: frozenset[str], known: frozenset[str]) -> list[Json]:
+def sort_keys(body: Json) -> list[Json]:
+    """All that a request sorts by, the most significant first."""
+    return body.get("sorts") or ([body["sort"]] if body.get("sort") else [])
+
+
+def _sorted(
+    documents: Sequence[Json], keys: Sequence[Json], dates: frozenset[str], known: frozenset[str]
+) -> list[Json]:
+    """Sorted by all keys, in order of arrival where all of them tie. Refuses a field that is there twice."""
+    own_name: dict[tuple[str, ...], tuple[str, ...]] = {("name",): ("bucket_name",)} if known is BUCKET_FIELDS else {}
+    paths = [sort_path(key["field"], known) for key in keys]
+    if len({own_name.get(path, path) for path in paths}) < len(paths):
+        raise OracleRefusal("a field is sorted by twice")
+    ordered = list(documents)
+    # Each pass is stable, so the key that matters most is sorted by last.
+    for key in reversed(keys):
+        ordered = _sorted_by(ordered, key, dates, known)
+    return ordered
+
+
+def _sorted_by(documents: list[Json], sort: Json, dates: frozenset[str], known: frozenset[str]) -> list[Json]:
     """Sorted by the least (descending: greatest) number, text and boolean at the path.
 
-    A type counts where the types before it tie; who lacks it comes after all who have it. All ties keep the
-    order of arrival: each pass is stable, and the type that matters most is sorted by last.
+    A type counts where the types before it tie; who lacks it comes after all who have it. What ties in all types
+    keeps the order that it had.
     """
-    ordered = list(documents)
-    if not sort:
-        return ordered
+    ordered = documents
     descending = sort.get("direction", "asc") == "desc"
     names = sort_path(sort["field"], known)
     dated = join(*names) in dates
