@@ -20,7 +20,7 @@ import orjson
 
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 
-KEY = "sk_bench"
+KEY = "sk_bench_0123456789"
 NAMESPACE = "bench"
 
 

@@ -39,20 +39,24 @@ def _complain(text: str) -> None:
     _console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
-def _settings(**changes: object) -> "Settings":
+def _settings(*, child: bool = False, **changes: object) -> "Settings":
+    """All settings, checked; ends the command with one message if any is wrong. `child`: a parent has warned."""
+    import structlog
     from pydantic import ValidationError
 
-    from service.settings import Settings
+    from service.settings import Settings, problems_of, unknown_variables
     from service.telemetry import set_up
 
     try:
         settings = Settings(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        for each in error.errors(include_url=False):
-            name = "TALLY_" + "_".join(map(str, each["loc"])).upper()
-            _complain(f"{name}: {each['msg']}")
+        _complain("\n".join(["Tally cannot start; these settings are wrong:", *problems_of(error)]))
         raise typer.Exit(2) from None
     set_up(settings.log_format, settings.log_level)
+    if not child:
+        for name, meant in unknown_variables(os.environ):
+            hint = f"; did you mean {meant}?" if meant else "; `settings` lists what there is"
+            structlog.get_logger().warning(f"{name} is no setting of Tally{hint}")
     return settings
 
 
@@ -79,7 +83,7 @@ def serve(
     from service.running import api_key_of
     from service.serving import end_with_parent, serve, serve_many
 
-    settings = _settings()
+    settings = _settings(child=child)
     if settings.opensearch_url is None:
         _complain("set TALLY_OPENSEARCH_URL, or use `run`, which starts an OpenSearch of its own")
         raise typer.Exit(2)

@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
 
 from service import __version__, deadline, tracing
 from service.errors import TallyError
-from service.listing import Cursors
+from service.listing import Cursors, Secret
 from service.metrics import watch_loop
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
@@ -22,9 +22,11 @@ from service.resources.models import Models
 from service.resources.namespaces import Namespaces
 from service.resources.objects import Objects
 from service.resources.records import Records
+from service.resources.sealing import cursor_secret
 from service.resources.streams import Streams
 from service.resources.tasks import Tasks
 from service.settings import TEMPLATES, Settings
+from service.storage.blocks import watch_blocks, write_block
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
 from service.storage.gateway import Gateway, Refresher
@@ -42,12 +44,12 @@ from service.web.keys import (
     OBJECTS,
     READY,
     RECORDS,
-    SECRET,
     SETTINGS,
     SOURCE,
     STATE,
     STREAMS,
     TASKS,
+    Readiness,
     State,
 )
 from service.web.middlewares import authorized, begun, counted, identified, logged, polite, told
@@ -63,7 +65,7 @@ def make_gateway(settings: Settings) -> Gateway:
     if settings.opensearch_url is None:
         raise SystemExit("set TALLY_OPENSEARCH_URL, or use `run`, which starts an OpenSearch of its own")
     return Gateway(
-        settings.opensearch_url,
+        settings.opensearch_urls,
         user=settings.opensearch_user,
         password=settings.opensearch_password.get_secret_value() if settings.opensearch_password else None,
         ca=str(settings.opensearch_ca) if settings.opensearch_ca else None,
@@ -79,7 +81,6 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
         middlewares=[logged, counted, told, authorized(api_key), begun],
     )
     app[SETTINGS] = settings
-    app[SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.extend((identified, polite))
@@ -98,7 +99,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         catalog = Catalog(gateway, refresher.refresh)
         store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
         tasks = Tasks(catalog)
-        cursors = Cursors(app[SECRET], settings.cursor_seconds)
+        secret = Secret()
+        cursors = Cursors(secret, settings.cursor_seconds)
         namespaces = app[NAMESPACES] = Namespaces(catalog, store, tasks, cursors, settings.object_budget)
         buckets = app[BUCKETS] = Buckets(namespaces, catalog, store, tasks)
         collections = app[COLLECTIONS] = Collections(namespaces, buckets, catalog, store)
@@ -116,13 +118,17 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[SOURCE] = buckets.recent_source
         app[COLLECTION_SOURCE] = collections.source
 
-        async def is_ready() -> bool:
-            return await ready(gateway)
+        async def is_ready() -> Readiness:
+            block = None
+            with suppress(TallyError):  # it may not be allowed to see blocks, and the next line tells if it is away
+                block = await write_block(gateway)
+            return Readiness(await ready(gateway), block)
 
         app[READY] = is_ready
         tried = asyncio.Event()
-        beginning = asyncio.create_task(_begin(app, gateway, tried))
-        background = [beginning, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
+        beginning = asyncio.create_task(_begin(app, gateway, catalog, secret, tried))
+        watching = asyncio.create_task(watch_blocks(gateway))
+        background = [beginning, watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
         if beginning.done():
             beginning.result()
@@ -141,13 +147,16 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
             await asyncio.to_thread(tracing.flush)
 
 
-async def _begin(app: web.Application, gateway: Gateway, tried: asyncio.Event) -> None:
+async def _begin(
+    app: web.Application, gateway: Gateway, catalog: Catalog, secret: Secret, tried: asyncio.Event
+) -> None:
     """Sets OpenSearch up, however long it takes to be there; then takes care of it for ever."""
     async for attempt in AsyncRetrying(wait=wait_exponential_jitter(multiplier=0.5, max=10), before_sleep=_patient):
         with attempt:
             deadline.start(_FIRST)
             try:
                 await bootstrap(gateway)
+                secret.text = await cursor_secret(catalog)
                 await app[CARETAKER].upgrade()
                 await app[NAMESPACES].ensure("default")
                 app[STATE].begun.set()

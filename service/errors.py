@@ -16,6 +16,7 @@ TallyError
 └── the backend failed
     ├── Unavailable        503  Retry-After
     ├── TimedOut           504
+    ├── InsufficientStorage 507  Retry-After
     └── Internal           500
 """
 
@@ -156,6 +157,13 @@ class Unavailable(TallyError):
 class TimedOut(TallyError):
     status = 504
     type = "TimeoutError"
+
+
+class InsufficientStorage(TallyError):
+    """OpenSearch's disk is full: nothing can be stored, everything can be read."""
+
+    status = 507
+    type = "InsufficientStorageError"
 
 
 class Internal(TallyError):

@@ -22,7 +22,7 @@ from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, c
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
 from service.dialects.flat.listing import ListRequest
-from service.errors import Gone, Invalid, Location, OverBudget
+from service.errors import Gone, Invalid, Location, OverBudget, Unavailable
 from service.fields import Fields
 from service.paths import parse, resolve
 from service.planning.order import SortKey
@@ -154,11 +154,18 @@ class Page:
     """It comes from a point in time that is older than this request, so that no writer could change it."""
 
 
+@dataclass
+class Secret:
+    """What cursors are sealed with; the service learns it from the catalogue, which may be there only later."""
+
+    text: str = ""
+
+
 @dataclass(frozen=True)
 class Cursors:
     """Seals and opens cursors; what somebody else made, or changed, is none."""
 
-    secret: str
+    secret: Secret
     lifetime: float
     """Seconds after its last use in which a cursor can be gone on with."""
 
@@ -182,7 +189,9 @@ class Cursors:
 
     @property
     def _sealer(self) -> URLSafeSerializer:
-        return URLSafeSerializer(self.secret, salt="tally-cursor")
+        if not self.secret.text:
+            raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
+        return URLSafeSerializer(self.secret.text, salt="tally-cursor")
 
 
 def gone(lifetime: float) -> Gone:
@@ -220,7 +229,7 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     keys = _order(request, shelf)
     query = all_of([Clause(shelf.query), clause]).query
     endless = sys.maxsize
-    walk = _Walking(request, shelf, Cursors("", 0), endless, condition, query, clause.exact, keys, "")
+    walk = _Walking(request, shelf, Cursors(Secret(), 0), endless, condition, query, clause.exact, keys, "")
     async with _seen(shelf, None) as view:
         async for page in walk.pages(view, None, _FIRST):
             if kept := await walk.sifted(page):

@@ -35,6 +35,12 @@ strategies: Final = Counter(
 )
 searches: Final = Counter("tally_opensearch_requests", "Requests to OpenSearch.", registry=registry)
 took: Final = Counter("tally_opensearch_took_seconds", "Seconds that OpenSearch says it took.", registry=registry)
+write_blocked: Final = Gauge(
+    "tally_opensearch_write_blocked",
+    "1 while OpenSearch takes no writes: its disk is full, or an operator blocked them.",
+    registry=registry,
+    multiprocess_mode="livemax",
+)
 views: Final = Gauge(
     "tally_open_points_in_time",
     "Points in time opened and not closed by this service.",

@@ -4,15 +4,26 @@ import asyncio
 import importlib
 import os
 import secrets
+import shutil
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from service import checks
 from service.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
 from service.loading import SAMPLE_SIZES, WEATHER, WEATHER_SIZE, Loader, LoadError, flights, weather
-from service.serving import check_port, served, stopped
+from service.serving import check_port, served, stop_signals
 from service.settings import Settings
+
+_FLOOD: Final = 0.05
+_HIGH: Final = 0.10
+"""Free parts of a disk, as OpenSearch's default watermarks `flood_stage` and `high` have them."""
+
+_LEAST_FREE: Final = 500_000_000
+"""Bytes: OpenSearch itself, the sample of a whole year, and their logs."""
 
 
 def api_key_of(settings: Settings, *, make: bool) -> str:
@@ -21,14 +32,44 @@ def api_key_of(settings: Settings, *, make: bool) -> str:
         return settings.api_key.get_secret_value()
     file = settings.data_dir / "api-key"
     if file.is_file():
-        return file.read_text().strip()
+        try:
+            return checks.api_key(file.read_text())
+        except ValueError as error:  # also a file that is no text
+            raise SystemExit(f"the key in {file}: {error}. Remove the file, or set TALLY_API_KEY") from None
     if not make:
         raise SystemExit(f"set TALLY_API_KEY (there is no {file})")
     key = f"sk_{secrets.token_urlsafe(24)}"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(key + "\n")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(key + "\n")
+    except OSError as error:
+        raise SystemExit(
+            f"a new key cannot be kept in {file}: {error.strerror}. Set TALLY_API_KEY, or TALLY_DATA_DIR to a folder "
+            "that can be written to"
+        ) from None
     return key
+
+
+def check_disk(folder: Path) -> str | None:
+    """Raises `EmbeddedError` if OpenSearch would store nothing on the folder's disk; else a warning, if there is one.
+
+    OpenSearch goes by the disk's free part: under 5 % it takes no writes (flood stage), under 10 % it makes no index.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    disk = shutil.disk_usage(there)
+    if not disk.total:
+        return None
+    told = f"{disk.free / 1e9:,.1f} GB of {disk.total / 1e9:,.1f} GB are free on the disk of {folder}"
+    way_out = "Free some space, or set TALLY_DATA_DIR to a folder on another disk."
+    if disk.free < max(_FLOOD * disk.total, _LEAST_FREE):
+        raise EmbeddedError(
+            f"The disk is full: {told}. OpenSearch stores nothing with less than {_FLOOD:.0%} free, and needs at "
+            f"least {_LEAST_FREE / 1e9:.1f} GB. {way_out}"
+        )
+    if disk.free < _HIGH * disk.total:
+        return f"The disk is nearly full: {told}. OpenSearch makes no new index with less than {_HIGH:.0%}. {way_out}"
+    return None
 
 
 def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
@@ -67,15 +108,17 @@ async def run(settings: Settings, console: Console, *, with_parent: bool = False
 
 async def _stopped(with_parent: bool) -> None:
     """Asked to stop, or (under make) left alone: a killed make takes its service along."""
-    asked = asyncio.create_task(stopped())
+    asked, _ = stop_signals()
     parent = os.getppid()
-    while not asked.done() and (not with_parent or os.getppid() == parent):
-        await asyncio.wait([asked], timeout=0.5)
-    asked.cancel()
+    while not asked.is_set() and (not with_parent or os.getppid() == parent):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asked.wait(), 0.5)
 
 
 async def _run(settings: Settings, console: Console) -> None:
     check_port(settings)
+    if settings.opensearch_url is None and (warning := check_disk(settings.data_dir)):
+        _say(console, warning)
     key = api_key_of(settings, make=True)
     async with AsyncExitStack() as stack:
         node = None

@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final, NoReturn
 
 import structlog
 from aiohttp import web
@@ -22,12 +22,17 @@ from service import metrics
 from service.settings import Settings
 from service.web.docs import prepare
 from service.web.keys import STATE, State
+from service.web.protocol import Runner
 
 log = structlog.get_logger()
 
 
 _CUT: Final = 1.0
 """Seconds for what began in the moment when everything else was finished."""
+
+
+_INTERRUPTED: Final = 130
+"""Exit code of a process that Ctrl-C ended, as shells have it."""
 
 
 @asynccontextmanager
@@ -45,7 +50,7 @@ async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> 
 
     app = create_app(settings, api_key)
     described = asyncio.create_task(asyncio.to_thread(prepare))
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
         handler_cancellation=True,
@@ -92,29 +97,51 @@ def _cannot_listen(settings: Settings, error: OSError) -> OSError:
     return OSError(f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}")
 
 
-async def stopped(*also: asyncio.Event) -> None:
-    """Returns when the process is asked to stop (SIGTERM, Ctrl-C); what else is given is set by Ctrl-C alone."""
-    stop = asyncio.Event()
+def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Two events: the process is asked to stop (SIGTERM, Ctrl-C), and it was by Ctrl-C; a second Ctrl-C ends it."""
+    asked, interrupted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def at_once() -> None:
-        for event in (stop, *also):
-            event.set()
+    def interrupt() -> None:
+        if interrupted.is_set():
+            end_at_once()
+        interrupted.set()
+        asked.set()
 
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, at_once)
-    await stop.wait()
+    loop.add_signal_handler(signal.SIGTERM, asked.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return asked, interrupted
+
+
+def end_at_once() -> NoReturn:
+    """Ends the process as Ctrl-C does, and waits for nothing; an OpenSearch that it started ends by itself."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[?25h")  # a progress bar hides the cursor
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) -> None:
     """Until the process is asked to stop; after SIGTERM it goes on for a while, and says that it will leave."""
-    async with _listening(settings, api_key, shared_port=shared_port) as (state, _):
-        at_once = asyncio.Event()
-        await stopped(at_once)
+    asked, interrupted = stop_signals()
+    async with AsyncExitStack() as stack:
+        entering = asyncio.create_task(
+            stack.enter_async_context(_listening(settings, api_key, shared_port=shared_port))
+        )
+        stopping = asyncio.create_task(asked.wait())
+        await asyncio.wait([entering, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not entering.done():
+            entering.cancel()
+            await asyncio.wait([entering])
+            return
+        state, _ = entering.result()
+        await stopping
         state.draining = True
-        log.info("draining", seconds=0 if at_once.is_set() else settings.drain_seconds)
+        log.info("draining", seconds=0 if interrupted.is_set() else settings.drain_seconds)
         with suppress(TimeoutError):
-            await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
+            await asyncio.wait_for(interrupted.wait(), settings.drain_seconds)
 
 
 def serve_many(workers: int, settings: Settings, api_key: str) -> int:
@@ -138,8 +165,17 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
 
     children = [start() for _ in range(workers)]
 
+    interrupted = False
+
     def stop(number: int, _: object) -> None:
+        nonlocal interrupted
         stopping.set()
+        if number == signal.SIGINT and interrupted:
+            for child in children:
+                child.kill()
+            shared.cleanup()
+            end_at_once()
+        interrupted = interrupted or number == signal.SIGINT
         for child in children:
             child.send_signal(number)
 

@@ -474,7 +474,7 @@ class Records:
         how = How(self._store.shards if stream.mutable else 2)
         for _ in range(ROUNDS):
             text = await self._asked(tree, query, indices, how, named)
-            answer = await self._store.whole(text)
+            answer = await self._store.read_answer(text)
             shards = answer["_shards"]["total"]
             unknown = named.unknown(answer.get("aggregations"))
             reading = Reading(self._limits.bucket_limit)

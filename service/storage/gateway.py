@@ -22,9 +22,13 @@ from tenacity import (
 )
 
 from service import deadline, metrics, tracing
-from service.errors import BadRequest, Internal, TallyError, TimedOut, TooManyRequests, Unavailable
+from service.errors import InsufficientStorage, TallyError, TimedOut, TooManyRequests, Unavailable
+from service.storage.failures import Absent, Conflict, Rejected, raise_lasting, translated
+from service.storage.whole import is_whole, operation
 from service.telemetry import backend, note_backend
 from service.values import Json
+
+__all__ = ["Absent", "Conflict", "Gateway", "Refresher", "Rejected"]
 
 log = structlog.get_logger()
 
@@ -38,23 +42,6 @@ _LONGEST: Final = 10.0
 """Seconds between two of them."""
 
 
-class Absent(Exception):
-    """OpenSearch answered 404."""
-
-
-class Conflict(Exception):
-    """OpenSearch answered 409: somebody else was first."""
-
-
-class Rejected(Exception):
-    """OpenSearch answered 400; `reason` is its own text, which users never see."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-
-
 class _Unread(JSONSerializer):
     """Answers stay texts until somebody knows how to read them."""
 
@@ -66,14 +53,16 @@ class _Unread(JSONSerializer):
 
 
 class Gateway:
-    """Speaks to one OpenSearch cluster. Every method raises only `TallyError`s and the three answers above.
+    """Speaks to one OpenSearch cluster, by any of its nodes' addresses.
+
+    Every method raises only `TallyError`s and the three answers above.
 
     A request has `timeout` seconds, or what its user's request has left (`deadline`); OpenSearch is told, too.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: str | Sequence[str],
         *,
         user: str | None = None,
         password: str | None = None,
@@ -82,17 +71,19 @@ class Gateway:
         timeout: float = 60.0,
         connections: int = 32,
     ) -> None:
-        self.url = url
+        hosts = [urls] if isinstance(urls, str) else list(urls)
         self.timeout = timeout
+        self.write_block: str | None = None
+        """Why OpenSearch takes no writes, as far as it is known; None if it takes them."""
         tls: dict[str, Any] = {}
-        if url.startswith("https:"):
+        if hosts[0].startswith("https:"):
             tls = {"verify_certs": verify, "ssl_show_warn": False, "ca_certs": ca} if ca or not verify else {}
         self._client = AsyncOpenSearch(
-            [url],
+            hosts,
             http_auth=(user, password) if user else None,
             serializers={"application/json": _Unread(), "text/plain": TextSerializer()},
             timeout=timeout,
-            max_retries=2,
+            max_retries=max(2, len(hosts)),  # as many as it takes to meet one that is there
             maxsize=connections,
             **tls,
         )
@@ -112,14 +103,18 @@ class Gateway:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """The unread body of a good answer."""
-        told = {"db.system.name": "opensearch", "db.operation.name": _operation(path), "http.request.method": method}
+        """The unread body of a good answer; raises `Unavailable` for one that lacks a part of what was asked for."""
+        told = {"db.system.name": "opensearch", "db.operation.name": operation(path), "http.request.method": method}
         with tracing.span(f"{told['db.operation.name']} opensearch", told, "client") as span:
             text = await self._answered(method, path, body, params, {**(headers or {}), **tracing.headers()})
             took = _TOOK.match(text) if isinstance(text, str) else None
             note_backend(int(took[1]) if took else 0)
             if span is not None and took:
                 span.set_attribute("tally.took_ms", int(took[1]))
+        limited = "terminate_after" in (params or ()) or (isinstance(body, Mapping) and "terminate_after" in body)
+        if isinstance(text, str) and not is_whole(method, path, text, limited=limited):
+            log.warning("opensearch answered in part", operation=operation(path), answer=text[:300])
+            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
         return text or "{}"
 
     async def _answered(
@@ -142,19 +137,36 @@ class Gateway:
             log.warning("opensearch unreachable", cause=str(error)[:400])
             raise Unavailable("OpenSearch cannot be reached", retry_after=5) from None
         except TransportError as error:
-            raise _translated(error) from error
+            failure = translated(error)
+            if isinstance(failure, InsufficientStorage):
+                self.note_write_block(failure.message)
+            raise failure from error
         return text
+
+    def note_write_block(self, cause: str | None) -> None:
+        """Tells operators once when OpenSearch stops taking writes, and once when it goes on (`cause` None)."""
+        if cause == self.write_block:
+            return
+        if cause is not None:
+            log.warning("opensearch takes no writes", cause=cause)
+        else:
+            log.warning("opensearch takes writes again")
+        self.write_block = cause
+        metrics.write_blocked.set(0 if cause is None else 1)
 
     async def json(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
         return orjson.loads(await self.request(method, path, body, **options))
 
-    async def search(self, index: str | None, body: Mapping[str, Any], *, missing: bool = False) -> str:
+    async def search(
+        self, index: str | None, body: Mapping[str, Any], *, missing: bool = False, preference: str | None = None
+    ) -> str:
         """A search that is whole or fails; without an index the body has a point in time.
 
-        `missing`: of several indices some may not be there.
+        `missing`: of several indices some may not be there. `preference`: the shards that are asked, all by default.
         """
         params = {
             **({"ignore_unavailable": "true"} if missing else {}),
+            **({"preference": preference} if preference else {}),
             "allow_partial_search_results": "false",
             "cancel_after_time_interval": self._limit(),
         }
@@ -176,8 +188,8 @@ class Gateway:
 
     async def open_point_in_time(self, index: str, seconds: float) -> str:
         """One that lives so long after its last use."""
-        keep_alive = f"{max(1, int(seconds))}s"
-        opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params={"keep_alive": keep_alive})
+        params = {"keep_alive": f"{max(1, int(seconds))}s", "allow_partial_pit_creation": "false"}
+        opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params=params)
         metrics.views.inc()
         return str(opened["pit_id"])
 
@@ -191,7 +203,8 @@ class Gateway:
     async def bulk(self, writes: Sequence[Sequence[bytes]]) -> list[Json]:
         """Writes, each as the lines of a bulk request; the `status` of each, in order.
 
-        What OpenSearch is too busy for is sent again, and has the status 429 only in the end.
+        What OpenSearch is too busy for is sent again, and has the status 429 only in the end. Raises what keeps
+        OpenSearch from writing for long: a full disk, a block.
         """
         results: list[Json] = [{"status": 429}] * len(writes)
         patience = AsyncRetrying(
@@ -212,9 +225,16 @@ class Gateway:
 
     async def _bulk(self, lines: Sequence[bytes]) -> list[Json]:
         # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
-        params = {"filter_path": "items.*.status", "timeout": self._limit(0.9)}
+        told = "items.*.status,items.*.error.type,items.*.error.reason"
+        params = {"filter_path": told, "timeout": self._limit(0.9)}
         answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON, params=params)
-        return [next(iter(item.values())) for item in answer["items"]]
+        items: list[Json] = [next(iter(item.values())) for item in answer["items"]]
+        try:
+            raise_lasting(item["error"] for item in items if "error" in item)
+        except InsufficientStorage as full:
+            self.note_write_block(full.message)
+            raise
+        return items
 
     def _limit(self, part: float = 1.0) -> str:
         """The time that there is, or a part of it, for OpenSearch."""
@@ -230,7 +250,9 @@ class Gateway:
             return []
         answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})
         documents: list[Json] = answer["docs"]
-        troubles = {document["error"]["type"] for document in documents if "error" in document}
+        errors = [document["error"] for document in documents if "error" in document]
+        raise_lasting(errors)
+        troubles = {error["type"] for error in errors}
         if troubles - {"index_not_found_exception"}:
             raise Unavailable("OpenSearch cannot read all of its data yet; try again", retry_after=2)
         if troubles:
@@ -238,51 +260,10 @@ class Gateway:
         return documents
 
 
-def _operation(path: str) -> str:
-    """`_search` of `/index/_search`: what is done, without the names of what it is done to."""
-    return next((part for part in path.split("/") if part.startswith("_")), "index")
-
-
 def _enough(state: RetryCallState) -> bool:
     """No more tries, or no time for the pause and another one."""
     needed = state.upcoming_sleep + 1.0
     return stop_after_attempt(_TRIES)(state) or deadline.left(2 * needed) <= needed
-
-
-def _translated(error: TransportError) -> Exception:
-    status = error.status_code
-    info: Any = error.info if isinstance(error.info, dict) else {}
-    cause = info.get("error", {}) if isinstance(info.get("error"), dict) else {}
-    kinds = {cause.get("type", "")} | {
-        each.get("type", "") for each in cause.get("root_cause", ()) if isinstance(each, dict)
-    }
-    nested = cause.get("caused_by")
-    while isinstance(nested, dict):
-        kinds.add(nested.get("type", ""))
-        nested = nested.get("caused_by")
-    if status == 404:
-        return Absent()
-    if status == 409:
-        return Conflict()
-    if "task_cancelled_exception" in kinds:
-        return TimedOut(
-            "OpenSearch took longer than the time allowed; narrow the question with `filters`", retry_after=5
-        )
-    if "too_many_buckets_exception" in kinds:
-        return BadRequest("the answer has more groups than OpenSearch allows at once (search.max_buckets)")
-    if status == 429:
-        return TooManyRequests("OpenSearch is overloaded", retry_after=2)
-    if status in (502, 503, 504):
-        return Unavailable("OpenSearch is not available", retry_after=5)
-    if status in (401, 403):
-        log.error("opensearch refused our credentials", status=status)
-        return Unavailable("OpenSearch refuses this service", retry_after=30)
-    if status == 400:
-        reasons = [str(cause.get("reason", ""))]
-        reasons += [str(each.get("reason", "")) for each in cause.get("root_cause", ()) if isinstance(each, dict)]
-        return Rejected(str(cause.get("type", "")), " | ".join(reasons))
-    log.error("opensearch failed", status=status, kinds=sorted(kinds), reason=str(cause.get("reason"))[:500])
-    return Internal("the answer could not be computed")
 
 
 class Refresher:

@@ -11,6 +11,7 @@ import orjson
 
 from service.errors import Unavailable
 from service.storage import names
+from service.storage.failures import raise_lasting
 from service.storage.gateway import Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
 
@@ -162,8 +163,6 @@ class RecordStore:
         answer = await self.gateway.json(
             "POST", f"/{place.pattern}/_count", body, params={"ignore_unavailable": "true"}
         )
-        if answer["_shards"]["failed"]:
-            raise Unavailable("a part of the stream is not available; try again", retry_after=2)
         return int(answer["count"])
 
     async def refresh(self, place: Place) -> None:
@@ -191,6 +190,7 @@ class RecordStore:
         except Absent:
             return [{"found": False}] * len(ids)
         documents: list[Json] = answer["docs"]
+        raise_lasting(each["error"] for each in documents if "error" in each)
         if any("error" in each and each["error"]["type"] != "index_not_found_exception" for each in documents):
             raise Unavailable("some of the records cannot be read; try again", retry_after=2)
         return [{"found": False} if "error" in each else each for each in documents]
@@ -205,8 +205,8 @@ class RecordStore:
         return {hit["_id"] for hit in answer["hits"]["hits"]}
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
-        """An answer that is whole; of no index at all, an empty one."""
-        return await self.whole(await self.search_text(indices, body))
+        """The answer; of no index at all, an empty one."""
+        return await self.read_answer(await self.search_text(indices, body))
 
     async def search_text(self, indices: str, body: Mapping[str, Any]) -> str:
         """The unread answer, empty of no index at all."""
@@ -215,14 +215,11 @@ class RecordStore:
         except Absent:
             return ""
 
-    async def whole(self, text: str) -> Json:
-        """Raises `Unavailable` for an answer that lacks a part."""
+    async def read_answer(self, text: str) -> Json:
+        """What `search_text` gave, as JSON."""
         if not text:
             return _nothing()
-        answer = orjson.loads(text) if len(text) < 200_000 else await asyncio.to_thread(orjson.loads, text)
-        if answer["timed_out"] or answer["_shards"]["failed"]:
-            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
-        return answer
+        return orjson.loads(text) if len(text) < 200_000 else await asyncio.to_thread(orjson.loads, text)
 
     async def with_tombstones(self, before: int) -> set[str]:
         """The indices of deletions that have one from before that time, of all streams."""
@@ -280,9 +277,7 @@ class RecordStore:
 
     async def refresh_whole(self, pattern: str) -> None:
         """Raises `Unavailable` if any shard could not be refreshed."""
-        answer = await self.gateway.json("POST", f"/{pattern}/_refresh")
-        if answer["_shards"]["failed"]:
-            raise Unavailable("a part of the stream is not available; try again", retry_after=2)
+        await self.gateway.request("POST", f"/{pattern}/_refresh")
 
     async def written(self, shard: Shard, after: int, until: int, filters: Sequence[Json], size: int) -> list[Json]:
         """What a shard holds of the writes after one number up to another, in their order."""
@@ -295,16 +290,13 @@ class RecordStore:
             "track_total_hits": False,
             "_source": _TOLD,
         }
-        params = {"preference": f"_shards:{shard.number}|_primary", "allow_partial_search_results": "false"}
         try:
-            answer = await self.gateway.json("POST", f"/{shard.index}/_search", body, params=params)
+            text = await self.gateway.search(shard.index, body, preference=f"_shards:{shard.number}|_primary")
         except Absent:
             return []
-        if answer["timed_out"] or answer["_shards"]["failed"]:
-            raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
-        hits: list[Json] = answer["hits"]["hits"]
+        hits: list[Json] = orjson.loads(text)["hits"]["hits"]
         return hits
 
 
 def _nothing() -> Json:
-    return {"timed_out": False, "_shards": {"failed": 0, "total": 0}, "hits": {"total": {"value": 0}, "hits": []}}
+    return {"_shards": {"total": 0}, "hits": {"total": {"value": 0}, "hits": []}}

@@ -10,7 +10,7 @@ import orjson
 
 from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
-from service.errors import NotFound, Unavailable
+from service.errors import NotFound
 from service.fields import ARRIVAL, Fields
 from service.paths import Path
 from service.planning.composite import Page
@@ -154,6 +154,4 @@ class PointInTime:
 def _hits(text: str) -> list[tuple[Json, Json]]:
     """Sort values and object of each hit."""
     answer = orjson.loads(text)
-    if answer["timed_out"] or answer["_shards"]["failed"]:
-        raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
     return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]

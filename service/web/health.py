@@ -32,23 +32,29 @@ async def get_health(request: web.Request) -> schemas.Alive:
 async def get_readiness(request: web.Request) -> schemas.Ready:
     """Should it get requests.
 
-    OpenSearch answers, its templates exist, and the process is not about to stop.
+    OpenSearch answers, its templates exist, and the process is not about to stop. While OpenSearch takes no writes, as
+    its disk is full, the process stays ready, since everything can be read; `writes` has the cause.
     """
     status = await _status(request)
-    found: Any = {"status": "ready"} if status == "ready" else answer({"status": status}, 503)
+    found: Any = status if status["status"] == "ready" else answer(status, 503)
     return found
 
 
-async def _status(request: web.Request) -> str:
+async def _status(request: web.Request) -> dict[str, str]:
     if request.app[STATE].draining:
-        return "draining"
+        return {"status": "draining"}
     if not request.app[STATE].begun.is_set():
-        return "starting"
+        return {"status": "starting"}
     try:
         ready = await asyncio.wait_for(request.app[READY](), _TIMEOUT)
     except (TallyError, TimeoutError):
-        return "opensearch unreachable"
-    return "ready" if ready else "not set up; run bootstrap"
+        return {"status": "opensearch unreachable"}
+    if not ready.set_up:
+        return {"status": "not set up; run bootstrap"}
+    if ready.write_block is not None:
+        # Everything can be read: a balancer that took the process out would make it worse.
+        return {"status": "ready", "writes": f"blocked: {ready.write_block}"}
+    return {"status": "ready"}
 
 
 @routes.get("/metrics", errors=(NotFound,))

@@ -37,12 +37,22 @@ class Sources(Protocol):
     async def __call__(self, namespace: str, bucket: str, /) -> Source: ...
 
 
+@dataclass(frozen=True)
+class Readiness:
+    """Whether OpenSearch is there and set up, and why it takes no writes (None: it takes them)."""
+
+    set_up: bool
+    write_block: str | None
+
+
 class Ready(Protocol):
-    """Tells whether OpenSearch is there and set up."""
+    """Looks whether requests can be answered; raises `TallyError` if OpenSearch is not there."""
 
-    async def __call__(self) -> bool: ...
+    async def __call__(self) -> Readiness: ...
 
 
+REASON: Final = web.RequestKey("reason", str)
+"""Why a request was refused, for its line in the log."""
 SETTINGS: Final = web.AppKey("settings", Settings)
 NAMESPACES: Final = web.AppKey("namespaces", Namespaces)
 INSPECTING: Final = web.AppKey("inspecting", Inspecting)
@@ -54,8 +64,6 @@ CARETAKER: Final = web.AppKey("caretaker", Caretaker)
 MODELS: Final = web.AppKey("models", Models)
 STREAMS: Final = web.AppKey("streams", Streams)
 RECORDS: Final = web.AppKey("records", Records)
-SECRET: Final = web.AppKey("secret", str)
-"""What cursors are sealed with; the same in every replica."""
 COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")
 SOURCE: Final[web.AppKey[Sources]] = web.AppKey("source")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")

@@ -18,6 +18,7 @@ from service import deadline, metrics, tracing
 from service.errors import (
     BadRequest,
     Internal,
+    Invalid,
     MethodNotAllowed,
     NotFound,
     TallyError,
@@ -26,7 +27,7 @@ from service.errors import (
     Unavailable,
 )
 from service.telemetry import Backend, backend
-from service.web.keys import SETTINGS, STATE
+from service.web.keys import REASON, SETTINGS, STATE
 from service.web.render import error_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,6 +40,11 @@ _WITHOUT_OPENSEARCH: Final = PUBLIC | {"/metrics"}
 log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _REQUEST: Final = web.RequestKey("request_id", str)
+_UNEXPLAINED: Final = frozenset({401, 404})
+"""Their reason says no more than the status does."""
+
+_SHOWN: Final = 500
+"""Characters of a reason that the log has."""
 
 
 async def identified(request: web.Request, response: web.StreamResponse) -> None:
@@ -81,6 +87,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
             route=route,
             namespace=request.headers.get("X-Namespace") or request.query.get("namespace"),
             status=status,
+            **({"reason": request[REASON][:_SHOWN]} if REASON in request else {}),
             ms=round((time.perf_counter() - started) * 1000, 1),
             took=cost.took,
             searches=cost.requests,
@@ -129,6 +136,8 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except TallyError as error:
         metrics.refusals.labels(error.type).inc()
+        if error.status not in _UNEXPLAINED:
+            request[REASON] = error.text() if isinstance(error, Invalid) else error.message
         if error.status >= 500:
             log.warning("failed", status=error.status, message=error.message)
         return error_answer(error, request.path)

@@ -1,6 +1,6 @@
 """Routes of objects, and of the aggregate over them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -14,14 +14,16 @@ from service.dialects.flat.spec import AggregateRequest
 from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, TallyError
 from service.resources.buckets import Policy
 from service.resources.objects import DeleteObjects, Line, failure
+from service.resources.writing import Write
 from service.spelling import unknown_key
 from service.values import Json
 from service.web import schemas
 from service.web.buckets import BucketPath
 from service.web.inputs import NDJSON, Body, Lines, ListQuery, Namespace
-from service.web.keys import OBJECTS, SETTINGS, SOURCE
+from service.web.keys import OBJECTS, REASON, SETTINGS, SOURCE
 from service.web.lists import envelope, list_request, lists_objects
 from service.web.reading import json_from
+from service.web.render import answer
 from service.web.route import Answer, Routes
 from service.wire import WireModel, read
 
@@ -181,7 +183,7 @@ def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
 
 
-@routes.post("/batch", errors=(NotFound,))
+@routes.post("/batch", errors=(NotFound,), also={422: schemas.BatchSummary | schemas.InvalidRequest})
 async def create_objects(
     request: web.Request,
     namespace: Namespace,
@@ -191,8 +193,8 @@ async def create_objects(
 ) -> schemas.BatchSummary | list[schemas.Object]:
     """Create objects in a batch.
 
-    Each object succeeds or fails for itself. A bare array in (older era) is answered by a bare array if all were
-    stored.
+    Each object succeeds or fails for itself; if all fail, the answer is a 422. A bare array in (older era) is answered
+    by a bare array if all were stored.
     """
     raws, bare = _batch(body)
     limit = request.app[SETTINGS].batch_limit
@@ -207,13 +209,25 @@ async def create_objects(
     failed: Any = [failure(write) for write in writes if write.error is not None]
     if bare and not failed:
         return succeeded
-    return {
+    summary: Any = {
         "succeeded": succeeded,
         "failed": failed,
         "total_requested": len(writes),
         "succeeded_count": len(succeeded),
         "failed_count": len(failed),
     }
+    if failed and not succeeded:
+        _raise_if_only_the_backend_failed(writes)
+        request[REASON] = f"all of {len(failed)} objects failed, the first as {failed[0]['error']}"
+        summary = answer(summary, 422)
+    return summary
+
+
+def _raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
+    """Nothing is wrong with any of the objects: the whole batch is to be sent again, later."""
+    errors = [write.error for write in writes if write.error is not None]
+    if all(error.status == 429 or error.status >= 500 for error in errors):
+        raise errors[0]
 
 
 @routes.post("/import", errors=(NotFound,))

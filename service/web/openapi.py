@@ -82,6 +82,8 @@ _ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.Internal("the service failed; its log knows more under this request's id"), "A fault of the service."),
     (errors.Unavailable("OpenSearch cannot be reached", retry_after=5), "OpenSearch is not there, or incomplete."),
     (errors.TimedOut("OpenSearch did not answer in time", retry_after=5), "It took too long and was cancelled."),
+    (errors.InsufficientStorage("the disk of OpenSearch is full", retry_after=60),
+     "OpenSearch's disk is full: nothing can be stored, everything can be read."),
 )  # fmt: skip
 _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.BadRequest("aggregates.a.avg.property: no container declares the property ['s', 'c', 'x']"),
@@ -96,7 +98,7 @@ _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.TooLarge("the request body is larger than 10,485,760 bytes; send it in parts"), "The body is too large."),
     (errors.Invalid([errors.Problem((), "the stream 'test1' is immutable: its records cannot be changed or deleted")]),
      "It cannot be done with this stream, or names a record twice (`duplicated`)."),
-    *_ERRORS[-4:],
+    *_ERRORS[-5:],
 )  # fmt: skip
 
 
@@ -297,7 +299,8 @@ def _operation(route: Route, schemas: list[dict[str, Any]]) -> Operation:
         content = {JSON: _media(next(left), shown.get("also", {}).get(str(status), {}))} if kind is not None else {}
         answers[str(status)] = _response(_ALSO[status], content, answer.headers)
     names = {error.status: _error_name(error, route.api) for error, _ in _ERRORS}
-    answers |= {str(status): _ref("responses", names[status]) for status in sorted(_statuses(route))}
+    shared = {str(status): _ref("responses", names[status]) for status in sorted(_statuses(route))}
+    answers = {**shared, **answers}
     return Operation(
         operationId=route.id,
         summary=route.summary,
@@ -310,7 +313,11 @@ def _operation(route: Route, schemas: list[dict[str, Any]]) -> Operation:
     )
 
 
-_ALSO: Final = {304: "It is still what you have.", 503: "Not just now."}
+_ALSO: Final = {
+    304: "It is still what you have.",
+    422: "Nothing could be done, or the request does not have the documented form.",
+    503: "Not just now.",
+}
 
 
 def _statuses(route: Route) -> set[int]:
@@ -320,7 +327,7 @@ def _statuses(route: Route) -> set[int]:
     if not route.public:
         found.add(401)
     if route.api != "service":
-        found |= {400, 413, 429, 503, 504}
+        found |= {400, 413, 429, 503, 504, 507}
     if route.namespace is not None:
         found.add(404)
     return found

@@ -484,6 +484,24 @@ class BatchSummary(TypedDict):
 
 
 @with_config(CLOSED)
+class Invalidity(TypedDict):
+    """What is wrong with the form of a request."""
+
+    message: str
+    type: Literal["ValidationError"]
+    details: ValidationDetails
+
+
+@with_config(CLOSED)
+class InvalidRequest(TypedDict):
+    """A request that does not have the documented form."""
+
+    success: Literal[False]
+    status: Literal[422]
+    error: Invalidity
+
+
+@with_config(CLOSED)
 class LineFailure(TypedDict):
     """A line of an import that was not stored."""
 
@@ -683,6 +701,7 @@ class Ready(TypedDict):
     """It should get requests."""
 
     status: Literal["ready"]
+    writes: NotRequired[Annotated[str, Field(description="Why OpenSearch takes no writes, while it does not.")]]
 
 
 @with_config(CLOSED)

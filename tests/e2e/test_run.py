@@ -251,12 +251,12 @@ def _command(pid: int) -> str:
 
 
 async def test_no_sample_when_none_is_wanted(tmp_path: Path) -> None:
-    with start(tmp_path, SAMPLE=0, API_KEY="sk_of_my_own") as service:
+    with start(tmp_path, SAMPLE=0, API_KEY="sk_of_my_own_0123") as service:
         service.says("Ctrl-C stops")
         assert "curl" not in service.text
         assert not (tmp_path / "api-key").exists()
         address = service.line_with("Tally  ").split()[-1]
-        async with aiohttp.ClientSession(address, headers={"Authorization": "Bearer sk_of_my_own"}) as session:
+        async with aiohttp.ClientSession(address, headers={"Authorization": "Bearer sk_of_my_own_0123"}) as session:
             async with session.get("/readyz") as ready:
                 assert ready.status == 200
             async with session.get("/v1/namespaces/sample") as sample:

@@ -16,7 +16,7 @@ from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.encoding import dump_met
-from service.listing import Cursors
+from service.listing import Cursors, Secret
 from service.planning.composite import Page
 from service.resources.buckets import Buckets
 from service.resources.namespaces import Namespaces
@@ -101,7 +101,7 @@ async def main() -> None:
             catalog = Catalog(gateway, refresher.refresh)
             store = ObjectStore(gateway, catalog, refresher, 1, 0)
             tasks = Tasks(catalog)
-            namespaces = Namespaces(catalog, store, tasks, Cursors("", 300), settings.object_budget)
+            namespaces = Namespaces(catalog, store, tasks, Cursors(Secret("golden"), 300), settings.object_budget)
             buckets = Buckets(namespaces, catalog, store, tasks)
             for path in sorted(CASES.glob("*.md")):
                 case = Case.read(path)

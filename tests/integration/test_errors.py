@@ -59,7 +59,7 @@ CASES: list[tuple[int, str, str, Json]] = [
     (404, "GET", "/v1/nothing", None),
     (404, "POST", "/v2/buckets", {}),
     (404, "GET", "/v1/buckets/x/objects/y/z?namespace=default", None),
-    (404, "GET", "/v1/namespaces/", None),
+    (404, "GET", "/v1/namespaces//", None),
     (405, "DELETE", "/v1/namespaces", None),
     (405, "PUT", "/v1/buckets/x/objects/aggregate/", None),
     (422, "POST", "/v1/namespaces", {"namespace_name": "?"}),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.conftest import KEY
 from tests.support.client import Client
 from tests.support.processes import Service, free_port
 
@@ -74,13 +75,13 @@ async def test_is_for_those_who_have_the_key_and_names_no_tenant(client: Client,
 
 async def test_several_processes_tell_their_numbers_together(opensearch_url: str, tmp_path: Path) -> None:
     port = free_port()
-    settings = {"OPENSEARCH_URL": opensearch_url, "PORT": port, "API_KEY": "k"}
+    settings = {"OPENSEARCH_URL": opensearch_url, "PORT": port, "API_KEY": KEY}
     with Service("serve", "--workers", "2", folder=tmp_path, settings=settings) as service:
         service.says("serving", 60)
-        async with Client(f"http://127.0.0.1:{port}", "k") as client:
+        async with Client(f"http://127.0.0.1:{port}", KEY) as client:
             for _ in range(40):
                 # Each on a connection of its own, so that both processes get some.
-                async with Client(f"http://127.0.0.1:{port}", "k") as one:
+                async with Client(f"http://127.0.0.1:{port}", KEY) as one:
                     await one.ok("GET", "/v1/namespaces?limit=1", namespace=None)
             found = await scraped(client)
     labels = (("method", "GET"), ("route", "/v1/namespaces"), ("status", "200"))

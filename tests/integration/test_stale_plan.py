@@ -7,7 +7,7 @@ import pytest
 
 from service.aggregate import aggregate
 from service.dialects.flat.spec import AggregateRequest
-from service.listing import Cursors
+from service.listing import Cursors, Secret
 from service.resources.buckets import Buckets
 from service.resources.namespaces import Namespaces
 from service.resources.tasks import Tasks
@@ -28,7 +28,7 @@ async def buckets(settings: Settings) -> AsyncIterator[Buckets]:
     catalog = Catalog(gateway, refresher.refresh)
     store = ObjectStore(gateway, catalog, refresher, 1, 0)
     tasks = Tasks(catalog)
-    namespaces = Namespaces(catalog, store, tasks, Cursors("", 300), settings.object_budget)
+    namespaces = Namespaces(catalog, store, tasks, Cursors(Secret("a secret"), 300), settings.object_budget)
     yield Buckets(namespaces, catalog, store, tasks)
     await gateway.close()
 

@@ -79,6 +79,8 @@ def _routes(method: str) -> list[tuple[re.Pattern[str], str]]:
 def route_of(method: str, url: str) -> str | None:
     """The path of the document that a request went to."""
     place = urlsplit(url).path
+    if method.lower() in ("get", "head", "post") and place.endswith("/") and not place.endswith("//"):
+        place = place[:-1]  # the same route (docs/decisions.md)
     return next((path for pattern, path in _routes(method.lower()) if pattern.match(place)), None)
 
 

@@ -9,7 +9,7 @@ import pytest
 from service.dialects.flat.listing import ListRequest, pagination
 from service.errors import Gone, Invalid
 from service.fields import Fields
-from service.listing import Cursors
+from service.listing import Cursors, Secret
 from service.planning import order
 from service.storage.terms import on_terms, term, terms
 
@@ -42,7 +42,7 @@ def test_links(given: Json, start: int, total: int, following: str | None, previ
 
 
 def test_a_cursor_is_bound_signed_and_ends() -> None:
-    cursors = Cursors("secret", 300)
+    cursors = Cursors(Secret("secret"), 300)
     sealed = cursors.seal(of="a", after=["é", 2**60 + 1, None])
     assert cursors.open(sealed, "a")["after"] == ["é", 2**60 + 1, None]
     with pytest.raises(Invalid) as refused:
@@ -52,9 +52,9 @@ def test_a_cursor_is_bound_signed_and_ends() -> None:
         with pytest.raises(Invalid):
             cursors.open(torn, "a")
     with pytest.raises(Invalid):
-        Cursors("other", 300).open(sealed, "a")
+        Cursors(Secret("other"), 300).open(sealed, "a")
     with pytest.raises(Gone):
-        cursors.open(Cursors("secret", -1).seal(of="a"), "a")
+        cursors.open(Cursors(Secret("secret"), -1).seal(of="a"), "a")
 
 
 def test_the_order_of_number_terms_is_that_of_numbers() -> None:

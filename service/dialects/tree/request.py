@@ -170,7 +170,7 @@ class _Reader:
         calendar, fixed = operands.get("calendarInterval"), operands.get("fixedInterval")
         if (calendar is None) == (fixed is None):
             bad(at, "exactly one of calendarInterval and fixedInterval is needed")
-        if calendar is not None and calendar not in CALENDAR:
+        if calendar is not None and not (isinstance(calendar, str) and calendar in CALENDAR):
             bad((*at, "calendarInterval"), f"one of {', '.join(CALENDAR)}, not {shown(calendar)}")
         if fixed is not None and not (isinstance(fixed, str) and _FIXED.fullmatch(fixed)):
             bad((*at, "fixedInterval"), f"a number and ms, s, m, h or d, such as 90m, not {shown(fixed)}")
@@ -194,7 +194,7 @@ class _Reader:
         window, function = operands["window"], operands["function"]
         if not isinstance(window, int) or isinstance(window, bool) or window < 1:
             bad((*at, "window"), f"an integer from 1 on is needed, not {shown(window)}")
-        if function not in FUNCTIONS:
+        if not isinstance(function, str) or function not in FUNCTIONS:
             bad((*at, "function"), f"one of {', '.join(FUNCTIONS)}, not {shown(function)}")
         path = read_path(operands["bucketsPath"], (*at, "bucketsPath"), children, f"{name}m{place}")
         return MovingFunction(id, function, window, path)

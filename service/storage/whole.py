@@ -1,0 +1,83 @@
+"""Whether an answer of OpenSearch covers everything that was asked for: it sends partial answers with a 200, too.
+
+`Gateway.request` looks at every answer, so no caller has to, and none can forget it.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+_ALL_SHARDS: Final = frozenset({"_search", "_msearch", "_count"})
+"""Operations that have to reach every shard. A shard that has no live copy is not counted as failed."""
+
+_NO_FAILURE: Final = frozenset({"_refresh", "_stats", "_delete_by_query", "_update_by_query"})
+"""Operations of which no part may have failed. Replicas that are not assigned are no failure."""
+
+_HEAD: Final = re.compile(
+    r'\{(?:"(?:_scroll_id|pit_id)":"[^"]*",)?"took":\d+,"timed_out":false,(?P<early>"terminated_early":(?:true|false),)?'
+    r'(?:"num_reduce_phases":\d+,)?'
+    r'"_shards":\{"total":(\d+),"successful":\2,"skipped":\d+,"failed":0\},"hits":\{'
+)
+"""How nearly all answers to searches begin; one that does is whole, and need not be parsed to know it."""
+
+
+class _Shards(msgspec.Struct):
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+
+
+class _Clusters(msgspec.Struct):
+    total: int = 0
+    successful: int = 0
+
+
+class _Answer(msgspec.Struct):
+    timed_out: bool = False
+    terminated_early: bool = False
+    shards: _Shards | None = msgspec.field(name="_shards", default=None)
+    clusters: _Clusters | None = msgspec.field(name="_clusters", default=None)
+    failures: list[msgspec.Raw] = []
+    error: msgspec.Raw | None = None
+    responses: list["_Answer"] | None = None
+    """Of `_msearch`: an answer for each search."""
+
+
+_read: Final = msgspec.json.Decoder(_Answer).decode
+
+
+def operation(path: str) -> str:
+    """`_search` of `/index/_search`: what is done, without the names of what it is done to."""
+    return next((part for part in path.split("/") if part.startswith("_")), "index")
+
+
+def is_whole(method: str, path: str, answer: str, *, limited: bool = False) -> bool:
+    """False for an answer that lacks a part, or does not say that it has all; true for other operations' answers.
+
+    `limited`: the request had `terminate_after`, so `terminated_early` means that something is missing. Without it
+    OpenSearch says so, too, of aggregations that it knew before it had looked at all documents.
+    """
+    name = operation(path)
+    if method == "DELETE" or (name not in _ALL_SHARDS and name not in _NO_FAILURE):
+        return True
+    if head := _HEAD.match(answer):
+        return not (limited and head["early"] and "true" in head["early"])
+    try:
+        read = _read(answer)
+    except msgspec.DecodeError:
+        return False
+    return all(_has_all(each, name, limited=limited) for each in ([read] if read.responses is None else read.responses))
+
+
+def _has_all(answer: _Answer, name: str, *, limited: bool) -> bool:
+    if answer.timed_out or answer.failures or answer.error is not None:
+        return False
+    if name not in _ALL_SHARDS:
+        return answer.shards is None or not answer.shards.failed
+    if limited and answer.terminated_early:
+        return False
+    if answer.clusters is not None and answer.clusters.successful < answer.clusters.total:
+        return False
+    shards = answer.shards
+    return shards is not None and not shards.failed and shards.successful == shards.total
