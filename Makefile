@@ -39,7 +39,7 @@ test: check ## everything: `check`, then integration, property and e2e tests on 
 	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
-	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 \
+	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
 		$(BIN)/python -m pytest tests/properties -s
 
 chaos: .venv/dev.stamp ## writers, readers and followers while service processes are stopped and killed

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Hashable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeGuard
 
@@ -67,9 +67,14 @@ def parse_date(text: str) -> int | None:
         if hours > 18 or minutes > 59:
             return None
         millis -= (1 if zone[0] == "+" else -1) * (hours * 60 + minutes) * 60_000
-        if not _FIRST <= millis <= _LAST:
+        if not is_instant(millis):
             return None
     return millis
+
+
+def is_instant(millis: int) -> bool:
+    """Whether it lies in the years 1 to 9999 of UTC."""
+    return _FIRST <= millis <= _LAST
 
 
 def moment(millis: int) -> datetime:
@@ -83,13 +88,10 @@ def index_date(millis: int) -> str:
     return moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def render_date(millis: int, offset: timedelta | None = None) -> str:
-    """ISO-8601 with `Z`, or with the given offset; milliseconds only where there are any."""
-    at = moment(millis)
-    if offset is None:
-        text = at.replace(tzinfo=None).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
-        return text + "Z"
-    return at.astimezone(timezone(offset)).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
+def render_date(millis: int) -> str:
+    """ISO-8601 with `Z`, milliseconds only where there are any; raises OverflowError outside the years 1 to 9999."""
+    text = moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
+    return text + "Z"
 
 
 IN_FULL: Final = 10**21

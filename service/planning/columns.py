@@ -2,37 +2,42 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final
 
 from service.aggregations.base import exact_as_double
 from service.fields import Field
 from service.numbers import LARGEST
-from service.planning.dates import zone
+from service.planning.dates import SPANS
 from service.planning.plan import Extract, Key, Ranges, Truncate
+from service.planning.zones import CYCLE, Clock, clock
 from service.values import Json, number, render_date
 
 Read = Callable[[Sequence[Any]], Json]
 
-_LOCAL = "doc[params.f].value.withZoneSameInstant(ZoneId.of(params.z))"
 _PARTS: Final = {
-    "year": "{t}.getYear()",
-    "isoYear": "{t}.get(IsoFields.WEEK_BASED_YEAR)",
-    "quarter": "({t}.getMonthValue() + 2) / 3",
-    "month": "{t}.getMonthValue()",
-    "week": "{t}.get(IsoFields.WEEK_OF_WEEK_BASED_YEAR)",
-    "dayOfWeek": "{t}.getDayOfWeekEnum().getValue() % 7 + 1",
-    "dayOfYear": "{t}.getDayOfYear()",
-    "day": "{t}.getDayOfMonth()",
-    "hour": "{t}.getHour()",
-    "minute": "{t}.getMinute()",
-    "second": "{t}.getSecond()",
+    "year": "t.getYear()",
+    "isoYear": "t.get(IsoFields.WEEK_BASED_YEAR)",
+    "quarter": "(t.getMonthValue() + 2) / 3",
+    "month": "t.getMonthValue()",
+    "week": "t.get(IsoFields.WEEK_OF_WEEK_BASED_YEAR)",
+    "dayOfWeek": "t.getDayOfWeek().getValue() % 7 + 1",
+    "dayOfYear": "t.getDayOfYear()",
+    "day": "t.getDayOfMonth()",
+    "hour": "t.getHour()",
+    "minute": "t.getMinute()",
+    "second": "t.getSecond()",
 }
-_WALL_CLOCK = (
-    "if (doc[params.f].size() == 0) return null; "
-    f"return {_LOCAL}.toLocalDateTime().toInstant(ZoneOffset.UTC).toEpochMilli() + params.shift"
+_WALL: Final = (
+    # What the zone's clock shows, as `Clock.wall` has it.
+    "long v = (long) _value; long u = v; long c = params.cycle; "
+    f"if (u >= c) {{ u = c + (u - c) % {CYCLE}L; }} "
+    "int i = Collections.binarySearch(params.changes, (double) u); "
+    "long w = v + params.offsets[i < 0 ? -i - 1 : i + 1]; "
 )
+_WALL_CLOCK: Final = _WALL + "return w + params.shift"
+_FULL: Final = _WALL + "long m = w % params.span; return m < 0 ? v - m - params.span : v - m"
+_PART: Final = _WALL + "ZonedDateTime t = Instant.ofEpochMilli(w).atZone(ZoneOffset.UTC); return "
 _RANGE: Final = (
     "if (doc[params.f].size() == 0) return params.d ? -1 : null; "
     "double v = doc[params.f].value; int n = params.b.size(); int i = 0; "
@@ -41,7 +46,6 @@ _RANGE: Final = (
     "return params.d && (i == 0 || i == n) ? -1 : i"
 )
 _DAY: Final = 86_400_000
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -108,40 +112,52 @@ def _plain(name: str, field: Field) -> Column:
 def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
     if not field.dates:
         return Column({}, _null)
-    histogram: dict[str, Json] = {"missing_bucket": True, "calendar_interval": truncate.unit}
-    back = truncate.week_start - 7 if truncate.unit == "week" and truncate.week_start else 0
-    if truncate.zone == "UTC" or truncate.unit in ("hour", "minute", "second"):
-        histogram["field"] = field.dates
-        if truncate.zone != "UTC":
-            histogram["time_zone"] = truncate.zone
+    unit, here = truncate.unit, clock(truncate.zone)
+    back = truncate.week_start - 7 if unit == "week" and truncate.week_start else 0
+    if truncate.zone == "UTC" or unit == "second":
+        # Offsets are whole seconds, so that a second is the same everywhere.
+        histogram: dict[str, Json] = {"field": field.dates, "missing_bucket": True, "calendar_interval": unit}
         if back:
             histogram["offset"] = f"{back}d"
         return Column({name: {"date_histogram": histogram}}, _first, verbatim=True)
-    # A calendar interval with a zone starts a Sunday week wrongly on days when the clock changes, so the
-    # wall clock itself is truncated and taken back to an instant here.
+    if unit in SPANS:
+        source = _scripted(field.dates, "1ms", _FULL, here, span=SPANS[unit])
+        return Column({name: source}, _first, verbatim=True)
     shift = -back * _DAY
-    histogram["script"] = {
-        "source": _WALL_CLOCK,
-        "params": {"f": field.dates, "z": truncate.zone, "shift": shift},
-    }
+    source = _scripted(field.dates, unit, _WALL_CLOCK, here, shift=shift)
 
     def read(values: Sequence[Any]) -> Json:
-        return None if values[0] is None else _instant(values[0] - shift, truncate.zone)
+        return None if values[0] is None else here.first(values[0] - shift)
 
-    return Column({name: {"date_histogram": histogram}}, read)
+    return Column({name: source}, read)
+
+
+def _scripted(dates: str, interval: str, script: str, here: Clock, **params: int) -> Json:
+    """A source of whole numbers made of a date: a `terms` source would tell them as doubles."""
+    return {
+        "date_histogram": {
+            "field": dates,
+            "missing_bucket": True,
+            "fixed_interval" if interval == "1ms" else "calendar_interval": interval,
+            "script": {
+                "source": script,
+                "params": {
+                    # As doubles: of integers, a script gets the small ones in another type, and could not search them.
+                    "changes": list(map(float, here.changes)),
+                    "offsets": list(here.offsets),
+                    "cycle": here.cycle,
+                    **params,
+                },
+            },
+        }
+    }
 
 
 def _part(name: str, field: Field, extract: Extract) -> Column:
     if not field.dates:
         return Column({}, _null)
-    params = {"f": field.dates}
-    local = "doc[params.f].value"
-    if extract.zone != "UTC":
-        params["z"] = extract.zone
-        local = _LOCAL
-    source = f"doc[params.f].size() == 0 ? null : {_PARTS[extract.part].format(t=local)}"
-    terms = {"script": {"source": source, "params": params}, "value_type": "long", "missing_bucket": True}
-    return Column({name: {"terms": terms}}, _first, verbatim=True)
+    source = _scripted(field.dates, "1ms", _PART + _PARTS[extract.part], clock(extract.zone))
+    return Column({name: source}, _first, verbatim=True)
 
 
 def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
@@ -162,12 +178,6 @@ def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
 
 def _position(default: str | None) -> Read:
     return lambda values: default if values[0] == -1 else values[0]
-
-
-def _instant(wall: int, zone_name: str) -> int:
-    """The instant at which a zone's clock shows a wall time (the first one, where it shows it twice)."""
-    local = (_EPOCH + timedelta(milliseconds=wall)).replace(tzinfo=zone(zone_name))
-    return (local - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 def _first(values: Sequence[Any]) -> Json:

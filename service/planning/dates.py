@@ -1,32 +1,38 @@
-"""Truncation of instants and their parts, by the clock of a time zone."""
+"""Truncation of instants and their parts, by the clock of a time zone.
 
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+The calendar is Gregorian throughout. Instants lie in the years 1 to 9999 of UTC; what a clock shows, and where a
+unit starts, may lie a little outside (year 0, year 10000), where `datetime` ends: such times are moved by 400 years,
+after which the calendar repeats, and back.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
 
 from service.planning.plan import Part, Unit
-from service.values import moment, render_date
+from service.planning.zones import CYCLE, clock
+from service.values import render_date
 
-_SPANS = {"hour": 3_600_000, "minute": 60_000, "second": 1_000}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SPANS: Final = {"hour": 3_600_000, "minute": 60_000, "second": 1_000}
+"""Units of one length, in milliseconds."""
+
+_EPOCH: Final = datetime(1970, 1, 1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_LOWEST: Final = (datetime(2, 1, 1) - _EPOCH) // _MILLISECOND
+_HIGHEST: Final = (datetime(9999, 1, 1) - _EPOCH) // _MILLISECOND
 
 
-@lru_cache(maxsize=64)
-def zone(name: str) -> ZoneInfo:
-    """The time zone; raises KeyError or ValueError for an unknown name."""
-    return ZoneInfo(name)
+def truncate(millis: int, unit: Unit, zone: str, week_start: int) -> int:
+    """Epoch milliseconds of the start of the unit (docs/exactness.md, Dates).
 
-
-def truncate(millis: int, unit: Unit, zone_name: str, week_start: int) -> int:
-    """Epoch milliseconds of the start of the unit.
-
-    Hours and smaller keep the clock's offset, so that the two hours of an autumn night stay apart.
+    Hours, minutes and seconds are full ones of the clock as it is set at the instant, so that the two hours of an
+    autumn night stay apart. Longer units start when the clock first shows midnight of their first day.
     """
-    if unit in _SPANS:
-        offset = 0 if zone_name == "UTC" else offset_at(millis, zone_name) // timedelta(milliseconds=1)
-        span = _SPANS[unit]
-        return (millis + offset) // span * span - offset
-    local = _local(millis, zone_name).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    here = clock(zone)
+    wall = here.wall(millis)
+    if unit in SPANS:
+        return millis - wall % SPANS[unit]
+    local, moved = calendar(wall)
+    local = local.replace(hour=0, minute=0, second=0, microsecond=0)
     match unit:
         case "week":
             local -= timedelta(days=(local.weekday() - week_start) % 7)
@@ -36,15 +42,17 @@ def truncate(millis: int, unit: Unit, zone_name: str, week_start: int) -> int:
             local = local.replace(day=1, month=(local.month - 1) // 3 * 3 + 1)
         case "year":
             local = local.replace(day=1, month=1)
-    return (local.replace(fold=0) - _EPOCH) // timedelta(milliseconds=1)
+    return here.first((local - _EPOCH) // _MILLISECOND - moved * CYCLE)
 
 
-def extract(millis: int, part: Part, zone_name: str) -> int:
+def extract(millis: int, part: Part, zone: str) -> int:
     """month 1-12, ISO week 1-53, dayOfWeek 1 = Sunday … 7 = Saturday, dayOfYear 1-366 (contract, GroupByField)."""
-    local = _local(millis, zone_name)
+    local, moved = calendar(clock(zone).wall(millis))
     match part:
+        case "year":
+            return local.year - moved * 400
         case "isoYear":
-            return local.isocalendar().year
+            return local.isocalendar().year - moved * 400
         case "quarter":
             return (local.month + 2) // 3
         case "week":
@@ -56,15 +64,32 @@ def extract(millis: int, part: Part, zone_name: str) -> int:
     return int(getattr(local, part))
 
 
-def render(millis: int, zone_name: str) -> str:
-    """ISO-8601 with `Z` in UTC, else with the zone's offset at that instant."""
-    return render_date(millis, None if zone_name == "UTC" else offset_at(millis, zone_name))
+def render(millis: int, zone: str) -> str:
+    """ISO-8601 with `Z` in UTC, else with the zone's offset at that instant; milliseconds only where there are any.
+
+    An offset before standard time has seconds (`+00:53:28`). The year before 1 is `0000`; years that need more than
+    four digits, or a sign, are in ISO-8601's expanded form with the six digits that ECMAScript reads: `+010000`.
+    """
+    if zone == "UTC" and _LOWEST <= millis <= _HIGHEST:
+        return render_date(millis)
+    offset = clock(zone).offset(millis)
+    local, moved = calendar(millis + offset)
+    year = local.year - moved * 400
+    time = local.isoformat(timespec="milliseconds" if millis % 1000 else "seconds")[4:]
+    written = f"{year:04}" if 0 <= year <= 9999 else f"{'-' if year < 0 else '+'}{abs(year):06}"
+    return f"{written}{time}{_offset(offset, zone)}"
 
 
-def offset_at(millis: int, zone_name: str) -> timedelta:
-    return _local(millis, zone_name).utcoffset() or timedelta(0)
+def _offset(millis: int, zone: str) -> str:
+    if zone == "UTC":
+        return "Z"
+    minutes, seconds = divmod(abs(millis) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{'-' if millis < 0 else '+'}{hours:02}:{minutes:02}"
+    return f"{text}:{seconds:02}" if seconds else text
 
 
-def _local(millis: int, zone_name: str) -> datetime:
-    at = moment(millis)
-    return at if zone_name == "UTC" else at.astimezone(zone(zone_name))
+def calendar(wall: int) -> tuple[datetime, int]:
+    """A time as `datetime` has it, and by how many times 400 years it was moved to be well within its range."""
+    moved = 0 if _LOWEST <= wall <= _HIGHEST else -((wall - _LOWEST) // CYCLE)
+    return _EPOCH + timedelta(milliseconds=wall + moved * CYCLE), moved

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from .oracle.paths import join, leaves, split
+from .oracle.values import parse_date
 
 Flavour: TypeAlias = Literal["core", "full"]
 Json: TypeAlias = Any
@@ -43,6 +44,11 @@ FULL_SCALARS: Final = (
 FULL_ARRAYS: Final = (*CORE_ARRAYS, "metadata.matrix", "metadata.items.tags", "metadata.any")
 OBJECT_ARRAYS: Final = ("blobs",)
 THROUGH: Final = ("blobs.type", "blobs.metadata.lang", "blobs.metadata.size")
+DATED: Final = frozenset(
+    ("shot_at", "metadata.shot_at", "about.due", "metadata.about.due", "created_at", "updated_at", "last_upload_at")
+)
+"""The date fields of the data sets: the service's own times, and what their schemas declare."""
+DATES: Final = ("2024-03-31T01:00:00Z", "2024-01-01", "2024-10-27T02:30:00+02:00", "2099-12-31T23:59:59.999Z")
 FALLBACK: Final = (0, 1, "video", "2024-01-01", True, None, 2.5, "", "2024", "2024-03-31T01:00:00Z", "vid")
 PATTERNS: Final = (
     "^vid",
@@ -66,8 +72,19 @@ LISTED: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", 
 LISTED_MORE: Final = ("regex", "exists", "is_null", "text", "phrase", "words")
 
 
+def fitting(rng: random.Random, path: str, operand: Json) -> Json:
+    """The operand, or a date where the path is a date field and it is none: tests/faults/test_time.py has those."""
+    if path not in DATED or operand is None or (isinstance(operand, str) and parse_date(operand.upper()) is not None):
+        return operand
+    return rng.choice(DATES)
+
+
 def _operand(rng: random.Random, path: str, dataset: Sequence[Json], *, scalar: bool = True) -> Json:
     """Mostly a value that is there, or an element of it; at times another one."""
+    return fitting(rng, path, _any_operand(rng, path, dataset, scalar=scalar))
+
+
+def _any_operand(rng: random.Random, path: str, dataset: Sequence[Json], *, scalar: bool) -> Json:
     if dataset and rng.random() < 0.8:
         found = list(leaves(rng.choice(dataset), split(path)))
         value = rng.choice(found) if found else None
@@ -94,9 +111,13 @@ def _piece(rng: random.Random, path: str, dataset: Sequence[Json], end: str = ""
 def _range_operand(rng: random.Random, path: str, dataset: Sequence[Json], *, scalar: bool = True) -> Json:
     """In the full flavour at times an object or array, which compare in BSON's order."""
     if not scalar and rng.random() < 0.15:
-        return rng.choice(([], [1], [0, 1], [1, 0], ["red"], [None], [[0]], {}, {"a": 1}, {"b": "x"}, {"a": [1]}))
+        return fitting(
+            rng,
+            path,
+            rng.choice(([], [1], [0, 1], [1, 0], ["red"], [None], [[0]], {}, {"a": 1}, {"b": "x"}, {"a": [1]})),
+        )
     value = _operand(rng, path, dataset, scalar=scalar)
-    return value if value is not None or rng.random() < 0.2 else 1
+    return value if value is not None or rng.random() < 0.2 else fitting(rng, path, 1)
 
 
 def _test(rng: random.Random, operator: str, path: str, flavour: Flavour, dataset: Sequence[Json]) -> Json:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 from hypothesis import strategies as st
 
 from .generate import BIG, BUCKET_SCHEMA, DATES, MIXED, ODD_NAMES, UNICODE, as_stored, make_dataset
-from .generate_filters import FALLBACK, LISTED, LISTED_MORE, PATTERNS, make_filters
+from .generate_filters import FALLBACK, LISTED, LISTED_MORE, PATTERNS, fitting, make_filters
 from .oracle import OracleRefusal, matches
 from .oracle.filters import OBJECT_FIELDS
 from .oracle.lists import BUCKET_DATES, BUCKET_FIELDS
@@ -339,6 +339,10 @@ def _values(document: Json, path: str) -> list[Json]:
 
 def _operand(rng: random.Random, path: str, documents: Sequence[Json], *, whole: bool = False) -> Json:
     """Mostly a value that some document has there, its texts in another case half of the time."""
+    return fitting(rng, path, _any_operand(rng, path, documents, whole))
+
+
+def _any_operand(rng: random.Random, path: str, documents: Sequence[Json], whole: bool) -> Json:
     for _ in range(4 if documents and rng.random() < 0.9 else 0):
         value = rng.choice(_values(rng.choice(documents), path) or [None])
         if isinstance(value, list) and value and not (whole and rng.random() < 0.2):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from .generate_filters import make_filters
+from .generate_filters import fitting, make_filters
 from .oracle import matches
 from .oracle.dates import PARTS, TRUNC_UNITS, WEEKDAYS
 from .oracle.paths import join, look_up, split
@@ -166,7 +166,10 @@ def _having(rng: random.Random, operations: Sequence[Json]) -> Json:
     elif entry["function"] in ("first", "last"):
         values = (*values, "video", "text", "")
     operator = rng.choice(HAVING)
-    return {"field": entry["alias"], "operator": operator, "value": rng.choice(values)}
+    value = rng.choice(values)
+    if entry["function"] in ("min", "max"):
+        value = fitting(rng, entry["field"], value)
+    return {"field": entry["alias"], "operator": operator, "value": value}
 
 
 def _distinctly_named(entries: Sequence[Json]) -> list[Json]:

@@ -1,11 +1,13 @@
 """From an aggregate request of the objects API to a plan."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from service import paths
 from service.aggregations import BY_NAME
+from service.dialects.flat.dates import date_operand
 from service.dialects.flat.filters import Instant, read_filters
 from service.dialects.flat.render import labels
 from service.dialects.flat.spec import (
@@ -18,8 +20,10 @@ from service.dialects.flat.spec import (
 from service.errors import Invalid, Location, Problem
 from service.fields import Fields
 from service.paths import Path
-from service.planning.dates import zone
+from service.planning import zones
 from service.planning.plan import Extract, Having, Key, Metric, Order, Plan, Ranges, Transform, Truncate
+from service.spelling import did_you_mean
+from service.values import Json
 
 _DAYS: Final = {day: number for number, day in enumerate(get_args(Weekday))}
 
@@ -40,7 +44,7 @@ class _Lowering:
         keys += [self._range(place, bucket) for place, bucket in enumerate(request.range_buckets or ())]
         metrics = [self._metric(place, operation) for place, operation in enumerate(request.aggregations)]
         self._unique(keys)
-        having = self._having()
+        having = self._having(metrics, instant)
         order = self._order(keys)
         unwind = self._path(request.unwind, ("body", "unwind")) if request.unwind is not None else None
         try:
@@ -74,13 +78,12 @@ class _Lowering:
         at: Location = ("body", "group_by", place)
         if group.date_trunc and group.date_part:
             self._problem(at, "date_trunc and date_part exclude each other; make two keys of them", "exclusive")
-        zone_name = group.time_zone or "UTC"
-        try:
-            zone(zone_name)
-        except (KeyError, ValueError, OSError):
+        zone_name = "UTC" if group.time_zone is None else group.time_zone
+        if zone_name not in zones.names():
             self._problem(
                 (*at, "time_zone"),
-                f"unknown time zone {zone_name!r}; take an IANA name such as Europe/Berlin",
+                f"unknown time zone {zone_name[:60]!r}; take an IANA name such as Europe/Berlin"
+                f"{did_you_mean(zone_name[:60], zones.names())}",
             )
         for name in ("time_zone", "start_of_week"):
             if getattr(group, name) is not None and not (group.date_trunc or group.date_part):
@@ -146,20 +149,32 @@ class _Lowering:
                 self._problem(at, f"{operation.alias!r} is the name of a group key too", "duplicate_alias")
             seen.add(operation.alias)
 
-    def _having(self) -> tuple[Having, ...]:
+    def _having(self, metrics: Sequence[Metric | None], instant: Instant) -> tuple[Having, ...]:
         aliases = [operation.alias for operation in self.request.aggregations]
         conditions: list[Having] = []
         for place, condition in enumerate(self.request.having or ()):
+            at: Location = ("body", "having", place)
             if condition.field in aliases:
                 index = aliases.index(condition.field)
-                conditions.append(Having(index, condition.operator, condition.value))
+                value = self._dated(condition.value, metrics[index], instant, (*at, "value"))
+                conditions.append(Having(index, condition.operator, value))
             else:
                 self._problem(
-                    ("body", "having", place, "field"),
+                    (*at, "field"),
                     f"no aggregation is named {condition.field!r}; named: {', '.join(aliases)}",
                     "unknown_alias",
                 )
         return tuple(conditions)
+
+    def _dated(self, value: Json, metric: Metric | None, instant: Instant, at: Location) -> Json:
+        """The operand for a metric of a date field that gives a date."""
+        if metric is None or not metric.kind.dates or not instant(metric.kind.path):
+            return value
+        try:
+            return date_operand(f"{metric.kind.name} of the date field {paths.text(metric.kind.path)!r}", value, at)
+        except Invalid as invalid:
+            self.problems.extend(invalid.problems)
+            return value
 
     def _order(self, keys: list[Key]) -> Order | None:
         request = self.request

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -29,7 +28,9 @@ from service.dialects.tree.nodes import (
 from service.dialects.tree.properties import NUMBERS, Column, render_time, timestamp, wrong
 from service.dialects.tree.references import refusal, shown
 from service.errors import Location
-from service.values import Json, index_date, is_number
+from service.planning.dates import calendar
+from service.planning.zones import CYCLE
+from service.values import Json, index_date, is_instant, is_number
 
 _CAREFUL: Final = 65_000
 _WIDE: Final = 10_000
@@ -365,12 +366,10 @@ class TimeHistogram(Histogram):
         return start if self.start_of(start) == start else None
 
     def between(self, start: Any) -> Json:
-        bounds = {"gte": index_date(start)}
-        # Nothing lies behind the bucket in which the year 9999 ends.
-        with suppress(OverflowError, ValueError):
-            following = start + self.width if self.width else _first_of(_month(start) + self._months)
-            bounds["lt"] = index_date(following)
-        return {"range": {self.column.field: bounds}}
+        following = start + self.width if self.width else _first_of(_month(start) + self._months)
+        # No record's time is outside the years 1 to 9999, where a query's times end, too.
+        bounds = {"gte": start, "lt": following}
+        return {"range": {self.column.field: {side: index_date(at) for side, at in bounds.items() if is_instant(at)}}}
 
 
 def spelled(key: Json) -> Json:
@@ -384,12 +383,16 @@ def spelled(key: Json) -> Json:
 
 
 def _month(millis: int) -> int:
-    moment = _EPOCH + timedelta(milliseconds=millis)
-    return moment.year * 12 + moment.month - 1
+    """Months since the year 0."""
+    moment, moved = calendar(millis)
+    return (moment.year - moved * 400) * 12 + moment.month - 1
 
 
 def _first_of(month: int) -> int:
-    return (datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+    """Epoch milliseconds of its first instant; counted in 2000 to 2399 and moved by 400 years as often as needed."""
+    cycles, month = divmod(month, 4_800)
+    first = datetime(2000 + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    return (first - _EPOCH) // timedelta(milliseconds=1) + (cycles - 5) * CYCLE
 
 
 @dataclass(frozen=True)

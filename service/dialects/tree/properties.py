@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from service.planning.dates import render
 from service.tokens import LONG_MAX, LONG_MIN, string_term
-from service.values import Json, index_date, is_number, parse_date, render_date
+from service.values import Json, index_date, is_number, parse_date
 from service.wire import CamelModel
 
 SPACE: Final = r"^[a-zA-Z][a-zA-Z0-9_-]{0,41}[a-zA-Z0-9]?$"
@@ -254,7 +255,7 @@ MAPPINGS: Final[Mapping[str, Json | None]] = {
 
 def render_time(millis: int) -> str:
     """ISO-8601 with only as many decimals as needed."""
-    text = render_date(millis)
+    text = render(millis, "UTC")
     return f"{text[:-1].rstrip('0')}Z" if "." in text else text
 
 

@@ -25,11 +25,23 @@ PARTS: Final = (
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_CYCLE: Final = 146_097 * 86_400_000
 
 
-def _local(instant: Instant, zone: str) -> datetime:
-    moment = _EPOCH + instant.ms * _MILLISECOND
-    return moment if zone == "UTC" else moment.astimezone(ZoneInfo(zone))
+def _local(instant: Instant, zone: str) -> tuple[datetime, int]:
+    """What the clock shows, and the years to add to it.
+
+    `datetime` ends at the years 1 and 9999, which a zone's clock may leave. The calendar repeats every 400 years
+    (146,097 days), and so do the rules of zones in those years, so the ends are worked out 400 years away.
+    """
+    years = -400 if instant.ms < _milliseconds(datetime(2, 1, 1, tzinfo=UTC)) else 0
+    years = 400 if instant.ms > _milliseconds(datetime(9999, 1, 1, tzinfo=UTC)) else years
+    moment = _EPOCH + (instant.ms - years // 400 * _CYCLE) * _MILLISECOND
+    return moment.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)), years
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def truncate(instant: Instant, unit: str, zone: str = "UTC", start_of_week: str = "sunday") -> Instant:
@@ -39,7 +51,7 @@ def truncate(instant: Instant, unit: str, zone: str = "UTC", start_of_week: str 
     A day starts at its first moment, also where the clock leaves out midnight. Weeks start on Sunday unless
     told.
     """
-    local = _local(instant, zone)
+    local, years = _local(instant, zone)
     passed = {
         "hour": (local.minute * 60 + local.second) * 1000 + local.microsecond // 1000,
         "minute": local.second * 1000 + local.microsecond // 1000,
@@ -59,16 +71,29 @@ def truncate(instant: Instant, unit: str, zone: str = "UTC", start_of_week: str 
         first = local
     else:
         raise OracleRefusal(f"date_trunc: {unit}")
-    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    return Instant((midnight.astimezone(UTC) - _EPOCH) // _MILLISECOND, zone)
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Instant(_milliseconds(_first(midnight)) + years // 400 * _CYCLE, zone)
+
+
+def _first(wall: datetime) -> datetime:
+    """The first moment at which a zone's clock shows this or, if it never does, anything later (PEP 495)."""
+    late = wall.replace(fold=0).astimezone(UTC)
+    if late.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return late
+    early = wall.replace(fold=1).astimezone(UTC)
+    while late - early > timedelta(seconds=1):
+        middle = early + (late - early) // timedelta(seconds=1) // 2 * timedelta(seconds=1)
+        skipped = middle.astimezone(wall.tzinfo).replace(tzinfo=None) > wall.replace(tzinfo=None)
+        early, late = (early, middle) if skipped else (middle, late)
+    return late
 
 
 def part(instant: Instant, unit: str, zone: str = "UTC") -> int:
     """One number out of a date: `week` is the ISO week and `isoYear` its year; dayOfWeek is 1 on a Sunday."""
-    local = _local(instant, zone)
+    local, years = _local(instant, zone)
     parts = {
-        "year": local.year,
-        "isoYear": local.isocalendar().year,
+        "year": local.year + years,
+        "isoYear": local.isocalendar().year + years,
         "quarter": (local.month + 2) // 3,
         "month": local.month,
         "week": local.isocalendar().week,
@@ -85,7 +110,12 @@ def part(instant: Instant, unit: str, zone: str = "UTC") -> int:
 
 
 def written(instant: Instant) -> str:
-    """ISO-8601 "with `Z` or the zone's offset", milliseconds only when there are any (decided)."""
-    local = _local(instant, instant.zone)
+    """ISO-8601 "with `Z` or the zone's offset", milliseconds only when there are any (decided).
+
+    The years before 1 and after 9999 are `0000` and `+010000` (decided).
+    """
+    local, years = _local(instant, instant.zone)
     text = local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+    year = local.year + years
+    text = ("+" if year > 9999 else "") + str(year).zfill(6 if year > 9999 else 4) + text[4:]
     return text.removesuffix("+00:00") + "Z" if instant.zone == "UTC" else text

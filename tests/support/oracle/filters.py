@@ -165,7 +165,9 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
         case "$ne":
             return not _equals(values, operand, context)
         case "$gt" | "$gte" | "$lt" | "$lte":
-            return _any(values, context, lambda value: ordered(value, name, operand, folded=context.folded))
+            return _any(
+                values, context, lambda value: ordered(value, name, operand, dates=context.dates, folded=context.folded)
+            )
         case "$in":
             return any(_equals(values, item, context) for item in _plain_values(operand, key))
         case "$nin":

@@ -12,6 +12,7 @@ import re2
 
 from .values import (
     MISSING,
+    Instant,
     Json,
     OracleRefusal,
     canon,
@@ -36,18 +37,32 @@ def equal(value: Json, operand: Json, *, dates: bool = False, folded: bool = Fal
         return is_nothing(value)
     if value is MISSING:
         return False
-    if dates and (instant := parse_date(operand)) is not None and parse_date(value) == instant:
-        return True
+    if dates:
+        return parse_date(value) == date_operand(operand)
     if folded:
         value, operand = fold_all(value), fold_all(operand)
     return canon(value) == canon(operand)
 
 
-def ordered(value: Json, name: str, operand: Json, *, folded: bool = False) -> bool:
+def date_operand(operand: Json) -> Instant:
+    """Contract: operands of comparisons with a date field "may have any form of ISO-8601; what is none is a 422".
+
+    Of the forms, the oracle's data have those that are dates in objects, too, in either case.
+    """
+    instant = parse_date(operand.upper()) if isinstance(operand, str) else None
+    if instant is None:
+        raise OracleRefusal(f"no date: {operand}")
+    return instant
+
+
+def ordered(value: Json, name: str, operand: Json, *, dates: bool = False, folded: bool = False) -> bool:
     """A range: within one type only; ISO dates by instant, other strings by code point (decided).
 
     Objects compare with objects and arrays with arrays as BSON does, texts inside of them as texts.
     """
+    if dates and operand is not None:
+        instant = parse_date(value)
+        return instant is not None and ORDERS[name](instant, date_operand(operand))
     if isinstance(operand, dict | list):
         if isinstance(operand, dict) and any(key.startswith("$") for key in operand):
             raise OracleRefusal("operators are not applied inside an operand")

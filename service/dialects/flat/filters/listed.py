@@ -143,19 +143,19 @@ class ListReader:
         build = self.mongo.build
         match operator:
             case "eq" | "ne":
-                equal = build.equals(target, (value,))
+                equal = build.equals(target, (value,), at)
                 return equal if operator == "eq" else Not(equal)
             case "in" | "nin":
-                within = build.equals(target, tuple(value))
+                within = build.equals(target, tuple(value), at)
                 return within if operator == "in" else Not(within)
             case "gt" | "gte" | "lt" | "lte":
-                return build.compare(target, operator, value)
+                return build.compare(target, operator, value, at)
             case "contains":
                 return Contains(target.path, value, target.folded)
             case "regex":
                 return build.regex(target, string_of(value, operator, at), "", at)
             case "exists" | "is_null":
-                found = Exists(target.path) if operator == "exists" else build.equals(target, (None,))
+                found = Exists(target.path) if operator == "exists" else build.equals(target, (None,), at)
                 return found if value is None or boolean_of(value, operator, at) else Not(found)
         # Nothing starts with a number (contract: no match, no error).
         return _on_text(target, operator, value) if isinstance(value, str) else Or(())

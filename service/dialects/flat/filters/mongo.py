@@ -78,7 +78,7 @@ class MongoReader:
         self._enter(at, depth)
         if not is_explicit(value):
             check_literal(value, at)
-            return self.build.equals(target, (value,))
+            return self.build.equals(target, (value,), at)
         unknown = next((key for key in value if key not in OPERATORS and key != "$options"), None)
         if unknown is not None:
             raise Invalid.at(
@@ -109,17 +109,17 @@ class MongoReader:
         path, folded = target.path, target.folded
         match key:
             case "$eq":
-                return self.build.equals(target, (operand,))
+                return self.build.equals(target, (operand,), at)
             case "$ne":
-                return Not(self.build.equals(target, (operand,)))
+                return Not(self.build.equals(target, (operand,), at))
             case "$in" | "$nin":
                 values = list_of(operand, key, at)
                 check_values(values, key, at)
-                within = self.build.equals(target, tuple(values))
+                within = self.build.equals(target, tuple(values), at)
                 return within if key == "$in" else Not(within)
             case "$gt" | "$gte" | "$lt" | "$lte":
                 check_value(operand, key, at)
-                return self.build.compare(target, key[1:], operand)  # type: ignore[arg-type]
+                return self.build.compare(target, key[1:], operand, at)  # type: ignore[arg-type]
             case "$exists":
                 return Exists(path) if boolean_of(operand, key, at) else Not(Exists(path))
             case "$regex":
@@ -152,7 +152,7 @@ class MongoReader:
         if not any(isinstance(each, dict) and "$elemMatch" in each for each in operands):
             self.limits.add(at, len(operands))
             check_values(operands, "$all", at)
-            return And(tuple(self.build.equals(target, (each,)) for each in operands)) if operands else Or(())
+            return And(tuple(self.build.equals(target, (each,), at) for each in operands)) if operands else Or(())
         elements = []
         for place, each in enumerate(operands):
             if not isinstance(each, dict) or each.keys() != {"$elemMatch"}:

@@ -11,6 +11,7 @@ from service.conditions.equality import Equals
 from service.conditions.logic import Or
 from service.conditions.ordering import Comparator, Compare
 from service.conditions.text import Regex
+from service.dialects.flat.dates import date_operands
 from service.errors import Invalid, Location
 from service.paths import Path
 from service.values import Json
@@ -66,12 +67,18 @@ class Builder:
 
     instant: Instant
 
-    def equals(self, target: Target, operands: tuple[Json, ...]) -> Equals:
-        return Equals(target.path, operands, self.instant(target.whole), target.folded)
+    def equals(self, target: Target, operands: tuple[Json, ...], at: Location) -> Equals:
+        """Equal to one of the operands, which stand at `at`."""
+        instant = self.instant(target.whole)
+        if instant:
+            operands = date_operands(target.whole, operands, at)
+        return Equals(target.path, operands, instant, target.folded)
 
-    def compare(self, target: Target, comparator: Comparator, operand: Json) -> Condition:
+    def compare(self, target: Target, comparator: Comparator, operand: Json, at: Location) -> Condition:
         if operand is None:
-            return self.equals(target, (None,)) if comparator in ("gte", "lte") else Or(())
+            return self.equals(target, (None,), at) if comparator in ("gte", "lte") else Or(())
+        if self.instant(target.whole):
+            (operand,) = date_operands(target.whole, (operand,), at)
         return Compare(target.path, comparator, operand, target.folded)
 
     def regex(self, target: Target, pattern: str, flags: str, at: Location) -> Regex:
