@@ -199,7 +199,9 @@ async def test_delete_is_seen_at_once_and_happens_once(client: Client) -> None:
         ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/objects"), ("POST", "/objects/batch"),
         ("POST", "/objects/import"), ("POST", "/objects/aggregate"), ("GET", f"/objects/{item['object_id']}"),
     ):  # fmt: skip
+        count = {"group_by": [{"field": "a"}], "aggregations": [{"function": "count", "alias": "n"}]}
         body: Json = [] if end.endswith("batch") else {} if method in ("POST", "PATCH") else None
+        body = count if end.endswith("aggregate") else body
         status, answer = await client.call(method, path + end, body)
         assert (status, answer["error"]["type"]) == (404, "NotFoundError"), (method, end)
     again = await make(client, bucket_name=made["bucket_name"])

@@ -261,7 +261,7 @@ BLOBS: list[tuple[Json, int]] = [
     ({"data": "hello", "details": {"size_bytes": 12345}}, 12345),
     ({"data": "hello", "details": {"size_bytes": None, "pages": 3}}, 5),
     ({"data": "hello", "details": None}, 5),
-    ({"upload_id": "u1", "details": {"size_bytes": 2**53}}, 2**53),
+    ({"details": {"size_bytes": 2**53}}, 2**53),
 ]
 
 
