@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench import aggregates, index_cost, lists, records, writes
+from bench import aggregates, exports, index_cost, lists, records, writes
 from bench.system import started
 
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
@@ -89,6 +89,20 @@ def walk(heap: Heap = "1g", count: Annotated[int, typer.Option(min=1_000)] = 1_0
 async def _walk(heap: str, count: int) -> None:
     async with started(heap) as system:
         await lists.walk(system, count)
+
+
+@cli.command("export")
+def export(heap: Heap = "1g", megabytes: Megabytes = 64) -> None:
+    """All objects of a bucket as lines: the flights of 2013, and generated objects of about 1 kB."""
+    asyncio.run(_export(heap, megabytes))
+
+
+async def _export(heap: str, megabytes: int) -> None:
+    async with started(heap) as system:
+        await writes.all_flights(system)
+        await exports.whole(system, "flights")
+        await writes.generated(system, megabytes)
+        await exports.whole(system, f"generated-{megabytes}")
 
 
 @cli.command("index")

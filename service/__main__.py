@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -122,23 +123,88 @@ def run(
 
 @cli.command()
 def load(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="NDJSON, CSV or Parquet.")],
-    bucket: Annotated[str, typer.Argument(help="Bucket; made if there is none.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, TSV, Parquet, NDJSON or JSON, also .gz; - is stdin.",
+        ),
+    ],
+    bucket: Annotated[str | None, typer.Argument(help="Bucket; made if there is none.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Load records into this stream instead; made if there is none.")
+    ] = None,
     namespace: Annotated[str, typer.Option(help="Namespace; made if there is none.")] = "default",
     url: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that tells rows apart (repeatable): a row that is there already is replaced."),
+    ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=TYPE,…: text, integer, number, boolean, date or timestamp, whatever the cells look like."
+        ),
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Every column is text.")] = False,
+    null: Annotated[
+        list[str] | None, typer.Option(help="A cell with this text has no value (repeatable), such as NA.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file; UTF-8 by default.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What parts the cells: a character, or `tab`.")] = None,
+    quote: Annotated[str, typer.Option(help="Character around cells, or `none`.")] = '"',
+    format: Annotated[
+        str | None, typer.Option(help="csv, tsv, parquet, ndjson or json, where the name does not say it.")
+    ] = None,
+    skip_rows: Annotated[int, typer.Option(min=0, help="Go on after so many rows, as an interrupted load says.")] = 0,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Exported objects: with their ids, times and order.")
+    ] = False,
+    space: Annotated[str | None, typer.Option(help="Space of the records; the stream's name by default.")] = None,
+    container: Annotated[str | None, typer.Option(help="Container of the records; the same.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and send nothing.")] = False,
 ) -> None:
-    """A file into a bucket of a running Tally, with a progress bar."""
-    from service.loading import Loader, file_lines
+    """A file into a bucket or a stream of a running Tally, with what was decided for each column."""
+    from service.loading import Loader, LoadError
+    from service.loading.command import Request, prepare, report, send
+    from service.loading.formats import checked_format, checked_mark
+    from service.loading.table import Options
     from service.running import api_key_of
 
     settings = _settings()
-    address = url or f"http://{settings.host}:{settings.port}"
-    loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
-    summary = _go(loader.load(bucket, file_lines(file), None))
-    _say(f"{summary['succeeded_count']:,} objects stored, {summary['failed_count']:,} refused, {summary['seconds']} s")
-    for error in summary["errors"]:
-        _complain(f"line {error['line']}: {error['error']}")
-    if summary["failed_count"]:
+    try:
+        options = Options(
+            tuple(types or ()),
+            text,
+            encoding,
+            checked_mark(delimiter, "--delimiter"),
+            checked_mark(quote, "--quote"),
+            frozenset(null or ()),
+            tuple(key or ()),
+        )
+        source = None if str(file) == "-" else file
+        request = Request(
+            source, options, bucket, stream, space, container, checked_format(format), skip_rows, restore, dry_run
+        )
+        prepared = prepare(request, _console())
+        for line in report(prepared, request):
+            _say(line)
+        if dry_run:
+            raise typer.Exit(1 if prepared.survey.refused_count else 0)
+        address = url or f"http://{settings.host}:{settings.port}"
+        loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
+    except LoadError as error:
+        _complain(str(error))
+        raise typer.Exit(error.exit_code) from None
+    started = time.perf_counter()
+    outcome = _go(send(prepared, request, loader))
+    what = "records" if stream else "objects"
+    there = f" ({outcome.replayed:,} of them were there already)" if outcome.replayed else ""
+    _say(f"{outcome.stored:,} {what} stored{there}, {outcome.refused:,} refused, {time.perf_counter() - started:.1f} s")
+    for row in outcome.errors:
+        _complain(f"{prepared.survey.unit} {row.number}: {row.error}")
+    if outcome.refused > len(outcome.errors):
+        _complain(f"… and {outcome.refused - len(outcome.errors):,} more")
+    if outcome.refused:
         raise typer.Exit(1)
 
 
@@ -271,7 +337,10 @@ def _go(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         return uvloop.run(work)
-    except (TallyError, LoadError, DashboardsError, EmbeddedError, ClientError, OSError) as error:
+    except LoadError as error:
+        _complain(str(error))
+        raise typer.Exit(error.exit_code) from None
+    except (TallyError, DashboardsError, EmbeddedError, ClientError, OSError) as error:
         _complain(str(error))
         raise typer.Exit(1) from None
     except asyncio.CancelledError:

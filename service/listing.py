@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -35,6 +35,8 @@ COUNTED: Final = 1_000
 
 _FIRST: Final = 200
 _WALK: Final = 1_000
+_STREAMED: Final = 10_000
+"""The same where nobody waits for a page alone. Each page costs OpenSearch a look at all that is left."""
 _PAGE_BYTES: Final = 4_000_000
 """Where many results are read, a page has at first so many of them, and later so many bytes at most."""
 
@@ -230,11 +232,27 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     query = all_of([Clause(shelf.query), clause]).query
     endless = sys.maxsize
     walk = _Walking(request, shelf, Cursors(Secret(), 0), endless, condition, query, clause.exact, keys, "")
-    async with _seen(shelf, None) as view:
-        async for page in walk.pages(view, None, _FIRST):
-            if kept := await walk.sifted(page):
-                yield [hit.source for hit, _ in kept]
-            deadline.renew()
+    # Nothing is asked of an object: nothing needs a look at it.
+    every = not request.filters and not request.search
+    async with _seen(shelf, None) as view, aclosing(_ahead(walk.pages(view, None, _FIRST, most=_STREAMED))) as pages:
+        async for page in pages:
+            kept = page if every else [hit for hit, _ in await walk.sifted(page)]
+            if kept:
+                yield [hit.source for hit in kept]
+
+
+async def _ahead(pages: AsyncGenerator[Sequence[Hit]]) -> AsyncGenerator[Sequence[Hit]]:
+    """The same pages; the next one is fetched while one is worked on. Each has the time of a request."""
+    async with aclosing(pages):
+        coming = asyncio.ensure_future(anext(pages, None))
+        try:
+            while (page := await coming) is not None:
+                deadline.renew()
+                coming = asyncio.ensure_future(anext(pages, None))
+                yield page
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
 
 
 def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
@@ -374,7 +392,10 @@ class _Walking:
             "track_total_hits": False,
         }
 
-    async def pages(self, view: str | None, after: Sequence[Json] | None, size: int) -> AsyncIterator[Sequence[Hit]]:
+    async def pages(
+        self, view: str | None, after: Sequence[Json] | None, size: int, most: int = _WALK
+    ) -> AsyncGenerator[Sequence[Hit]]:
+        """`most`: hits of one page, where they are small."""
         read = 0
         while True:
             body = self._body(size)
@@ -392,7 +413,7 @@ class _Walking:
                     {"limit": self.budget},
                 )
             after = found.hits[-1].place
-            size = max(10, min(_WALK, len(found.hits) * _PAGE_BYTES // found.size))
+            size = max(10, min(most, len(found.hits) * _PAGE_BYTES // found.size))
 
     async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:
         """Those that the condition means, with their items."""

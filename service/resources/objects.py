@@ -22,6 +22,7 @@ from service.resources.buckets import Bucket, Buckets, Policy
 from service.resources.clock import arrival as new_arrival
 from service.resources.clock import now_millis
 from service.resources.incoming import read_incoming
+from service.resources.restoring import second_address
 from service.resources.shelves import ObjectShelf
 from service.resources.tasks import Tasks
 from service.resources.writing import ROUNDS, Write, Writer
@@ -51,6 +52,8 @@ class ImportSummary(BaseModel):
     lines: int = 0
     succeeded_count: int = 0
     failed_count: int = 0
+    replayed_count: int = 0
+    """Of those that succeeded, the ones that were there already."""
     bytes: int = 0
     seconds: float = 0.0
     errors: list[dict[str, Any]] = []
@@ -101,9 +104,19 @@ class Objects:
         return writes
 
     async def load(
-        self, namespace: str, bucket: str, batches: AsyncIterator[list[Line]], policy: Policy | None
+        self,
+        namespace: str,
+        bucket: str,
+        batches: AsyncIterator[list[Line]],
+        policy: Policy | None,
+        *,
+        restore: bool = False,
+        first_line: int = 1,
     ) -> ImportSummary:
         """Stores numbered lines batch by batch as they come; visible when it has answered.
+
+        `restore`: the lines are exported objects, which keep their ids, times and order. `first_line`: the number
+        of the first line, where they are a part of a file.
 
         The next batch is read while the last one is written; two is the most there ever is in memory.
         """
@@ -119,8 +132,11 @@ class Objects:
             deadline.renew()
             # Deleted meanwhile: what would still be written, nobody would remove.
             await self._buckets.find(home.scope.namespace_id, home.id)
-            writes = [Write(number, raw, error=None if raw is not None else _too_long()) for number, raw in batch]
-            await self._writer.run(home, writes, policy, arrival, created, refresh=False)
+            writes = [
+                Write(number + first_line - 1, raw, error=None if raw is not None else _too_long())
+                for number, raw in batch
+            ]
+            await self._writer.run(home, writes, policy, arrival, created, refresh=False, restore=restore)
             return writes
 
         try:
@@ -162,8 +178,8 @@ class Objects:
 
     async def delete(self, namespace: str, bucket: str, id: str) -> None:
         home = await self._buckets.find(namespace, bucket)
-        await self._read(home, id)
-        (item,) = await self._store.write(home.scope, [({"delete": {"_id": id}}, None)])
+        found = await self._read(home, id)
+        (item,) = await self._store.write(home.scope, [({"delete": {"_id": found["_id"]}}, None)])
         if item["status"] == 404:
             raise NotFound("Object", id)
         await self._store.refresh(home.scope)
@@ -260,13 +276,26 @@ class Objects:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _read(self, home: Bucket, id: str) -> Json:
-        (found,) = await self._store.read(home.scope, [id])
-        if not found.get("found") or found["_source"]["bucket_id"] != home.id:
+        found = await self._lookup(home, [id, second_address(home.id, id)], id)
+        if found is None and home.unique_key:
+            # One that was restored lies in the place of its key.
+            found = await self._lookup(
+                home, list((await self._store.addresses(home.scope, home.id, [id])).values()), id
+            )
+        if found is None:
             raise NotFound("Object", id)
         before = home.held.expired_before
         if before is not None and millis(found["_source"]["created_at"]) < before:
             raise NotFound("Object", id)
         return found
+
+    async def _lookup(self, home: Bucket, places: Sequence[str], id: str) -> Json:
+        """The bucket's object of this id in one of these places of the index, or None."""
+        for found in await self._store.read(home.scope, places):
+            source = found["_source"] if found.get("found") else {}
+            if (source.get("bucket_id"), source.get("object_id")) == (home.id, id):
+                return found
+        return None
 
 
 def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
@@ -320,6 +349,7 @@ def _count(summary: ImportSummary, writes: list[Write]) -> None:
     for write in writes:
         if write.error is None:
             summary.succeeded_count += 1
+            summary.replayed_count += write.replayed
             continue
         summary.failed_count += 1
         if len(summary.errors) < _ERRORS:

@@ -32,6 +32,7 @@ from service.resources.incoming import (
     validate,
     with_blobs,
 )
+from service.resources.restoring import Restored, is_same, read_restored, second_address
 from service.storage.document import Answer, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
@@ -51,6 +52,9 @@ class Write:
     raw: bytes | msgspec.Raw | None = None
     incoming: Incoming | None = None
     id: str = ""
+    """Where it lies in the index: the object's id, but for some that were restored."""
+    restored: Restored | None = None
+    """What it was before, for one that comes back."""
     stored: Stored | None = None
     value: Mapping[str, Json] = field(default_factory=dict)
     action: dict[str, Any] = field(default_factory=dict)
@@ -84,8 +88,12 @@ class Writer:
         created: int | None = None,
         *,
         refresh: bool = True,
+        restore: bool = False,
     ) -> None:
-        """Takes each write to its end: stored, or with an error; visible when it returns, if asked for."""
+        """Takes each write to its end: stored, or with an error; visible when it returns, if asked for.
+
+        `restore`: the objects were exported, and keep their ids and times.
+        """
         key = home.unique_key
         policy = policy or (key.default_policy if key else "insert")
         if policy != "insert" and key is None:
@@ -97,21 +105,27 @@ class Writer:
             if write.error is not None:
                 continue
             try:
-                write.incoming = read_incoming(write.raw or b"")
-                write.id = object_id(home.id, write.incoming, key)
-                write.retried = policy != "insert"
-                if policy == "insert":
-                    self._new(home, write, arrival, created)
+                if restore:
+                    self._back(home, write)
+                else:
+                    write.incoming = read_incoming(write.raw or b"")
+                    write.id = object_id(home.id, write.incoming, key)
+                    if policy == "insert":
+                        self._new(home, write, arrival, created)
+                write.retried = restore or policy != "insert"
             except TallyError as error:
                 write.error = error
             write.raw = None
         left = [write for write in writes if write.error is None]
         while left:
             now, later = _first_of_each(left)
-            if policy != "insert":
+            if restore:
+                await self._place(home, now)
+            elif policy != "insert":
                 await self._decide(home, now, policy, arrival, created)
-            await self.store(home, [write for write in now if write.error is None])
-            await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
+            await self.store(home, [write for write in now if write.error is None and write.action])
+            if not restore:
+                await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
             # A write that lost a race goes before later ones of the same object.
             left = [write for write in now if _lost(write)] + later
         if refresh and any(write.error is None for write in writes):
@@ -138,6 +152,68 @@ class Writer:
         known = home.unique_key is not None or incoming.idempotency_key is not None
         write.action = {"create" if known else "index": {"_id": write.id}}
 
+    def _back(self, home: Bucket, write: Write) -> None:
+        """An exported object as it was."""
+        write.incoming, write.restored = read_restored(write.raw or b"")
+        incoming, restored = write.incoming, write.restored
+        before = home.held.expired_before
+        if before is not None and restored.created_at < before:
+            raise Invalid.at(
+                ("body", "created_at"), "it is older than the bucket keeps objects (ttl_seconds)", "expired"
+            )
+        validate(incoming, home.schema)
+        incoming, size = with_blobs(incoming)
+        write.stored = Stored(
+            restored.object_id,
+            home.id,
+            incoming.status or "DRAFT",
+            restored.created_at,
+            restored.updated_at,
+            restored.arrival,
+            write.position,
+            size,
+            incoming.parts,
+        )
+        write.value = incoming.value
+        # Lines of one id must see each other, whatever their place in the index.
+        write.id = restored.object_id
+
+    async def _place(self, home: Bucket, writes: list[Write]) -> None:
+        """Decides where restored objects lie, and tells apart those that are there already.
+
+        An object's place is its id. A copy of another bucket's object in the same namespace has a second place, and one
+        in a bucket with a unique key the place of its key.
+        """
+        places = [self._places(home, write) for write in writes]
+        found = iter(await self._store.read(home.scope, [each for group in places for each in group]))
+        # The key's place says nothing of an object with this id and another key.
+        foreign = [write.id for write, group in zip(writes, places, strict=True) if write.id not in group[:1]]
+        elsewhere = await self._store.addresses(home.scope, home.id, foreign) if home.unique_key else {}
+        for write, group in zip(writes, places, strict=True):
+            there = {each["_id"]: each for each in (next(found) for _ in group) if each.get("found")}
+            mine = [each for each in there.values() if each["_source"]["bucket_id"] == home.id]
+            assert write.stored is not None  # noqa: S101
+            same = next((each for each in mine if each["_source"]["object_id"] == write.id), None)
+            if same is not None and is_same(Stored.load(same["_source"]), write.stored):
+                write.stored, write.replayed = Stored.load(same["_source"]), True
+            elif same is not None or write.id in elsewhere:
+                write.error = AlreadyExists(
+                    "the bucket has another object with this id; delete it first", {"object_id": write.id}
+                )
+            elif home.unique_key and group[0] in there:
+                write.error = AlreadyExists(
+                    "an object with this key exists already", {"object_id": there[group[0]]["_source"]["object_id"]}
+                )
+            else:
+                free = next(each for each in group if each not in there)
+                write.action = {"create": {"_id": free}}
+
+    def _places(self, home: Bucket, write: Write) -> list[str]:
+        assert write.incoming is not None  # noqa: S101
+        ids = [write.id, second_address(home.id, write.id)]
+        key = home.unique_key
+        return [object_id(home.id, write.incoming, key), *ids] if key else ids
+
     def change(self, home: Bucket, write: Write, found: Json) -> None:
         """An object that is there, with the incoming fields over it; written only if it is still the same."""
         assert write.incoming is not None  # noqa: S101
@@ -145,14 +221,14 @@ class Writer:
         incoming = merged(before, write.incoming)
         validate(incoming, home.schema)
         key = home.unique_key
-        if key and object_id(home.id, incoming, key) != write.id:
+        if key and object_id(home.id, incoming, key) != found["_id"]:
             raise AlreadyExists(
                 "the fields of the bucket's unique_key cannot change; delete the object and create another",
                 {"unique_key": key.fields},
             )
         incoming, size = with_blobs(incoming)
         write.stored = Stored(
-            write.id,
+            before.object_id,
             home.id,
             incoming.status or before.status,
             before.created_at,
@@ -166,7 +242,7 @@ class Writer:
         write.value = incoming.value
         write.action = {
             "index": {
-                "_id": write.id,
+                "_id": found["_id"],
                 "if_seq_no": found["_seq_no"],
                 "if_primary_term": found["_primary_term"],
             }
@@ -264,11 +340,13 @@ class Writer:
                 write.error = None
             elif stored.idempotency_key is not None and stored.idempotency_key == mine.idempotency_key:
                 write.stored, write.error, write.replayed = stored, None, True
+            elif stored.object_id != write.id and write.error is not None:
+                write.error = AlreadyExists(write.error.message, {"object_id": stored.object_id})
 
 
 def _lost(write: Write) -> bool:
     """Another request changed the object first, and this one may decide again; gives up in the end."""
-    if write.error is not None or write.action:
+    if write.error is not None or write.action or write.replayed:
         return False
     write.races += 1
     if write.races >= ROUNDS:

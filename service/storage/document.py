@@ -109,14 +109,19 @@ def _with_properties(blobs: msgspec.Raw) -> msgspec.Raw:
         if _is_object(blob.get("properties")):
             told.append(blob)
             continue
-        merged: Parts = {}
-        for name in ("data", "metadata"):
-            if _is_object(blob.get(name)):
-                merged |= _parts(blob[name])
-            elif name in blob and bytes(blob[name]) != b"null":
-                merged[name] = blob[name]
-        told.append({**blob, "properties": msgspec.Raw(msgspec.json.encode(merged))})
+        told.append({**blob, "properties": derived_properties(blob)})
     return msgspec.Raw(msgspec.json.encode(told))
+
+
+def derived_properties(blob: Parts) -> msgspec.Raw:
+    """`data` and `metadata` of a blob, merged."""
+    merged: Parts = {}
+    for name in ("data", "metadata"):
+        if _is_object(blob.get(name)):
+            merged |= _parts(blob[name])
+        elif name in blob and bytes(blob[name]) != b"null":
+            merged[name] = blob[name]
+    return msgspec.Raw(msgspec.json.encode(merged))
 
 
 def _is_object(raw: msgspec.Raw | None) -> bool:

@@ -264,6 +264,16 @@ class ObjectStore:
         """Documents by id, with `found`, `_source`, `_seq_no`, `_primary_term`."""
         return await self.gateway.get_many(names.objects_alias(scope.namespace_id), ids)
 
+    async def addresses(self, scope: Scope, bucket_id: str, object_ids: Sequence[str]) -> dict[str, str]:
+        """Object id → document id of a bucket's objects, wherever they lie; what is not there is left out."""
+        if not object_ids:
+            return {}
+        await self.refresh(scope)
+        filters = [{"terms": {"object_id": list(object_ids)}}, {"term": {"bucket_id": bucket_id}}]
+        body = {"query": {"bool": {"filter": filters}}, "size": len(object_ids), "_source": ["object_id"]}
+        hits = (await self.search(scope, body))["hits"]["hits"]
+        return {hit["_source"]["object_id"]: hit["_id"] for hit in hits}
+
     @_in_namespace
     async def ask(self, scope: Scope, body: Mapping[str, Any]) -> str:
         """An unread answer."""

@@ -50,6 +50,19 @@ class PolicyQuery(WireModel):
     )
 
 
+class ImportQuery(PolicyQuery):
+    """How the lines of an import are meant."""
+
+    restore: bool = Field(
+        False,
+        description="The lines are exported objects: each keeps its `object_id`, times and status, and all keep their "
+        "order. One that is there already is passed over if it is the same, and fails if it is not.",
+    )
+    first_line: int = Field(
+        1, ge=1, le=10**12, description="The number of the first line, where the body is a part of a file."
+    )
+
+
 class CreateOrListQuery(PolicyQuery, ListQuery):
     """Of both."""
 
@@ -235,7 +248,7 @@ async def import_objects(
     request: web.Request,
     namespace: Namespace,
     path: BucketPath,
-    query: PolicyQuery,
+    query: ImportQuery,
     body: Annotated[
         AsyncIterator[list[Line]],
         Lines(Annotated[str, Field(description="An object on each line, as in the creation of one.")]),
@@ -244,9 +257,13 @@ async def import_objects(
     """Import objects.
 
     NDJSON of any size, plain or gzip (a gzip file is known by its first bytes, too): an object on each line. Lines that
-    fail are counted, and the first ones are described.
+    fail are counted, and the first ones are described. `restore` takes exported objects back.
     """
-    summary = await request.app[OBJECTS].load(namespace, path.bucket_identifier, body, query.policy)
+    if query.restore and query.policy is not None:
+        raise Invalid.at(("query", "policy"), "a restored object keeps its id: policy does not go with restore")
+    summary = await request.app[OBJECTS].load(
+        namespace, path.bucket_identifier, body, query.policy, restore=query.restore, first_line=query.first_line
+    )
     made: Json = summary.model_dump()
     return made
 

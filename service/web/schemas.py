@@ -517,6 +517,7 @@ class ImportAnswer(TypedDict):
     lines: Count
     succeeded_count: Count
     failed_count: Count
+    replayed_count: Annotated[Count, Field(description="Of those that succeeded, the ones that were there already.")]
     bytes: Count
     seconds: float
     errors: Annotated[list[LineFailure], Field(max_length=20, description="The first ones.")]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -367,9 +368,13 @@ async def test_csv_keeps_types_and_tells_bad_rows(client: Client, folder: Path, 
     file.write_text("n,text,score\n1,a,1.5\n2,b\n3,,inf\n4,d,nan\n")
     code, out, err = await loaded(client, folder, file, "csv")
     assert code == 1
-    assert out[-1].startswith("2 objects stored, 2 refused")
-    assert [line.partition(":")[0] for line in err] == ["line 3", "line 4"]
-    assert await values(client, "csv", "n", "text", "score") == [(1, "a", 1.5, 1), (4, "d", None, 1)]
+    assert out[-1].startswith("3 objects stored, 1 refused")
+    assert [line.partition(":")[0] for line in err] == ["line 3"]
+    assert await values(client, "csv", "n", "text", "score") == [
+        (1, "a", "1.5", 1),
+        (3, "", "inf", 1),
+        (4, "d", "nan", 1),
+    ]
 
 
 async def test_parquet_is_loaded(client: Client, folder: Path, tmp_path: Path) -> None:
@@ -380,6 +385,28 @@ async def test_parquet_is_loaded(client: Client, folder: Path, tmp_path: Path) -
     assert (code, err) == (0, [])
     assert out[-1].startswith("3 objects stored, 0 refused")
     assert await values(client, "parquet", "n", "text") == [(1, "a", 1), (2, None, 2)]
+
+
+async def test_an_interrupted_load_says_where_to_go_on(client: Client, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "long.csv"
+    file.write_text("n\n" + "".join(f"{row}\n" for row in range(300_000)))
+    arguments = ("load", str(file), "long", "--namespace", SPACE, "--url", client.address)
+    with start(folder, "", *arguments) as command:
+        for _ in range(600):
+            found = await client.call("GET", "/v1/buckets/long")
+            if found[0] == 200 and found[1]["object_count"]:
+                break
+            await asyncio.sleep(0.1)
+        command.send(signal.SIGINT)
+        assert await asyncio.to_thread(command.ended, 60) == 130
+    (line,) = command.err
+    words = re.fullmatch(
+        r"interrupted; the first ([\d,]+) of 300,000 rows are done; go on with --skip-rows (\d+) "
+        r"\(no row is stored twice\)",
+        line,
+    )
+    assert words, line
+    assert int(words[1].replace(",", "")) == int(words[2]) > 0
 
 
 async def test_a_file_that_cannot_be_read_is_one_line(client: Client, folder: Path, tmp_path: Path) -> None:

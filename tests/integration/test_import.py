@@ -40,6 +40,7 @@ async def test_the_summary(client: Client, bucket: str) -> None:
         "lines": 2_500,
         "succeeded_count": 2_500,
         "failed_count": 0,
+        "replayed_count": 0,
         "bytes": len(lines(2_500)),
         "errors": [],
     }
