@@ -165,7 +165,7 @@ def load(
 ) -> None:
     """A file into a bucket or a stream of a running Tally, with what was decided for each column."""
     from service.loading import Loader, LoadError
-    from service.loading.command import Request, prepare, report, send
+    from service.loading.command import Request, prepared, report, send
     from service.loading.formats import checked_format, checked_mark
     from service.loading.table import Options
     from service.running import api_key_of
@@ -185,23 +185,23 @@ def load(
         request = Request(
             source, options, bucket, stream, space, container, checked_format(format), skip_rows, restore, dry_run
         )
-        prepared = prepare(request, _console())
-        for line in report(prepared, request):
-            _say(line)
-        if dry_run:
-            raise typer.Exit(1 if prepared.survey.refused_count else 0)
-        address = url or f"http://{settings.host}:{settings.port}"
-        loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
+        with prepared(request, _console()) as found:
+            for line in report(found, request):
+                _say(line)
+            if dry_run:
+                raise typer.Exit(1 if found.survey.refused_count else 0)
+            address = url or f"http://{settings.host}:{settings.port}"
+            loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
+            started = time.perf_counter()
+            outcome = _go(send(found, request, loader))
     except LoadError as error:
         _complain(str(error))
         raise typer.Exit(error.exit_code) from None
-    started = time.perf_counter()
-    outcome = _go(send(prepared, request, loader))
     what = "records" if stream else "objects"
     there = f" ({outcome.replayed:,} of them were there already)" if outcome.replayed else ""
     _say(f"{outcome.stored:,} {what} stored{there}, {outcome.refused:,} refused, {time.perf_counter() - started:.1f} s")
     for row in outcome.errors:
-        _complain(f"{prepared.survey.unit} {row.number}: {row.error}")
+        _complain(f"{found.survey.unit} {row.number}: {row.error}")
     if outcome.refused > len(outcome.errors):
         _complain(f"… and {outcome.refused - len(outcome.errors):,} more")
     if outcome.refused:

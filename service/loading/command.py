@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -55,17 +56,22 @@ class Request:
 class Prepared:
     """A file that has been read once, and can be sent."""
 
-    name: str
+    source: Source
     table: Table
     survey: Survey
     digest: str
     target: Target | None
 
 
-def prepare(request: Request, console: Console) -> Prepared:
+@contextmanager
+def prepared(request: Request, console: Console) -> Iterator[Prepared]:
     """Reads the whole file; raises `LoadError` for what cannot be loaded, before anything is sent."""
     request.check()
-    source = Source(request.file)
+    with closing(Source(request.file)) as source:
+        yield _prepared(request, source, console)
+
+
+def _prepared(request: Request, source: Source, console: Console) -> Prepared:
     options = replace(request.options, typed=request.stream is not None)
     table = table_of(source, options, request.format)
     if request.restore and not isinstance(table, Documents):
@@ -77,18 +83,18 @@ def prepare(request: Request, console: Console) -> Prepared:
         target = target_of(survey, request.stream, request.space, request.container)
     decided = json.dumps([[column.name, column.kind] for column in survey.columns] + [sorted(options.nulls)])
     digest = hashlib.sha256(f"{source.digest()} {decided}".encode()).hexdigest()[:_MEMORY]
-    return Prepared(source.name, table, survey, digest, target)
+    return Prepared(source, table, survey, digest, target)
 
 
-def report(prepared: Prepared, request: Request) -> Iterator[str]:
+def report(file: Prepared, request: Request) -> Iterator[str]:
     """What was decided, in lines."""
-    survey = prepared.survey
+    survey = file.survey
     rows = f"{survey.total:,} {'row' if survey.total == 1 else 'rows'}"
     notes = "".join(f"; {note}" for note in survey.notes)
     yield (
-        f"{prepared.name}: {rows}, {len(survey.columns):,} columns{notes}"
+        f"{file.source.name}: {rows}, {len(survey.columns):,} columns{notes}"
         if survey.columns
-        else (f"{prepared.name}: {survey.total:,} {'object' if survey.total == 1 else 'objects'}{notes}")
+        else (f"{file.source.name}: {survey.total:,} {'object' if survey.total == 1 else 'objects'}{notes}")
     )
     names = [
         column.name if column.name and column.name.isprintable() else shortened(column.name)
@@ -107,28 +113,28 @@ def report(prepared: Prepared, request: Request) -> Iterator[str]:
         yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in survey.refused)
         if survey.refused_count > len(survey.refused):
             yield f"    … and {survey.refused_count - len(survey.refused):,} more"
-    if prepared.target is not None and request.dry_run:
-        yield f"The container {prepared.target.space}/{prepared.target.container}:"
-        yield json.dumps(prepared.target.definition, indent=2)
+    if file.target is not None and request.dry_run:
+        yield f"The container {file.target.space}/{file.target.container}:"
+        yield json.dumps(file.target.definition, indent=2)
 
 
-async def send(prepared: Prepared, request: Request, loader: Loader) -> Outcome:
+async def send(file: Prepared, request: Request, loader: Loader) -> Outcome:
     """Sends the rows; raises `Interrupted` that says how to go on."""
     load = Load(skipped=request.skip_rows)
     try:
         if request.stream is not None:
-            await _to_stream(prepared, request.stream, loader, load)
+            await _to_stream(file, request.stream, loader, load)
         else:
             assert request.bucket is not None  # noqa: S101
-            await _to_bucket(prepared, request, request.bucket, loader, load)
+            await _to_bucket(file, request, request.bucket, loader, load)
     except Interrupted as error:
-        raise LoadError(f"{error}; {_go_on(prepared, load)}") from None
+        raise LoadError(f"{error}; {_go_on(file, load)}") from None
     except asyncio.CancelledError:
-        raise Stopped(f"interrupted; {_go_on(prepared, load)}") from None
+        raise Stopped(f"interrupted; {_go_on(file, load)}") from None
     return load.outcome
 
 
-def _go_on(prepared: Prepared, load: Load) -> str:
+def _go_on(file: Prepared, load: Load) -> str:
     if load.done <= load.skipped:
         return (
             f"no row was acknowledged; go on with --skip-rows {load.skipped}"
@@ -136,31 +142,31 @@ def _go_on(prepared: Prepared, load: Load) -> str:
             else "no row was acknowledged"
         )
     return (
-        f"the first {load.done:,} of {prepared.survey.total:,} rows are done; go on with --skip-rows {load.done} "
+        f"the first {load.done:,} of {file.survey.total:,} rows are done; go on with --skip-rows {load.done} "
         "(no row is stored twice)"
     )
 
 
-async def _to_bucket(prepared: Prepared, request: Request, bucket: str, loader: Loader, load: Load) -> None:
+async def _to_bucket(file: Prepared, request: Request, bucket: str, loader: Loader, load: Load) -> None:
     key = request.options.key
-    documents = isinstance(prepared.table, Documents)
+    documents = isinstance(file.table, Documents)
     fields = [name if documents else f"metadata.{_escaped(name)}" for name in key]
     await loader.ensure(bucket, key=fields)
     query = "restore=true" if request.restore else "policy=upsert" if key else ""
     # A key tells rows apart by itself, and so do the ids of a restore.
-    idempotency = None if key or request.restore else f"load {prepared.digest}"
+    idempotency = None if key or request.restore else f"load {file.digest}"
     line = object_line if documents else metadata_line
-    rows = _made(prepared.table.rows({}), lambda row: line(row, idempotency))
-    await loader.objects(bucket, rows, load, prepared.survey.total, query)
+    rows = _made(file.table.rows({}), lambda row: line(row, idempotency))
+    await loader.objects(bucket, rows, load, file.survey.total, query)
 
 
-async def _to_stream(prepared: Prepared, stream: str, loader: Loader, load: Load) -> None:
-    target = prepared.target
+async def _to_stream(file: Prepared, stream: str, loader: Loader, load: Load) -> None:
+    target = file.target
     assert target is not None  # noqa: S101
     there = await loader.container(target.space, target.container)
     await loader.ensure_stream(stream, fitted(target, there))
-    rows = _made(prepared.table.rows(target.names), lambda row: target.record(row, prepared.digest))
-    await loader.stream_records(stream, rows, load, prepared.survey.total)
+    rows = _made(file.table.rows(target.names), lambda row: target.record(row, file.digest))
+    await loader.stream_records(stream, rows, load, file.survey.total)
 
 
 def _made(rows: Iterator[Row], line: Callable[[Row], bytes]) -> Iterator[Row]:

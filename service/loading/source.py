@@ -28,7 +28,7 @@ class Source:
         self.name = path.name if path else "stdin"
         self._spool: IO[bytes] | None = None
         if path is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - read until the process ends
+            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
             shutil.copyfileobj(stdin or sys.stdin.buffer, self._spool)
             self._spool.flush()
         self._path = path
@@ -38,6 +38,10 @@ class Source:
                 self.packed = raw.read(2) == _GZIP
         except OSError as error:
             raise LoadError(f"{self.name}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
 
     @property
     def plain_name(self) -> str:
