@@ -136,11 +136,8 @@ async def send(file: Prepared, request: Request, loader: Loader) -> Outcome:
 
 def _go_on(file: Prepared, load: Load) -> str:
     if load.done <= load.skipped:
-        return (
-            f"no row was acknowledged; go on with --skip-rows {load.skipped}"
-            if load.skipped
-            else "no row was acknowledged"
-        )
+        again = f"go on with --skip-rows {load.skipped}" if load.skipped else "run it again"
+        return f"no row was acknowledged; {again} (no row is stored twice)"
     return (
         f"the first {load.done:,} of {file.survey.total:,} rows are done; go on with --skip-rows {load.done} "
         "(no row is stored twice)"
