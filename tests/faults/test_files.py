@@ -86,12 +86,12 @@ async def test_a_cell_is_a_number_only_if_it_is_written_back_as_it_stands(files:
 
 
 async def test_the_whole_column_decides(files: Loading) -> None:
-    """A cell of row 12,001 that is no number makes texts of the first, too."""
-    lines = ["n,m", *(f"{row},{row}.5" for row in range(12_000)), "x,07"]
+    """A cell of row 5,501 that is no number makes texts of the first, too."""
+    lines = ["n,m", *(f"{row},{row}.5" for row in range(5_500)), "x,07"]
     said, stored = await files.load("late.csv", "\n".join(lines))
     assert said.code == 0
     assert (stored[0], stored[-1]) == ({"n": "0", "m": "0.5"}, {"n": "x", "m": "07"})
-    assert "line 12,002 has 'x'" in said.column("n")
+    assert "line 5,502 has 'x'" in said.column("n")
 
 
 async def test_what_the_command_line_says_of_columns(files: Loading) -> None:
@@ -364,14 +364,14 @@ async def test_a_load_that_breaks_says_where_to_go_on(files: Loading, monkeypatc
 
 
 async def test_a_file_may_hold_far_more_than_a_chunk(files: Loading) -> None:
-    said, stored = await files.load("chunks.csv", "n\n" + "".join(f"{row}\n" for row in range(12_345)))
+    said, stored = await files.load("chunks.csv", "n\n" + "".join(f"{row}\n" for row in range(5_345)))
     assert said.code == 0
-    assert [each["n"] for each in stored] == list(range(12_345))
+    assert [each["n"] for each in stored] == list(range(5_345))
     good = '{"metadata":{"n":1}}\n'
-    bad = "".join("nonsense\n" if row % 4_000 == 3_999 else good for row in range(12_001))
+    bad = "".join("nonsense\n" if row % 2_600 == 2_599 else good for row in range(5_201))
     said, stored = await files.load("chunks.ndjson", bad)
     assert said.code == 1
-    assert [line.partition(":")[0] for line in said.err] == ["line 4000", "line 8000", "line 12000"]
+    assert [line.partition(":")[0] for line in said.err] == ["line 2600", "line 5200"]
 
 
 # What is said to the user
