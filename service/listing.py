@@ -35,8 +35,6 @@ COUNTED: Final = 1_000
 
 _FIRST: Final = 200
 _WALK: Final = 1_000
-_STREAMED: Final = 10_000
-"""The same where nobody waits for a page alone. Each page costs OpenSearch a look at all that is left."""
 _PAGE_BYTES: Final = 4_000_000
 """Where many results are read, a page has at first so many of them, and later so many bytes at most."""
 
@@ -234,7 +232,7 @@ async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequen
     walk = _Walking(request, shelf, Cursors(Secret(), 0), endless, condition, query, clause.exact, keys, "")
     # Nothing is asked of an object: nothing needs a look at it.
     every = not request.filters and not request.search
-    async with _seen(shelf, None) as view, aclosing(_ahead(walk.pages(view, None, _FIRST, most=_STREAMED))) as pages:
+    async with _seen(shelf, None) as view, aclosing(_ahead(walk.pages(view, None, _FIRST))) as pages:
         async for page in pages:
             kept = page if every else [hit for hit, _ in await walk.sifted(page)]
             if kept:
@@ -392,10 +390,7 @@ class _Walking:
             "track_total_hits": False,
         }
 
-    async def pages(
-        self, view: str | None, after: Sequence[Json] | None, size: int, most: int = _WALK
-    ) -> AsyncGenerator[Sequence[Hit]]:
-        """`most`: hits of one page, where they are small."""
+    async def pages(self, view: str | None, after: Sequence[Json] | None, size: int) -> AsyncGenerator[Sequence[Hit]]:
         read = 0
         while True:
             body = self._body(size)
@@ -413,7 +408,7 @@ class _Walking:
                     {"limit": self.budget},
                 )
             after = found.hits[-1].place
-            size = max(10, min(most, len(found.hits) * _PAGE_BYTES // found.size))
+            size = max(10, min(_WALK, len(found.hits) * _PAGE_BYTES // found.size))
 
     async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:
         """Those that the condition means, with their items."""
