@@ -62,6 +62,14 @@ def record_envelope(error: TallyError) -> tuple[int, dict[str, Any]]:
     return status, {"error": told}
 
 
+def dotted(location: Location) -> str:
+    """`sources[0].properties`."""
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong in a request: where, of which kind, and what to do."""
@@ -93,7 +101,7 @@ class Invalid(TallyError):
     def text(self) -> str:
         """One line for places that have room for one line (batch and import)."""
         return "; ".join(
-            f"{'.'.join(map(str, problem.location))}: {problem.message}" if problem.location else problem.message
+            f"{dotted(problem.location)}: {problem.message}" if problem.location else problem.message
             for problem in self.problems
         )
 

@@ -14,7 +14,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
 from service import deadline
@@ -28,7 +27,7 @@ from service.paths import parse, resolve
 from service.planning.order import SortKey
 from service.planning.strategy import MAX_CLAUSES
 from service.planning.warnings import of_list
-from service.values import MISSING, Json, order, parse_date
+from service.values import MISSING, Json, encode_json, order, parse_date
 
 COUNTED: Final = 1_000
 """Resources whose computed numbers one answer may need (contract, Sorting, search, paging)."""
@@ -211,7 +210,7 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
         clause = Clause(MATCH_ALL, exact=False)
     query = all_of([Clause(shelf.query), clause]).query
     asked = [list(shelf.identity), request.question, [[key.path, key.descending] for key in keys]]
-    bound = hashlib.sha256(orjson.dumps(asked)).hexdigest()[:32]
+    bound = hashlib.sha256(encode_json(asked)).hexdigest()[:32]
     if computes or any(_is_computed(key, shelf) for key in keys):
         page = await _computed(request, shelf, cursors, condition, query, keys, bound)
         return replace(page, warnings=warnings)

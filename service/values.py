@@ -1,11 +1,14 @@
 """What JSON values mean here: identity, order, dates (contract, Meaning; MongoDB's BSON order)."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Hashable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeGuard
+
+import orjson
 
 Json = Any
 """Any JSON value as Python reads it."""
@@ -31,6 +34,14 @@ _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
+def encode_json(value: Json) -> bytes:
+    """Compact JSON, with every digit of integers beyond 64 bits."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def is_number(value: Json | Missing) -> TypeGuard[int | float]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, TypeVar, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -102,10 +102,53 @@ def _problem(model: type[BaseModel], error: Any, at: Location) -> Problem:
     steps: Location = error["loc"]
     if error["type"] == "extra_forbidden" and steps:
         return _unknown(model, steps, at)
-    message = "an object is needed" if error["type"] == "model_type" else error["msg"]
-    if isinstance(error.get("input"), str | int | float | bool) and error["type"] != "missing":
-        message += f", not {_shown(error['input'])}"
+    message = _explained(error, _bounds(model, steps))
     return Problem((*at, *(_short(step) for step in steps)), message, error["type"])
+
+
+def _explained(error: Any, bounds: Mapping[str, Any]) -> str:
+    """What is needed, with both ends of what is allowed, and what was given."""
+    kind, value = error["type"], error.get("input")
+    least, most = bounds.get("ge"), bounds.get("le")
+    if least is not None and most is not None and kind in _NUMERIC:
+        return f"an integer from {least:,} to {most:,} is needed, not {_shown(value)}"
+    if kind in ("too_short", "too_long") and isinstance(value, list | dict) and "max_length" in bounds:
+        what = "elements" if isinstance(value, list) else "keys"
+        return f"{bounds.get('min_length', 0):,} to {bounds['max_length']:,} {what} are needed, not {len(value):,}"
+    message: str = "an object is needed" if kind == "model_type" else error["msg"]
+    if isinstance(value, str | int | float | bool) and kind != "missing":
+        message += f", not {_shown(value)}"
+    return message
+
+
+_NUMERIC: Final = frozenset(
+    {"greater_than_equal", "less_than_equal", "int_type", "int_parsing", "int_from_float", "int_parsing_size"}
+)
+
+
+def _bounds(model: type[BaseModel], steps: Location) -> dict[str, Any]:
+    """The limits that are declared at a location: ge, le, min_length, max_length."""
+    found: dict[str, Any] = {}
+    for owner in _models(_annotations(model, list(steps[:-1]))) if steps else ():
+        for name, info in owner.model_fields.items():
+            if steps[-1] in spellings((name, info)):
+                for each in (*info.metadata, *_metadata(info.annotation)):
+                    found |= {key: getattr(each, key) for key in _LIMITS if getattr(each, key, None) is not None}
+    return found
+
+
+_LIMITS: Final = ("ge", "le", "min_length", "max_length")
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        for each in metadata:
+            yield from each.metadata if isinstance(each, FieldInfo) else (each,)
+        yield from _metadata(inner)
+    elif get_origin(annotation) in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from _metadata(each)
 
 
 def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from service import paths
 from service.dialects.tree.properties import Column
 from service.errors import OverBudget, Unavailable
@@ -23,7 +21,7 @@ from service.storage.catalog import Catalog, Entry
 from service.storage.inspecting import Dates, Example, Index, Inspector, Lies, Occurrence, Told
 from service.storage.objects import fields_id
 from service.storage.views import BucketSource, Held
-from service.values import Json, render_date
+from service.values import Json, encode_json, render_date
 
 _ROUNDS: Final = 10
 _BUCKETS: Final = 200
@@ -167,7 +165,7 @@ def _named(scope: Scope) -> dict[str, Json]:
 
 def _bound(scope: Scope, bucket: Bucket | None, prefix: str) -> str:
     asked = ["fields", scope.namespace_id, bucket and bucket.id, prefix]
-    return hashlib.sha256(orjson.dumps(asked)).hexdigest()[:32]
+    return hashlib.sha256(encode_json(asked)).hexdigest()[:32]
 
 
 def _paths(source: BucketSource, prefix: str) -> dict[str, Path]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 import msgspec
-import orjson
 
 from service import metrics, tracing
 from service.aggregations.base import Inexact
@@ -537,7 +536,7 @@ class Records:
         for place, column in enumerate(columns):
             for bucket in answer["aggregations"][str(place)]["buckets"]:
                 hit = bucket["one"]["hits"]["hits"][0]["_source"]
-                record = {"properties": orjson.loads(hit["@raw"])}
+                record = {"properties": msgspec.json.decode(hit["@raw"])}
                 for value in column.values(record):
                     text = f"{value['space']} {value['externalId']}" if column.type == "direct" else value
                     texts[string_term(text)] = text
@@ -557,7 +556,7 @@ class Records:
                     "pit": {"id": pit, "keep_alive": "2m"},
                     **({"search_after": after} if after else {}),
                 }
-                hits = orjson.loads(await self._store.gateway.search(None, body))["hits"]["hits"]
+                hits = msgspec.json.decode(await self._store.gateway.search(None, body))["hits"]["hits"]
                 records += [_record(hit["_source"], None) for hit in hits]
                 if len(records) > self._limits.fold_budget:
                     raise OverBudget(

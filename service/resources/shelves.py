@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
-import orjson
+import msgspec
 
 from service.conditions.base import Condition
 from service.conditions.search import Search
@@ -45,7 +45,7 @@ async def search(gateway: Gateway, index: str, body: Mapping[str, Any], view: st
 
 
 def _found(text: str) -> Found:
-    answer = orjson.loads(text)
+    answer = msgspec.json.decode(text)
     hits = [Hit(hit, hit.get("sort", ())) for hit in answer["hits"]["hits"]]
     return Found(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}), len(text))
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-import orjson
+import msgspec
 
 from service.storage import names
 from service.storage.gateway import Absent, Gateway, Rejected
@@ -24,11 +24,12 @@ async def bootstrap(gateway: Gateway) -> list[str]:
     done: list[str] = []
     for folder, route in _ROUTES.items():
         for file in sorted((mappings() / folder).glob("*.json")):
-            body = orjson.loads(file.read_bytes())
+            body = msgspec.json.decode(file.read_bytes())
             if await _version(gateway, route, file.stem) != body["version"]:
                 await gateway.request("PUT", f"/{route}/{file.stem}", body)
                 done.append(f"put {route.strip('_').replace('_', ' ')} {file.stem}, version {body['version']}")
-    catalog = orjson.loads((mappings() / "templates" / f"{names.CATALOG}.json").read_bytes())["template"]["mappings"]
+    template = (mappings() / "templates" / f"{names.CATALOG}.json").read_bytes()
+    catalog = msgspec.json.decode(template)["template"]["mappings"]
     try:
         # New fields of a newer version; those that are there stay as they are.
         await gateway.request("PUT", f"/{names.CATALOG}/_mapping", catalog)

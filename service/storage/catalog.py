@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
+import msgspec
 
 from service.paths import Path
 from service.storage import names
@@ -168,7 +168,7 @@ class Catalog:
             "seq_no_primary_term": True,
             **({"aggs": aggs} if aggs else {}),
         }
-        return orjson.loads(await self.gateway.search(names.CATALOG, body))
+        return msgspec.json.decode(await self.gateway.search(names.CATALOG, body))
 
     async def forget(self, namespace_id: str, but: str) -> None:
         """Removes every entry of a namespace but one."""

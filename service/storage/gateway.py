@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
+import msgspec
 import structlog
 from opensearchpy import AsyncOpenSearch, ConnectionTimeout, TransportError
 from opensearchpy.exceptions import ConnectionError as NoConnection
@@ -26,7 +26,7 @@ from service.errors import InsufficientStorage, TallyError, TimedOut, TooManyReq
 from service.storage.failures import Absent, Conflict, Rejected, raise_lasting, translated
 from service.storage.whole import is_whole, operation
 from service.telemetry import backend, note_backend
-from service.values import Json
+from service.values import Json, encode_json
 
 __all__ = ["Absent", "Conflict", "Gateway", "Refresher", "Rejected"]
 
@@ -49,7 +49,7 @@ class _Unread(JSONSerializer):
         return s
 
     def dumps(self, data: Any) -> Any:
-        return data if isinstance(data, str | bytes) else orjson.dumps(data)
+        return data if isinstance(data, str | bytes) else encode_json(data)
 
 
 class Gateway:
@@ -155,7 +155,7 @@ class Gateway:
         metrics.write_blocked.set(0 if cause is None else 1)
 
     async def json(self, method: str, path: str, body: Any = None, **options: Any) -> Json:
-        return orjson.loads(await self.request(method, path, body, **options))
+        return msgspec.json.decode(await self.request(method, path, body, **options))
 
     async def search(
         self, index: str | None, body: Mapping[str, Any], *, missing: bool = False, preference: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import orjson
+import msgspec
 
 from service.conditions.base import Clause, Query, any_of
 from service.conditions.existence import present
@@ -189,7 +189,7 @@ async def _counted(
             aggs[f"{place} max {leaf}"] = {"max": {"field": name}}
     if filters:
         aggs["filters"] = {"filters": {"filters": filters}}
-    answer = orjson.loads(await ask({"size": 0, "query": query, "track_total_hits": True, "aggs": aggs}))
+    answer = msgspec.json.decode(await ask({"size": 0, "query": query, "track_total_hits": True, "aggs": aggs}))
     total = answer["hits"]["total"]["value"]
     found = answer.get("aggregations", {})
     counts = {name: each["doc_count"] for name, each in found.get("filters", {"buckets": {}})["buckets"].items()}

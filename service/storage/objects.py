@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+import msgspec
 import orjson
 
 from service.encoding import Met, dump_met, load_met, unite
@@ -280,7 +281,7 @@ class ObjectStore:
         return await self.gateway.search(names.objects_alias(scope.namespace_id), body)
 
     async def search(self, scope: Scope, body: Mapping[str, Any]) -> Json:
-        return orjson.loads(await self.ask(scope, body))
+        return msgspec.json.decode(await self.ask(scope, body))
 
     async def count(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
         """The objects of namespaces, without those that (namespace, query) pairs name."""
@@ -296,7 +297,7 @@ class ObjectStore:
         body = {"size": 0, "aggs": {"namespaces": {"filters": {"filters": filters}}}}
         few = len(namespace_ids) <= _NAMED
         indices = ",".join(map(names.objects_index, namespace_ids)) if few else names.ALL_OBJECTS
-        answer = orjson.loads(await self.gateway.search(indices, body, missing=True))
+        answer = msgspec.json.decode(await self.gateway.search(indices, body, missing=True))
         found = answer.get("aggregations", {}).get("namespaces", {}).get("buckets", {})
         return {id: found.get(id, {}).get("doc_count", 0) for id in namespace_ids}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from service.errors import Unavailable
@@ -201,7 +202,7 @@ class RecordStore:
             return set()
         query = {"bool": {"filter": [{"ids": {"values": list(ids)}}, *filters]}}
         body = {"size": len(ids), "query": query, "_source": False}
-        answer = orjson.loads(await self.gateway.search(indices, body, missing=True))
+        answer = msgspec.json.decode(await self.gateway.search(indices, body, missing=True))
         return {hit["_id"] for hit in answer["hits"]["hits"]}
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
@@ -219,7 +220,7 @@ class RecordStore:
         """What `search_text` gave, as JSON."""
         if not text:
             return _nothing()
-        return orjson.loads(text) if len(text) < 200_000 else await asyncio.to_thread(orjson.loads, text)
+        return msgspec.json.decode(text) if len(text) < 200_000 else await asyncio.to_thread(msgspec.json.decode, text)
 
     async def with_tombstones(self, before: int) -> set[str]:
         """The indices of deletions that have one from before that time, of all streams."""
@@ -294,7 +295,7 @@ class RecordStore:
             text = await self.gateway.search(shard.index, body, preference=f"_shards:{shard.number}|_primary")
         except Absent:
             return []
-        hits: list[Json] = orjson.loads(text)["hits"]["hits"]
+        hits: list[Json] = msgspec.json.decode(text)["hits"]["hits"]
         return hits
 
 

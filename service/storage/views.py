@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import orjson
+import msgspec
 
 from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
@@ -117,7 +117,7 @@ class PointInTime:
         return Page.parse(await self.ask(body))
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
-        answer = orjson.loads(await self.ask(body))
+        answer = msgspec.json.decode(await self.ask(body))
         return {name: each["value"] for name, each in answer.get("aggregations", {}).items()}
 
     async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
@@ -153,5 +153,5 @@ class PointInTime:
 
 def _hits(text: str) -> list[tuple[Json, Json]]:
     """Sort values and object of each hit."""
-    answer = orjson.loads(text)
+    answer = msgspec.json.decode(text)
     return [(hit["sort"], read_object(hit["_source"])) for hit in answer["hits"]["hits"]]

@@ -859,7 +859,7 @@ async def test_space_ids(project: Project, good: str) -> None:
 @pytest.mark.parametrize("wrong", ["", "1a", "-a", "_a", "a.b", "a b", "ä", "a" * 44, "a\n", 5, None])
 async def test_wrong_space_ids(project: Project, wrong: Json) -> None:
     body = {"items": [{"space": "fine"}, {"space": wrong}]}
-    await project.refused("/models/spaces", body, 400, "items.1.space")
+    await project.refused("/models/spaces", body, 400, "items[1].space")
     assert await project.post("/models/spaces/byids", {"items": [{"space": "fine"}]}) == {"items": []}
 
 
@@ -906,16 +906,16 @@ RESERVED = (
 
 DEFINITIONS = [
     *(Case(f"{n} properties", wide(n)) for n in (1, 999, 1000)),
-    *(Case(f"{n} properties", wide(n), ("items.0.properties",)) for n in (0, 1001)),
+    *(Case(f"{n} properties", wide(n), ("items[0].properties",)) for n in (0, 1001)),
     *(Case(f"{n} members", members(n)) for n in (1, 32)),
-    *(Case(f"{n} members", members(n), ("items.0.properties.a.type.values",)) for n in (0, 33)),
-    Case("no members", typed(type="enum"), ("items.0.properties.a.type", "1–32")),
-    Case("enum list", typed(type="enum", values={"a": {}}, list=True), ("items.0.properties.a.type", "list")),
-    Case("values of text", typed(type="text", values={"a": {}}), ("items.0.properties.a.type", "enum")),
-    *(Case(f"type {name}", typed(type=name), ("items.0.properties.a.type",)) for name in ("string", "", "Text", 5)),
+    *(Case(f"{n} members", members(n), ("items[0].properties.a.type.values",)) for n in (0, 33)),
+    Case("no members", typed(type="enum"), ("items[0].properties.a.type", "1–32")),
+    Case("enum list", typed(type="enum", values={"a": {}}, list=True), ("items[0].properties.a.type", "list")),
+    Case("values of text", typed(type="text", values={"a": {}}), ("items[0].properties.a.type", "enum")),
+    *(Case(f"type {name}", typed(type=name), ("items[0].properties.a.type",)) for name in ("string", "", "Text", 5)),
     *(Case(f"property {name:.50}", with_property(name)) for name in ("a", "1", "A-b_c", "a" * 255, "type", "0-0")),
     *(
-        Case(f"property {name!r:.50}", with_property(name), ("items.0.properties",))
+        Case(f"property {name!r:.50}", with_property(name), ("items[0].properties",))
         for name in ("", "_a", "-a", "a.b", "a/b", "a b", "é", "a" * 256, "a\n")
     ),
     *(Case(f"property {name}", with_property(name), (name, "reserved")) for name in RESERVED),
@@ -924,7 +924,7 @@ DEFINITIONS = [
         for name, value in (("immutable", False), ("autoIncrement", False), ("nullable", False), ("name", "n" * 255))
     ),
     *(
-        Case(f"{name} {value!s:.20}", with_property("a", **{name: value}), (f"items.0.properties.a.{name}",))
+        Case(f"{name} {value!s:.20}", with_property("a", **{name: value}), (f"items[0].properties.a.{name}",))
         for name, value in (("immutable", True), ("autoIncrement", True), ("nullable", 1), ("name", "n" * 256))
     ),
     Case("collation", typed(type="text", collation="ucs_basic")),
@@ -943,16 +943,16 @@ DEFINITIONS = [
     ),
     *(Case(f"id {id:.50}", {**with_property(), "externalId": id}) for id in ("a", "A_b", "a" * 255)),
     *(
-        Case(f"id {id!r:.50}", {**with_property(), "externalId": id}, ("items.0.externalId",))
+        Case(f"id {id!r:.50}", {**with_property(), "externalId": id}, ("items[0].externalId",))
         for id in ("", "1", "a_", "a-b", "a" * 256, "a b", "é", 5)
     ),
     *(
-        Case(f"usedFor {used}", {**with_property(), "usedFor": used}, ("items.0.usedFor",))
+        Case(f"usedFor {used}", {**with_property(), "usedFor": used}, ("items[0].usedFor",))
         for used in ("node", "all", "edge", "", None)
     ),
     Case("constraints", {**with_property(), "constraints": {}, "indexes": {}}),
-    Case("a constraint", {**with_property(), "constraints": {"u": {"properties": ["a"]}}}, ("items.0.constraints",)),
-    Case("an index", {**with_property(), "indexes": {"i": {"properties": ["a"]}}}, ("items.0.indexes",)),
+    Case("a constraint", {**with_property(), "constraints": {"u": {"properties": ["a"]}}}, ("items[0].constraints",)),
+    Case("an index", {**with_property(), "indexes": {"i": {"properties": ["a"]}}}, ("items[0].indexes",)),
     Case("unknown space", {**with_property(), "space": "nowhere"}, ("nowhere",)),
 ]
 
@@ -993,7 +993,7 @@ async def test_stream_ids(project: Project, good: str) -> None:
 )
 async def test_wrong_stream_ids(project: Project, wrong: Json) -> None:
     body = {"items": [{"externalId": wrong, "settings": {"template": {"name": "Small"}}}]}
-    await project.refused("/streams", body, 400, "items.0.externalId")
+    await project.refused("/streams", body, 400, "items[0].externalId")
     assert wrong not in [each["externalId"] for each in (await project.get("/streams"))["items"]]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from service.dialects.tree.properties import TOP, Column
-from service.errors import BadRequest, Location
+from service.errors import BadRequest, Location, dotted
 from service.spelling import unknown_key
 from service.values import Json
 
@@ -22,13 +22,6 @@ def refusal(at: Location, message: str, **details: Json) -> BadRequest:
 
 def bad(at: Location, message: str, **details: Json) -> NoReturn:
     raise refusal(at, message, **details)
-
-
-def dotted(at: Location) -> str:
-    text = ""
-    for step in at:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 @dataclass(frozen=True)

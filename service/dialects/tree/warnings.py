@@ -7,8 +7,8 @@ from typing import Any, Final
 from service.dialects.tree.filters import exists
 from service.dialects.tree.nodes import Reading
 from service.dialects.tree.properties import Column, Key
-from service.dialects.tree.references import Columns, dotted
-from service.errors import Location
+from service.dialects.tree.references import Columns
+from service.errors import Location, dotted
 from service.spelling import nearest
 from service.values import Json
 
