@@ -166,8 +166,8 @@ async def test_every_type_of_the_schema(client: Client) -> None:
     answer = await client.batch(bucket, [*good, *({"metadata": item} for item in good)])
     assert answer["failed"] == []
     sent = [item for item, _ in bad] + [{"metadata": item} for item, _ in bad]
-    answer = await client.batch(bucket, sent)
-    assert answer["succeeded"] == []
+    status, answer = await client.call("POST", f"{objects(bucket)}/batch", {"objects": sent})
+    assert (status, answer["succeeded"]) == (422, [])
     assert [each["object_index"] for each in answer["failed"]] == list(range(len(sent)))
     for failed, item, (_, kind) in zip(answer["failed"], sent, bad + bad, strict=True):
         assert failed["error_type"] == "ValidationError"
@@ -445,7 +445,7 @@ async def test_delete_answers_204_and_then_404(client: Client, bucket: str) -> N
     assert (await client.aggregate(bucket, spec))["results"] == []
 
 
-@pytest.mark.parametrize("id", ["nothing", "obj_" + "0" * 24, "%2E%2E", "a%2Fb", "x" * 1000, "%00", "*", "_search"])
+@pytest.mark.parametrize("id", ["nothing", "obj_" + "0" * 24, "a%2Fb", "x" * 1000, "%00", "*", "_search"])
 async def test_an_unknown_object_is_404(client: Client, shelf: str, id: str) -> None:
     status, answer = await client.call("GET", f"{objects(shelf)}/{id}")
     assert (status, answer["error"]["type"]) == (404, "NotFoundError")

@@ -7,7 +7,17 @@ from typing import Any, Final
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Query
 from service.conditions.ordering import COMPARE, number_bound
 from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Column, instant, timestamp, wrong
-from service.dialects.tree.references import VIEWS, References, bad, counted, measured, of_object, refusal, shown
+from service.dialects.tree.references import (
+    VIEWS,
+    References,
+    bad,
+    counted,
+    keys_of,
+    measured,
+    of_object,
+    refusal,
+    shown,
+)
 from service.errors import Location
 from service.spelling import did_you_mean
 from service.tokens import LONG_MAX, LONG_MIN
@@ -82,7 +92,7 @@ class _Reader:
         if depth > MAX_DEPTH:
             bad(self.at, f"a filter is nested at most {MAX_DEPTH} deep; this one is {depth} or more")
         if not isinstance(given, dict) or len(given) != 1:
-            bad(at, f"a filter is an object with one operator, not {shown(given)}")
+            bad(at, f"a filter is an object with one operator, not {keys_of(given)}")
         ((name, operand),) = given.items()
         place = (*at, name)
         match name:

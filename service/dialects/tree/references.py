@@ -57,6 +57,13 @@ def shown(value: Json) -> str:
     return text if len(text) <= 100 else f"{text[:97]}…"
 
 
+def keys_of(value: Json) -> str:
+    """For messages about an object that has to have one key."""
+    if not isinstance(value, dict):
+        return shown(value)
+    return f"the keys {', '.join(name[:60] for name in list(value)[:10])}" if value else "an empty one"
+
+
 def counted(value: Json) -> str:
     """For messages about how long an array may be."""
     return f"{len(value):,}" if isinstance(value, list) else shown(value)

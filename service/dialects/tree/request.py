@@ -12,7 +12,7 @@ from service.dialects.tree.moving import FUNCTIONS, MovingFunction, read_path
 from service.dialects.tree.nodes import Node
 from service.dialects.tree.number_histogram import NumberHistogram
 from service.dialects.tree.properties import NUMBERS, Column, timestamp
-from service.dialects.tree.references import References, bad, counted, measured, of_object, refusal, shown
+from service.dialects.tree.references import References, bad, counted, keys_of, measured, of_object, refusal, shown
 from service.errors import Location
 from service.spelling import did_you_mean
 from service.values import Json, is_number
@@ -93,7 +93,9 @@ class _Reader:
             if len(self.ids) > MAX_ALL:
                 bad(at, f"at most {MAX_ALL} aggregates in one request, not {len(self.ids)} or more")
             if not isinstance(body, dict) or len(body) != 1:
-                bad(place, f"an aggregate is an object with one key, its type: {', '.join(KINDS)}")
+                bad(
+                    place, f"an aggregate is an object with one key, its type ({', '.join(KINDS)}), not {keys_of(body)}"
+                )
             ((kind, operands),) = body.items()
             if kind not in KINDS:
                 bad((*place, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
