@@ -1,6 +1,6 @@
 """$and, $or, $nor, $not: conditions made of conditions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -55,6 +55,18 @@ class Not:
 
     def uses(self) -> Iterable[Use]:
         return self.condition.uses()
+
+
+def leaves(condition: Condition, negated: bool = False) -> Iterator[tuple[Condition, bool]]:
+    """The conditions that others are made of, each with whether it counts when it is not true."""
+    match condition:
+        case And(conditions) | Or(conditions):
+            for each in conditions:
+                yield from leaves(each, negated)
+        case Not(inner):
+            yield from leaves(inner, not negated)
+        case _:
+            yield condition, negated
 
 
 ALWAYS = And(())

@@ -5,6 +5,7 @@ from typing import Final
 
 from service import paths
 from service.conditions.base import Condition, Use
+from service.conditions.logic import leaves
 from service.fields import Field, Fields, JsonType
 from service.paths import Path
 from service.planning.plan import Plan, Ranges
@@ -62,6 +63,17 @@ def unknown(uses: Iterable[tuple[str, Use]], fields: Fields) -> list[str]:
         if not any(map(fields.knows, use.paths)):
             places.setdefault(use.paths[0], {})[place] = None
     return [f"{', '.join(names)}: {no_object(path, fields)}" for path, names in places.items()]
+
+
+def widening(condition: Condition, fields: Fields) -> list[str]:
+    """Conditions on paths that no object has, and which are true for every object because of that."""
+    found: dict[str, None] = {}
+    for leaf, negated in leaves(condition):
+        if leaf.test({}) != negated:
+            for use in leaf.uses():
+                if not any(map(fields.knows, use.paths)):
+                    found[f"{no_object(use.paths[0], fields)}, so this condition is true for all objects"] = None
+    return list(found)
 
 
 def no_object(path: Path, fields: Fields) -> str:

@@ -15,9 +15,10 @@ from pydantic import BaseModel, Field, StrictBool
 from service import deadline
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
-from service.errors import Invalid, NotFound, TallyError, Unavailable
+from service.errors import Invalid, NotFound, Problem, TallyError, Unavailable
 from service.listing import Cursors, Page, everything, matching, page_of
 from service.paths import Path
+from service.planning.warnings import widening
 from service.resources.buckets import Bucket, Buckets, Policy
 from service.resources.clock import arrival as new_arrival
 from service.resources.clock import now_millis
@@ -219,10 +220,13 @@ class Objects:
         source = await self._buckets.source(namespace, bucket)
         asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
         shelf = ObjectShelf(source, self._cursors.lifetime)
-        if matching(asked, shelf)[1] == Clause(MATCH_ALL):
+        condition, clause = matching(asked, shelf)
+        if clause == Clause(MATCH_ALL):
             raise Invalid.at(
                 ("body", "filters"), "these filters match everything; to empty a bucket, delete it", "too_short"
             )
+        if not shelf.fields.empty and (wide := widening(condition, shelf.fields)):
+            raise Invalid([Problem(("body", "filters"), text, "unknown_field") for text in wide])
         task = f"task_{secrets.token_hex(8)}"
         named = {"bucket_id": source.buckets[0].bucket_id, "deleted_count": 0}
         await self._tasks.start(task, "api_objects_delete", named)

@@ -266,6 +266,11 @@ async def test_what_asks_for_nothing_is_accepted(client: Client) -> None:
         {},
         {"filters": {"AND": []}},
         {"filters": {"metadata.state": "drop"}, "limit": 1},
+        {"filters": {"AND": [{"field": "metadata.sate", "operator": "ne", "value": "keep"}]}},
+        {"filters": {"metadata.state": "drop", "metadata.sate": {"$ne": "keep"}}},
+        {"filters": {"NOT": [{"field": "metadata.sate", "operator": "eq", "value": "keep"}]}},
+        {"filters": {"AND": [{"field": "metadata.sate", "operator": "exists", "value": False}]}},
+        {"filters": {"OR": [{"metadata.state": "drop"}, {"field": "metdata.state", "operator": "is_null"}]}},
     ],
 )
 async def test_a_misspelt_delete_deletes_nothing(client: Client, bucket: str, body: Json) -> None:
@@ -276,6 +281,34 @@ async def test_a_misspelt_delete_deletes_nothing(client: Client, bucket: str, bo
     assert status == 422, answer
     left = await client.ok("POST", f"/v1/buckets/{bucket}/objects/list", {})
     assert left["pagination"]["total"] == 3
+
+
+async def test_a_path_that_no_object_has_may_stand_where_it_widens_nothing(client: Client, bucket: str) -> None:
+    await client.ok("POST", f"/v1/buckets/{bucket}/objects", {"metadata": {"state": "drop"}})
+    route = f"/v1/buckets/{bucket}/objects/delete"
+    nothing = await client.ok("POST", route, {"filters": {"metadata.expired": True}})
+    assert (nothing["status"], nothing["deleted_count"]) == ("COMPLETED", 0)
+    one = await client.ok("POST", route, {"filters": {"OR": [{"metadata.expired": True}, {"metadata.state": "drop"}]}})
+    assert one["deleted_count"] == 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"function": "count", "distinct_field": "metadata.state"},
+        {"function": "sum", "field": "metadata.n", "distinct_field": "metadata.n"},
+        {"function": "avg", "field": "metadata.n", "percent": 50},
+        {"function": "median", "field": "metadata.n", "percent": 50},
+        {"function": "count_distinct", "field": "metadata.n", "percent": 5},
+        {"function": "count_distinct", "field": "metadata.n", "distinct_field": "metadata.m"},
+    ],
+)
+async def test_a_metric_has_no_key_that_its_function_does_not_read(
+    client: Client, bucket: str, operation: Json
+) -> None:
+    body = {"group_by": [{"field": "bucket_id"}], "aggregations": [{**operation, "alias": "x"}]}
+    ((place, _),) = await client.problems("POST", f"/v1/buckets/{bucket}/objects/aggregate", body)
+    assert place[:3] == ["body", "aggregations", 0]
 
 
 TWICE = [

@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 from service import paths
 from service.aggregations import BY_NAME
+from service.aggregations.base import Aggregation
 from service.dialects.flat.dates import date_operand
 from service.dialects.flat.filters import Instant, read_filters
 from service.dialects.flat.render import labels
@@ -119,6 +120,7 @@ class _Lowering:
                 "unknown_function",
             )
             return None
+        self._unread(kind, operation, at)
         path: Path = ()
         named = next((name for name in kind.operands if getattr(operation, name) is not None), None)
         if named is not None:
@@ -131,6 +133,18 @@ class _Lowering:
             if value is None:
                 self._problem((*at, name), f"{kind.name} needs {name}", "missing")
         return Metric(operation.alias, kind(path, **parameters))
+
+    def _unread(self, kind: type[Aggregation], operation: AggregationOperation, at: Location) -> None:
+        """A key that says nothing to this function would be an answer to another question."""
+        read = (*kind.operands, *kind.parameters)
+        for name in ("field", "distinct_field", "percent"):
+            if name not in read and getattr(operation, name) is not None:
+                known = ", ".join(f"`{each}`" for each in read) or "neither a field nor parameters"
+                self._problem((*at, name), f"{kind.name} reads {known}; leave `{name}` out", "extra_forbidden")
+        given = {getattr(operation, name) for name in kind.operands} - {None}
+        if len(given) > 1:
+            message = f"{' and '.join(kind.operands)} name different fields: send one of them"
+            self._problem((*at, kind.operands[0]), message, "contradiction")
 
     def _unique(self, keys: list[Key]) -> None:
         """A name stands for one key or one metric (contract, GroupByField)."""
