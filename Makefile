@@ -40,6 +40,7 @@ test: check ## everything: `check`, then integration, property and e2e tests on 
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
+		TALLY_PROVE_FUZZ=$${FUZZ:-40} TALLY_PROVE_HOSTILE=$${HOSTILE:-20000} \
 		$(BIN)/python -m pytest tests/properties -s
 
 chaos: .venv/dev.stamp ## writers, readers and followers while service processes are stopped and killed
