@@ -5,7 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic import field_validator as checked
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -17,6 +26,8 @@ DURATION: Final = r"^P[1-9][0-9]{0,4}D$"
 
 class StreamTemplate(BaseModel):
     """What a stream made from a template is and may hold; durations are ISO-8601 in days: `P7D`."""
+
+    model_config = ConfigDict(extra="forbid")
 
     type: Literal["Immutable", "Mutable"]
     max_records: int = Field(ge=1)

@@ -36,6 +36,45 @@ _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
+
+def members_of(value: Json) -> int:
+    """The members of all objects in a value."""
+    count = 0
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            stack += [inner for inner in each.values() if isinstance(inner, dict | list)]
+        elif isinstance(each, list):
+            stack += [inner for inner in each if isinstance(inner, dict | list)]
+    return count
+
+
+def key_given_twice(text: bytes, members: int) -> str | None:
+    """The key that stands twice in one object of a JSON text, of which a parser drops all but the last silently.
+
+    `members`: how many members the parsed value has. An unescaped quote before a colon ends a key, so compact texts
+    are decided by counting; only where that does not add up the text is read once more.
+    """
+    if text.count(b'":') == members or _STRING.sub(b"", text).count(b":") == members:
+        return None
+    found: str | None = None
+
+    def check(pairs: list[tuple[str, Json]]) -> None:
+        nonlocal found
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                found = name
+            seen.add(name)
+
+    json.loads(text, object_pairs_hook=check)
+    return found[:60] if found is not None else None
+
+
 def encode_json(value: Json) -> bytes:
     """Compact JSON, with every digit of integers beyond 64 bits."""
     try:

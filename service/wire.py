@@ -112,7 +112,8 @@ def _explained(error: Any, bounds: Mapping[str, Any]) -> str:
     least, most = bounds.get("ge"), bounds.get("le")
     if least is not None and most is not None and kind in _NUMERIC:
         return f"an integer from {least:,} to {most:,} is needed, not {_shown(value)}"
-    if kind in ("too_short", "too_long") and isinstance(value, list | dict) and "max_length" in bounds:
+    own = "actual_length" in error.get("ctx", {})
+    if own and kind in ("too_short", "too_long") and isinstance(value, list | dict) and "max_length" in bounds:
         what = "elements" if isinstance(value, list) else "keys"
         return f"{bounds.get('min_length', 0):,} to {bounds['max_length']:,} {what} are needed, not {len(value):,}"
     message: str = "an object is needed" if kind == "model_type" else error["msg"]

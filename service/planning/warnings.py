@@ -73,6 +73,8 @@ def widening(condition: Condition, fields: Fields) -> list[str]:
             for use in leaf.uses():
                 if not any(map(fields.knows, use.paths)):
                     found[f"{no_object(use.paths[0], fields)}, so this condition is true for all objects"] = None
+        if negated:
+            found |= dict.fromkeys(mismatched(leaf, fields))
     return list(found)
 
 
@@ -88,6 +90,9 @@ def mismatched(condition: Condition, fields: Fields) -> list[str]:
     for use in condition.uses():
         known = [path for path in use.paths if fields.knows(path)]
         if use.types is None or len(known) != 1:
+            continue
+        if not use.types:
+            warnings[f"filters: an empty list of values for {_spelled(known[0])} matches nothing"] = None
             continue
         held = _only(fields.get(known[0]), use.types)
         if held is not None:

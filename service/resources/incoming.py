@@ -19,7 +19,7 @@ from service.resources.buckets import UniqueKey
 from service.resources.edges import edge_problems
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
-from service.values import MISSING, Json
+from service.values import MISSING, Json, key_given_twice, members_of
 
 RESERVED: Final = frozenset(
     {
@@ -69,6 +69,9 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
         raise Invalid.at(at, f"this is no JSON: {error}", "json_invalid") from None
     except RecursionError:
         raise Invalid.at(at, "nested too deep", "too_deep") from None
+    repeated = key_given_twice(bytes(raw), members_of(value))
+    if repeated is not None:
+        raise Invalid.at((*at, repeated), f"the key `{repeated}` is given twice in one object", "repeated")
     problems = [
         Problem(
             (*at, name),

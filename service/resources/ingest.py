@@ -11,7 +11,7 @@ from service.dialects.tree.filters import HAS, container_token
 from service.dialects.tree.properties import CONTAINER, SPACE, Column, Wrong, wrong
 from service.dialects.tree.references import VIEWS, Columns, bad, counted, measured, of_object, shown
 from service.errors import BadRequest, Location
-from service.values import Json, index_date
+from service.values import Json, index_date, key_given_twice, members_of
 
 MAX_ITEMS: Final = 1_000
 MAX_SOURCES: Final = 100
@@ -120,6 +120,8 @@ def read_items(body: bytes) -> list[Item]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _explained(body)
     _check_count(records)
+    if body.count(b'":') != _members(records):
+        _explained(body)
     return [
         _item(
             ("items", number),
@@ -131,6 +133,11 @@ def read_items(body: bytes) -> list[Item]:
     ]
 
 
+def _members(records: list[_Record]) -> int:
+    """Of all objects of a request, if each container says its type."""
+    return 1 + sum(3 + sum(5 + members_of(source.properties) for source in record.sources) for record in records)
+
+
 def _explained(body: bytes) -> list[Item]:
     """The same of what is not of the form that the fast way expects, to tell what is wrong with it."""
     try:
@@ -139,6 +146,9 @@ def _explained(body: bytes) -> list[Item]:
         raise BadRequest(f"this is no JSON: {error}") from None
     except RecursionError:
         raise BadRequest("nested too deep") from None
+    repeated = key_given_twice(body, members_of(given))
+    if repeated is not None:
+        raise BadRequest(f"the key `{repeated}` is given twice in one object")
     items = of_object(given, ("body",), ("items",), ("items",))["items"]
     _check_count(items)
     return [_explained_item(each, ("items", number)) for number, each in enumerate(items)]

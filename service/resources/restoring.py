@@ -10,7 +10,7 @@ import msgspec
 from service.errors import Invalid, Location, Problem
 from service.resources.incoming import Incoming, read_incoming
 from service.storage.document import Parts, Stored, derived_properties
-from service.values import Json, parse_date
+from service.values import Json, key_given_twice, members_of, parse_date
 
 _ID: Final = re.compile(r"obj_[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SET: Final = ("object_id", "bucket_id", "created_at", "updated_at")
@@ -41,6 +41,9 @@ def read_restored(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> tuple[I
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid.at(at, f"this is no JSON object: {error}", "json_invalid") from None
+    repeated = key_given_twice(bytes(raw), members_of(_value(raw)))
+    if repeated is not None:
+        raise Invalid.at((*at, repeated), f"the key `{repeated}` is given twice in one object", "repeated")
     given = {name: _value(parts.pop(name)) for name in _SET if name in parts}
     problems: list[Problem] = []
     id = given.get("object_id")

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from service.aggregate import aggregate
-from service.dialects.flat.listing import ListRequest
+from service.dialects.flat.listing import POSITION_KEYS, SIZE_KEYS, ListRequest
 from service.dialects.flat.spec import AggregateRequest
 from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, TallyError
 from service.resources.buckets import Policy
@@ -77,6 +77,8 @@ class ObjectQuery(WireModel):
     include_document_count: bool = Field(True, description="Accepted: no documents are made of objects here.")
 
 
+_PAGING: Final = POSITION_KEYS | SIZE_KEYS
+
 NewObject = Annotated[bytes, Body(schemas.NewObject)]
 
 
@@ -133,6 +135,9 @@ async def export_objects(
     connection is cut when the export cannot be finished, so that nobody takes it for complete.
     """
     asked = list_request(query, body)
+    for name in sorted(_PAGING & (query.model_fields_set | (body.model_fields_set if body else set()))):
+        place = "query" if name in query.model_fields_set else "body"
+        raise Invalid.at((place, name), "an export has no pages: it is everything that matches", "extra_forbidden")
     pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
     response: Any = web.StreamResponse(headers={"Content-Type": NDJSON})
     first = await anext(pages, b"")
@@ -188,7 +193,10 @@ def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         problems = [unknown_key(("body",), name, ("objects",)) for name in value if name != "objects"]
         if problems:
             raise Invalid(problems)
-        return _elements(value.get("objects", b"null")), False
+        raw = bytes(value.get("objects", b"null"))
+        if body.replace(raw, b"", 1).count(b":") > 1:
+            raise Invalid.at(("body", "objects"), "the key `objects` is given twice in one object", "repeated")
+        return _elements(raw), False
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f'send {{"objects": […]}} or an array of objects: {error}'
         raise Invalid.at(("body",), message, "json_invalid") from None

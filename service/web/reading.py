@@ -1,8 +1,6 @@
 """Reads requests: the namespace, bodies, JSON, lines of an import."""
 
 import codecs
-import json
-import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -12,7 +10,7 @@ from aiohttp import web
 
 from service import deadline
 from service.errors import BadRequest, Invalid, NotFound, TooLarge
-from service.values import Json
+from service.values import Json, key_given_twice, members_of
 from service.web.keys import SETTINGS
 
 _BATCH_LINES: Final = 1_000
@@ -65,39 +63,26 @@ def json_from(body: bytes) -> Json:
         raise Invalid.at(("body",), f"the body is not valid JSON: {error}", "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
-    if _members(value) != _STRING.sub(b"", body).count(b":"):
-        key = _given_twice(body)
+    if _deeper_than(MAX_DEPTH, value):
+        raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
+    key = key_given_twice(body, members_of(value))
+    if key is not None:
         raise Invalid.at(("body", key), f"the key `{key}` is given twice in one object", "repeated")
     return value
 
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
-
-
-def _members(value: Json) -> int:
-    """The members of all objects; what parsers drop silently, as the same key came again, is not among them."""
-    count = 0
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        objects = [each for each in level if isinstance(each, dict)]
-        count += sum(map(len, objects))
-        level = [child for each in objects for child in each.values() if isinstance(child, dict | list)] + [
-            child for each in level if isinstance(each, list) for child in each if isinstance(child, dict | list)
+def _deeper_than(limit: int, value: Json) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limit + 1):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
         ]
         if not level:
-            return count
-    raise Invalid.at(("body",), f"nested more than {MAX_DEPTH} levels deep", "too_deep")
-
-
-def _given_twice(body: bytes) -> str:
-    found = ""
-
-    def check(pairs: list[tuple[str, Json]]) -> None:
-        nonlocal found
-        found = next((name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number])), found)
-
-    json.loads(body, object_pairs_hook=check)
-    return found[:60]
+            return False
+    return True
 
 
 async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple[int, bytes | None]]]:

@@ -4,6 +4,7 @@ The sweep is generated from the declared routes and their examples, so a new rou
 """
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -324,6 +325,100 @@ async def test_a_key_that_is_given_twice_is_refused(client: Client, bucket: str,
         status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/{route}", data=body)
         assert status == 422, text
         assert "given twice" in text
+
+
+WRITTEN_TWICE = [
+    ("", b'{"metadata": {"a": 1}, "metadata": {"a": 2}}'),
+    ("", b'{"metadata":{"a":1,"a":2}}'),
+    ("", b'{"metadata": {"a": "x\\":", "b" : [{"c": 1, "c": 1}]}}'),
+    ("/create", b'{"status": "draft", "status": "active"}'),
+    ("/batch", b'{"objects": [{"metadata": {"a": 1}}], "objects": []}'),
+    ("/batch", b'{"objects":[],"objects":[{"metadata":{"a":1}}]}'),
+    ("/batch", b'{"objects": [{"metadata": {"a": 1, "a": 2}}]}'),
+    ("/batch", b'[{"metadata": {"a": 1, "a": 2}}]'),
+]
+
+
+async def test_a_write_with_a_key_given_twice_is_refused(client: Client, bucket: str) -> None:
+    route = f"/v1/buckets/{bucket}/objects"
+    for path, body in WRITTEN_TWICE:
+        status, text, _ = await client.send("POST", route + path, data=body)
+        assert status == 422, (path, body, text)
+        assert "given twice" in text
+    lines = b'{"metadata":{"a":1,"a":2}}\n{"metadata":{"a":3}}\n{"a":"\\":\\"","b":{"a":1}}\n'
+    summary = json.loads((await client.send("POST", f"{route}/import", data=lines))[1])
+    assert (summary["succeeded_count"], summary["failed_count"]) == (2, 1)
+    assert "given twice" in summary["errors"][0]["error"]
+    restored = b'{"object_id":"obj_a","object_id":"obj_b","created_at":"2024-01-01T00:00:00Z"}\n'
+    summary = json.loads((await client.send("POST", f"{route}/import?restore=true", data=restored))[1])
+    assert (summary["succeeded_count"], summary["failed_count"]) == (0, 1)
+    made = await client.create(bucket, {"a": 1})
+    body = b'{"metadata": {"z": 1}, "metadata": {"y": 1}}'
+    status, text, _ = await client.send("PATCH", f"{route}/{made['object_id']}", data=body)
+    assert status == 422, text
+
+
+WITH_SPACE = '"space":"other",'
+MORE_REGION = ',"region":"b"'
+
+
+def written(id: str, source: str = "", more: str = "") -> str:
+    """A record as JSON text, with members added to its container and to its properties."""
+    container = f'{{{source}"space":"mySpace","externalId":"myContainer"}}'
+    properties = f'{{"region":"a\\":"{more}}}'
+    return f'{{"space":"mySpace","externalId":"{id}","sources":[{{"source":{container},"properties":{properties}}}]}}'
+
+
+async def test_records_with_a_key_given_twice_are_refused(client: Client) -> None:
+    async with Home.made(client) as home:
+        path = f"/api/v1/projects/{home.namespace}/streams/home/records"
+        first, second = written("a", '"type":"container",'), written("b")
+        for items in (
+            f'"items":[{first}],"items":[{second}]',
+            f'"items":[{written("a", more=MORE_REGION)}]',
+            f'"items":[{written("a", source=WITH_SPACE)}]',
+        ):
+            status, text, _ = await client.send("POST", path, data=f"{{{items}}}".encode(), namespace=None)
+            assert (status, "given twice" in text) == (400, True), (items, text)
+        for each in (first, second):
+            status, text, _ = await client.send("POST", path, data=f'{{"items": [{each}]}}'.encode(), namespace=None)
+            assert status == 202, text
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"metadata.n": {"$ne": "3"}},
+        {"metadata.n": {"$not": {"$in": ["3"]}}},
+        {"metadata.n": {"$ne": {"kk": 3}}},
+        {"NOT": [{"metadata.n": {"neq": 3}}]},
+        {"NOT": [{"metadata.n": {"equals": 3}}]},
+        {"NOT": [{"metadata.n": {"$in": []}}]},
+    ],
+)
+async def test_a_delete_is_not_widened_by_a_condition_that_is_never_true(
+    client: Client, bucket: str, condition: Json
+) -> None:
+    for n in (2, 3):
+        await client.create(bucket, {"state": "drop", "n": n})
+    body = {"filters": {"metadata.state": "drop", **condition}}
+    status, answer = await client.call("POST", f"/v1/buckets/{bucket}/objects/delete", body)
+    assert status == 422, answer
+
+
+async def test_an_export_has_no_pages(client: Client, bucket: str) -> None:
+    for query in ("?limit=1", "?offset=1", "?page=2&page_size=1", "?cursor=*"):
+        status, text, _ = await client.send("GET", f"/v1/buckets/{bucket}/objects/export{query}")
+        assert status == 422, text
+    await client.problems("POST", f"/v1/buckets/{bucket}/objects/export", {"limit": 1})
+
+
+async def test_a_day_has_no_first_weekday(client: Client, bucket: str) -> None:
+    key = {"field": "created_at", "date_trunc": "day", "start_of_week": "monday"}
+    ((place, _),) = await client.problems(
+        "POST", f"/v1/buckets/{bucket}/objects/aggregate", {**COUNT, "group_by": [key]}
+    )
+    assert place[-1] == "start_of_week"
 
 
 async def test_keys_that_look_alike_are_not_given_twice(client: Client, bucket: str) -> None:

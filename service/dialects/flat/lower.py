@@ -86,6 +86,9 @@ class _Lowering:
                 f"unknown time zone {zone_name[:60]!r}; take an IANA name such as Europe/Berlin"
                 f"{did_you_mean(zone_name[:60], zones.names())}",
             )
+        if group.start_of_week is not None and group.date_trunc not in (None, "week"):
+            message = f"only weeks have a first day; a {group.date_trunc} has none"
+            self._problem((*at, "start_of_week"), message, "extra_forbidden")
         for name in ("time_zone", "start_of_week"):
             if getattr(group, name) is not None and not (group.date_trunc or group.date_part):
                 self._problem((*at, name), f"{name} belongs to date_trunc or date_part")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -48,20 +49,36 @@ def percentile(values: Sequence[Json], percent: float) -> int | float | None:
     return narrow(numbers[below] + (numbers[above] - numbers[below]) * (place - below))
 
 
-def variance(values: Sequence[Json], sample: bool) -> float | None:
+def variance(values: Sequence[Json], sample: bool) -> int | float | None:
     """The variance of the numbers: of a population, or of a sample, which needs two of them."""
+    exact = _squared(values, sample)
+    if exact is None:
+        return None
+    try:
+        return float(exact)
+    except OverflowError:
+        return round(exact)
+
+
+def deviation(values: Sequence[Json], sample: bool) -> float | None:
+    """The standard deviation: the root of the variance, which may itself be beyond every double."""
+    exact = _squared(values, sample)
+    if exact is None:
+        return None
+    try:
+        return math.sqrt(float(exact))
+    except OverflowError:
+        with decimal.localcontext(prec=60):
+            return float((decimal.Decimal(exact.numerator) / decimal.Decimal(exact.denominator)).sqrt())
+
+
+def _squared(values: Sequence[Json], sample: bool) -> Fraction | None:
     numbers = [Fraction(number) for number in numbers_in(values)]
     degrees = len(numbers) - (1 if sample else 0)
     if degrees < 1:
         return None
     middle = sum(numbers, Fraction(0)) / len(numbers)
-    return float(sum(((number - middle) ** 2 for number in numbers), Fraction(0)) / degrees)
-
-
-def deviation(values: Sequence[Json], sample: bool) -> float | None:
-    """The standard deviation: the root of the variance."""
-    squared = variance(values, sample)
-    return None if squared is None else math.sqrt(squared)
+    return sum(((number - middle) ** 2 for number in numbers), Fraction(0)) / degrees
 
 
 def distinct(values: Sequence[Json]) -> list[Json]:
