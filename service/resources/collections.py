@@ -107,6 +107,31 @@ _UNSUPPORTED: Final = {
 }
 
 
+class FieldPassthrough(WireModel):
+    """A field of the source that documents keep, and under which name."""
+
+    source_path: str
+    target_path: str | None = None
+    default: Any = None
+    required: bool | None = None
+
+
+class FeatureExtractor(WireModel):
+    """Stored and given back, never run; but its passed fields make the output schema."""
+
+    feature_extractor_name: str | None = None
+    version: str | None = None
+    feature_extractor_id: str | None = None
+    parameters: dict[str, Any] | None = None
+    params: dict[str, Any] | None = Field(None, description="The older spelling of `parameters`.")
+    input_mappings: dict[str, Any] | None = None
+    field_passthrough: list[FieldPassthrough] | None = None
+    include_all_source_fields: bool | None = None
+
+    def given(self) -> dict[str, Json]:
+        return self.model_dump(exclude_unset=True)
+
+
 class CreateCollection(WireModel):
     """A collection to be made."""
 
@@ -114,7 +139,7 @@ class CreateCollection(WireModel):
 
     collection_name: Name = Field(validation_alias=AliasChoices("collection_name", "name"))
     source: SourceConfig
-    feature_extractor: dict[str, Any] | None = None
+    feature_extractor: FeatureExtractor | None = None
     description: str | None = None
     metadata: dict[str, Any] | None = None
     enabled: StrictBool = True
@@ -132,7 +157,7 @@ class UpdateCollection(WireModel):
     unsupported = _UNSUPPORTED
 
     collection_name: Name | None = Field(None, validation_alias=AliasChoices("collection_name", "name"))
-    feature_extractor: dict[str, Any] | None = None
+    feature_extractor: FeatureExtractor | None = None
     description: str | None = None
     metadata: dict[str, Any] | None = None
     enabled: StrictBool | None = None
@@ -268,8 +293,8 @@ class Collections:
         id = f"col_{secrets.token_hex(5)}"
         name = request.collection_name
         body: dict[str, Any] = {
-            **request.model_dump(exclude={"source"}),
-            "feature_extractor": extractor(request.feature_extractor),
+            **request.model_dump(exclude={"source", "feature_extractor"}),
+            "feature_extractor": extractor(request.feature_extractor.given() if request.feature_extractor else None),
             "schema_version": 1,
             "arrival": arrival(),
         }

@@ -187,6 +187,10 @@ CASES: list[tuple[str, str, Json, str, str | None]] = [
     ("POST", "/v1/collections", {"collection_name": "ccc", "source": {"type": "bucket", "bucket_ids": ["home"],
      "source_filters": {"filter": {}}}}, "filter", "filters"),
     ("PATCH", "/v1/collections/all", {"enable": False}, "enable", "enabled"),
+    ("PATCH", "/v1/collections/all", {"feature_extractor": {"feature_extractor_name": "x", "input_mapings": {}}},
+     "input_mapings", "input_mappings"),
+    ("PATCH", "/v1/collections/all", {"feature_extractor": {"feature_extractor_name": "x",
+     "field_passthrough": [{"source_path": "a", "targt_path": "b"}]}}, "targt_path", "target_path"),
     ("POST", "/v1/collections/all/documents/aggregate", {**COUNT, "filter": {}}, "filter", "filters"),
     ("POST", "/v1/namespaces", {"namespace_name": "nnn", "descripton": "x"}, "descripton", "description"),
 ]  # fmt: skip
