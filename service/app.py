@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
@@ -38,6 +39,7 @@ from service.web.keys import (
     CARETAKER,
     COLLECTION_SOURCE,
     COLLECTIONS,
+    EARLIER_SECRET,
     INSPECTING,
     MODELS,
     NAMESPACES,
@@ -81,6 +83,7 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
         middlewares=[logged, counted, told, authorized(api_key), begun],
     )
     app[SETTINGS] = settings
+    app[EARLIER_SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.extend((identified, polite))
@@ -99,7 +102,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         catalog = Catalog(gateway, refresher.refresh)
         store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
         tasks = Tasks(catalog)
-        secret = Secret()
+        secret = Secret(earlier=app[EARLIER_SECRET])
         cursors = Cursors(secret, settings.cursor_seconds)
         namespaces = app[NAMESPACES] = Namespaces(catalog, store, tasks, cursors, settings.object_budget)
         buckets = app[BUCKETS] = Buckets(namespaces, catalog, store, tasks)

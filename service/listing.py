@@ -158,6 +158,8 @@ class Secret:
     """What cursors are sealed with; the service learns it from the catalogue, which may be there only later."""
 
     text: str = ""
+    earlier: str = ""
+    """What release 0.1.0 sealed with: a cursor of sync goes on as long as its stream does, over an upgrade too."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ class Cursors:
     def _sealer(self) -> URLSafeSerializer:
         if not self.secret.text:
             raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
-        return URLSafeSerializer(self.secret.text, salt="tally-cursor")
+        # The last one seals, all of them open.
+        return URLSafeSerializer([self.secret.earlier or self.secret.text, self.secret.text], salt="tally-cursor")
 
 
 def gone(lifetime: float) -> Gone:

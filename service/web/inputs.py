@@ -106,7 +106,7 @@ _NO: Final = ("false", "0", "no")
 
 
 def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] = frozenset()) -> M:
-    """The model of a query string; `but`: keys that something else reads. An empty value is as good as none."""
+    """The model of a query string; `but`: keys that something else reads. An empty text is as good as none."""
     given: dict[str, Any] = {}
     problems: list[Problem] = []
     prefix: str | None = getattr(model, "open_keys", None)
@@ -114,6 +114,12 @@ def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] 
         spelling
         for each in model.model_fields.items()
         if "list[" in str(each[1].annotation)
+        for spelling in spellings(each)
+    }
+    texts = {
+        spelling
+        for each in model.model_fields.items()
+        if "str" in str(each[1].annotation)
         for spelling in spellings(each)
     }
     unsupported = getattr(model, "unsupported", {})
@@ -129,7 +135,7 @@ def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] 
             given[name] = values
         elif len(values) > 1:
             problems.append(Problem(("query", name), "given more than once", "repeated"))
-        elif values[0] and not (name in unsupported and values[0].lower() in _NO):
+        elif (values[0] or name not in texts) and not (name in unsupported and values[0].lower() in _NO):
             given[name] = values[0]
     try:
         found = read(model, given, ("query",))

@@ -67,4 +67,6 @@ RECORDS: Final = web.AppKey("records", Records)
 COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")
 SOURCE: Final[web.AppKey[Sources]] = web.AppKey("source")
 READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
+EARLIER_SECRET: Final = web.AppKey("earlier_secret", str)
+"""What release 0.1.0 sealed cursors with."""
 STATE: Final = web.AppKey("state", State)

@@ -273,7 +273,8 @@ async def test_no_sample_when_none_is_wanted(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_one_line(tmp_path: Path, name: str, value: str, words: str) -> None:
     with start(tmp_path, **{name: value}) as service:
         assert service.ended() == 2
-        (line,) = service.err
+        head, line = service.err
+        assert head == "Tally cannot start; these settings are wrong:"
         assert line.startswith(f"TALLY_{name}: ")
         assert words in line
         assert service.out == []

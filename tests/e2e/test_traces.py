@@ -108,7 +108,7 @@ async def test_a_request_and_all_that_is_done_for_it(
     assert heard.services == {"tally"}
     mine = [span for span in heard.spans if span.trace_id.hex() == TRACE]
     (root,) = [span for span in mine if span.parent_span_id.hex() == PARENT]
-    assert root.name == "POST /v1/buckets/{bucket}/objects/aggregate"
+    assert root.name == "POST /v1/buckets/{bucket_identifier}/objects/aggregate"
     assert _attributes(root) | {"tally.id": "asked-here", "http.response.status_code": 200} == _attributes(root)
     parents = {span.span_id: span for span in mine}
     stages = [span.name for span in mine if span.parent_span_id == root.span_id]

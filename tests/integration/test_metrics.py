@@ -36,7 +36,7 @@ async def test_counts_what_was_done(client: Client, bucket: str) -> None:
         key = (name, tuple(sorted(labels.items())))
         return after[key] - before.get(key, 0)
 
-    route = "/v1/buckets/{bucket}/objects/aggregate"
+    route = "/v1/buckets/{bucket_identifier}/objects/aggregate"
     assert grown("tally_requests_total", method="POST", route=route, status="200") == 5
     assert grown("tally_request_seconds_count", method="POST", route=route) == 5
     assert grown("tally_groups_total") == 15

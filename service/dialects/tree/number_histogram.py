@@ -128,7 +128,8 @@ class NumberHistogram(Histogram):
 
     def told(self, start: int) -> Json:
         at = start * self.width
-        return at.numerator if at.denominator == 1 and -IN_FULL < at < IN_FULL else nearest(at)
+        integral = at.denominator == 1 and self.column.type in INTEGERS
+        return at.numerator if integral and -IN_FULL < at < IN_FULL else nearest(at)
 
     def keyed(self, key: Json, at: Location) -> int | None:
         key = spelled(key)
