@@ -303,8 +303,10 @@ async def test_logs_are_lines_of_json_without_secrets(service: Service, client: 
     assert mine["searches"] > 0
     requests = [line for line in lines if line["event"] == "request"]
     assert all(line["request_id"] and "timestamp" in line for line in requests)
-    assert requests[-1]["namespace"] == SPACE  # named in the query
-    assert not any(line["route"] == "/readyz" for line in requests)
+    *requests, last, broken = requests
+    assert last["namespace"] == SPACE  # named in the query
+    assert (broken["status"], bool(broken["reason"])) == (400, True)  # no HTTP
+    assert not any(line["route"] == "/readyz" for line in (*requests, last))
 
 
 # The other commands
