@@ -408,7 +408,10 @@ async def test_other_wrong_beginnings(files: Loading) -> None:
     _one_line(await files.run(files.folder / "none.csv", "b"), "none.csv")
     _one_line(await files.run(files.folder, "b"), "directory")
     _one_line(await files.run(file, "b", key="sk_wrong_wrong_wrong"), "key")
-    _one_line(await files.run(file, "b", key="sk_wrong_wrong_wrong\x07"), "API key")
+    said = await files.run(file, "b", key="sk_wrong_wrong_wrong\x07")
+    assert said.code == 2
+    assert said.err[0] == "Tally cannot start; these settings are wrong:"
+    assert said.err[1].startswith("TALLY_API_KEY: ")
     _one_line(await files.run(file, "x" * 300), "bucket_name")
 
 
