@@ -170,6 +170,10 @@ async def test_a_trailing_slash_is_the_same_route(
 
 def _steady(answer: Json) -> Json:
     """Without what grows while nothing is written: the sizes of indices."""
+    if "pagination" in answer:  # of lists the counts may change, as what other tests left is removed
+        return {
+            name: each for name, each in answer.items() if name not in ("results", "pagination", "stats", "total_count")
+        }
     return {name: value for name, value in answer.items() if name != "results" or not _indices(value)}
 
 

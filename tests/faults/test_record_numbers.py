@@ -107,7 +107,8 @@ async def test_folded_sums_are_exact(project: Project) -> None:
     )
     assert answer["aggregates"]["total"] == {"sum": 1}
     assert answer["aggregates"]["part"] == {"sum": float(5 * Fraction(0.1))}
-    assert answer["info"] == {"accuracy": {"total": "exact", "part": "exact"}, "strategy": "records"}
+    assert answer["info"]["accuracy"] == {"total": "exact", "part": "exact"}
+    assert answer["info"]["strategy"] == "records"
 
 
 # Moving functions
@@ -367,19 +368,16 @@ def times(**operands: Json) -> Json:
         ("2024-05-05T05:05:05Z", "9999999999999999d", [("1970-01-01T00:00:00Z", 1)]),
         ("9999-12-31T23:59:59.999Z", "999999d", [("7445-10-23T00:00:00Z", 1)]),
         ("1969-12-31T23:59:59Z", "99999d", [("1696-03-18T00:00:00Z", 1)]),
-        ("1969-12-31T23:59:59Z", "9999999999999999ms", None),
-        ("1969-12-31T23:59:59Z", "999999d", None),
-        ("1969-12-31T23:59:59Z", "9999999999999999d", None),
-        ("0001-01-01T00:00:00Z", "999999d", None),
+        ("1969-12-31T23:59:59Z", "999999d", [("-000768-02-05T00:00:00Z", 1)]),
+        ("0001-01-01T00:00:00Z", "999999d", [("-000768-02-05T00:00:00Z", 1)]),
+        ("1969-12-31T23:59:59Z", "9999999999999999ms", [("-314918-08-13T06:13:20.001Z", 1)]),
+        ("1969-12-31T23:59:59Z", "9999999999999999d", [("-27379070067916-12-04T00:00:00Z", 1)]),
     ],
 )
 async def test_long_intervals(project: Project, value: str, interval: str, expected: Json) -> None:
     stream = await filled(project, "time", [value])
     body = {"aggregates": times(fixedInterval=interval)}
-    if expected is None:
-        await project.refused(f"/streams/{stream}/records/aggregate", body, 400, "timeHistogram", interval)
-    else:
-        assert starts(await asked(project, stream, body["aggregates"]), "time") == expected
+    assert starts(await asked(project, stream, body["aggregates"]), "time") == expected
 
 
 @pytest.mark.parametrize(

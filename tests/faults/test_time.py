@@ -382,9 +382,13 @@ async def test_lists_of_resources_compare_dates_alike(client: Client, route: str
     def body(value: Json) -> Json:
         return {"filters": {"AND": [{"field": field, "operator": "gt", "value": value}]}}
 
-    plain = await client.ok("POST", route, body("2020-01-01T00:00:00Z"))
+    def ids(answer: Json) -> list[str]:
+        """Counts may change meanwhile: what other tests left is removed in the background."""
+        return [next(iter(each.values())) for each in answer["results"]]
+
+    plain = ids(await client.ok("POST", route, body("2020-01-01T00:00:00Z")))
     for text in ("20200101T000000Z", "2020-W01-3", "2020-001"):
-        assert await client.ok("POST", route, body(text)) == plain
+        assert ids(await client.ok("POST", route, body(text))) == plain
     for value in (1_767_225_600_000, "now-1d"):
         [(_, message)] = await client.problems("POST", route, body(value))
         assert str(value) in message

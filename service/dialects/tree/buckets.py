@@ -317,7 +317,10 @@ class TimeHistogram(Histogram):
         return {"date_histogram": {"field": self.column.field, **interval, "min_doc_count": 1}}
 
     def start(self, bucket: Raw) -> Any:
-        return int(bucket["key"])
+        key = int(bucket["key"])
+        if self.fixed is not None and self.width is not None and self.width > _ALL_TIME:
+            return key // _ALL_TIME * self.width
+        return key
 
     @property
     def width(self) -> int | None:
