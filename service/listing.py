@@ -67,6 +67,11 @@ class Shelf(Protocol):
     def fields(self) -> Fields: ...
 
     @property
+    def warns(self) -> bool:
+        """Whether `fields` are what was met, so that a path that is not there means nothing."""
+        ...
+
+    @property
     def identity(self) -> Sequence[str]:
         """What a cursor is bound to."""
         ...
@@ -207,7 +212,7 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
     keys = _order(request, shelf)
-    warnings = of_list(condition, _sorted_by(request, keys), shelf.fields)
+    warnings = of_list(condition, _sorted_by(request, keys), shelf.fields) if shelf.warns else []
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)

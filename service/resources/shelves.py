@@ -59,6 +59,8 @@ class ObjectShelf:
     """Seconds that a cursor lives."""
     resource: ClassVar[Resource] = OBJECT
 
+    warns = True
+
     @property
     def fields(self) -> Fields:
         return self.bucket.fields
@@ -178,6 +180,8 @@ class ResourceShelf:
     def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
         """The documented statistics; without counts those that need them are null and named in `omitted`."""
         raise NotImplementedError
+
+    warns = False
 
     @property
     def fields(self) -> Fields:
