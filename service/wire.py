@@ -37,8 +37,11 @@ class WireModel(BaseModel):
     unsupported: ClassVar[Mapping[str, str]] = {}
     """Keys that the vendor documents and Tally does not act on, each with the reason.
 
-    They are accepted where they ask for nothing: null, false or empty.
+    They are accepted where they ask for nothing.
     """
+
+    empty_asks_nothing: ClassVar[bool] = True
+    """Whether an unsupported key may be false or empty; it may always be null."""
 
     _nullable: ClassVar[frozenset[str]] = frozenset()
     """Spellings of optional keys that do not take null themselves."""
@@ -59,17 +62,19 @@ class WireModel(BaseModel):
     def _without_what_says_nothing(cls, given: Any) -> Any:
         if not isinstance(given, dict) or not (cls.unsupported or cls._nullable or cls._spelled):
             return given
-        kept = {
-            name: each
-            for name, each in given.items()
-            if (each or name not in cls.unsupported) and (each is not None or name not in cls._nullable)
-        }
+        kept = {name: each for name, each in given.items() if not cls._says_nothing(name, each)}
         for first, *others in cls._spelled:
             present = [name for name in (first, *others) if name in kept]
             for name in present[1:]:
                 if kept[name] == kept[present[0]]:
                     del kept[name]
         return kept
+
+    @classmethod
+    def _says_nothing(cls, name: str, value: Any) -> bool:
+        if name in cls.unsupported:
+            return value is None or (cls.empty_asks_nothing and not value)
+        return value is None and name in cls._nullable
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class CamelModel(WireModel):
     """The same in the spelling of the records API."""
 
     model_config = ConfigDict(alias_generator=to_camel)
+
+    empty_asks_nothing: ClassVar[bool] = False
 
 
 def read(model: type[M], value: Json, at: Location = ("body",)) -> M:

@@ -109,8 +109,12 @@ async def endless(address: str) -> AsyncIterator[None]:
     async with Client(address, KEY, "default") as client:
         await client.call("POST", "/v1/buckets", {"bucket_name": name})
         request = asyncio.create_task(client.send("POST", f"/v1/buckets/{name}/objects/import", data=body()))
-        await asyncio.sleep(0.7)
+        # The other one is the question itself.
+        while "tally_requests_in_flight 2.0" not in (await client.send("GET", "/metrics"))[1]:
+            assert not request.done(), request.result()
+            await asyncio.sleep(0.05)
         yield
+        assert not request.done() or request.exception(), request.result()
         with pytest.raises(aiohttp.ClientError):
             await request
 
