@@ -42,6 +42,7 @@ prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with 
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
 		TALLY_PROVE_FUZZ=$${FUZZ:-40} TALLY_PROVE_HOSTILE=$${HOSTILE:-20000} \
 		$(BIN)/python -m pytest tests/properties -s
+	@TALLY_PROVE_INTERLEAVINGS=$${INTERLEAVINGS:-100000} $(BIN)/python -m pytest tests/model -s
 
 chaos: .venv/dev.stamp ## writers, readers and followers while service processes are stopped and killed
 	@$(BIN)/python -m pytest tests/chaos -s

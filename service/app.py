@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import hashlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final
@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
 
-from service import __version__, deadline, tracing
+from service import __version__, clock, deadline, metrics, tracing
 from service.errors import TallyError
 from service.listing import Cursors, Secret
 from service.metrics import watch_loop
@@ -30,7 +30,7 @@ from service.settings import TEMPLATES, Settings
 from service.storage.blocks import watch_blocks, write_block
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
-from service.storage.gateway import Gateway, Refresher
+from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
 from service.storage.inspecting import Inspector
 from service.storage.objects import ObjectStore
 from service.storage.records import RecordStore
@@ -58,6 +58,12 @@ from service.web.middlewares import authorized, begun, counted, identified, logg
 from service.web.routes import ROUTES
 
 log = structlog.get_logger()
+
+_AGAIN: Final = 10.0
+"""Seconds between two looks at a catalogue that is gone and cannot be made again."""
+
+_CLOCK: Final = 30.0
+"""Seconds between two looks at OpenSearch's clock."""
 
 _FIRST: Final = 15.0
 """Seconds that one try to set OpenSearch up may take; the service listens after the first one."""
@@ -109,7 +115,9 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         collections = app[COLLECTIONS] = Collections(namespaces, buckets, catalog, store)
         buckets.on_schema = collections.sync
         app[OBJECTS] = Objects(buckets, store, tasks, cursors, settings)
-        app[INSPECTING] = Inspecting(namespaces, buckets, catalog, Inspector(gateway, refresher), cursors)
+        app[INSPECTING] = Inspecting(
+            namespaces, buckets, catalog, Inspector(gateway, refresher, store.missing), cursors
+        )
         app[TASKS] = tasks
         records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
         app[MODELS] = Models(namespaces, catalog, cursors, records)
@@ -118,6 +126,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[RECORDS] = Records(namespaces, streams, catalog, records, cursors, settings)
         namespaces.on_remove = records.drop_all
         app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
+        app[CARETAKER].on_deletion = app[OBJECTS].go_on
         app[SOURCE] = buckets.recent_source
         app[COLLECTION_SOURCE] = collections.source
 
@@ -130,8 +139,14 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[READY] = is_ready
         tried = asyncio.Event()
         beginning = asyncio.create_task(_begin(app, gateway, catalog, secret, tried))
-        watching = asyncio.create_task(watch_blocks(gateway))
-        background = [beginning, watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
+        missing = asyncio.Event()
+        catalog.documents.on_missing = missing.set
+        watching = [
+            asyncio.create_task(watch_blocks(gateway)),
+            asyncio.create_task(_set_up_again(app, gateway, missing)),
+            asyncio.create_task(_keep_time(gateway)),
+        ]
+        background = [beginning, *watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
         if beginning.done():
             beginning.result()
@@ -158,6 +173,7 @@ async def _begin(
         with attempt:
             deadline.start(_FIRST)
             try:
+                await _measure(gateway)
                 await bootstrap(gateway)
                 secret.text = await cursor_secret(catalog)
                 await app[CARETAKER].upgrade()
@@ -168,6 +184,42 @@ async def _begin(
     if attempt.retry_state.attempt_number > 1:
         log.info("ready", tries=attempt.retry_state.attempt_number)
     await deadline.unhurried(app[CARETAKER].run(app[SETTINGS].caretaking_seconds))
+
+
+async def _set_up_again(app: web.Application, gateway: Gateway, missing: asyncio.Event) -> None:
+    """A catalogue that is gone while the service runs is made again if the cluster is empty; else that is logged."""
+    while True:
+        await missing.wait()
+        await app[STATE].begun.wait()
+        try:
+            await bootstrap(gateway)
+            await app[NAMESPACES].ensure("default")
+            log.warning("the catalogue was gone and the cluster empty; it was set up again")
+        except TallyError as error:
+            log.error("the catalogue is gone", cause=error.message)
+            await asyncio.sleep(_AGAIN)
+        missing.clear()
+
+
+async def _keep_time(gateway: Gateway) -> None:
+    while True:
+        await asyncio.sleep(_CLOCK)
+        with suppress(TallyError):
+            await _measure(gateway)
+
+
+async def _measure(gateway: Gateway) -> None:
+    """OpenSearch's clock counts; where it cannot be read, the machine's own goes on counting."""
+    before = time.monotonic()
+    try:
+        remote = await gateway.time()
+    except (Absent, Conflict, Rejected, ValueError) as error:
+        log.warning("OpenSearch's clock cannot be read", cause=repr(error))
+        return
+    ahead = clock.measured(remote, before, time.monotonic())
+    metrics.clock_ahead.set(ahead)
+    if abs(ahead) > clock.TOLERATED:
+        log.warning("this machine's clock differs from OpenSearch's, which counts", ahead_seconds=round(ahead, 1))
 
 
 def _patient(state: RetryCallState) -> None:

@@ -8,7 +8,6 @@ order and tested here, so that memory stays flat and the answer exact. Numbers t
 import asyncio
 import hashlib
 import sys
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import Final, Protocol
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from service import deadline
+from service import clock, deadline
 from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, clauses_in
 from service.conditions.logic import And
 from service.dialects.flat.filters import Resource, read_list_filters
@@ -176,7 +175,7 @@ class Cursors:
     """Seconds after its last use in which a cursor can be gone on with."""
 
     def seal(self, **content: Json) -> str:
-        return self._sealer.dumps({**content, "until": time.time() + self.lifetime})
+        return self._sealer.dumps({**content, "until": clock.now() + self.lifetime})
 
     def open(self, text: str, bound: str, at: Location = ("body", "cursor")) -> Mapping[str, Json]:
         try:
@@ -189,7 +188,7 @@ class Cursors:
                 "the cursor belongs to another list; send the same filters, sort, search and case_sensitive with it",
                 "cursor",
             )
-        if content["until"] < time.time():
+        if content["until"] < clock.now():
             raise gone(self.lifetime)
         return content
 

@@ -50,6 +50,12 @@ views: Final = Gauge(
 in_flight: Final = Gauge(
     "tally_requests_in_flight", "Requests being worked on.", registry=registry, multiprocess_mode="livesum"
 )
+clock_ahead: Final = Gauge(
+    "tally_clock_ahead_seconds",
+    "How far this machine's clock is ahead of OpenSearch's, whose time counts.",
+    registry=registry,
+    multiprocess_mode="mostrecent",
+)
 lag: Final = Histogram(
     "tally_event_loop_lag_seconds",
     "How much later than planned the event loop comes to a timer, looked at four times a second.",

@@ -1,21 +1,22 @@
 """Buckets: made, found by id or name, changed, deleted, with counts that are computed."""
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, Field, StrictInt, field_validator
 
 from service import paths
+from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
 from service.listing import COUNTED, Page, page_of
-from service.resources.clock import arrival, now_millis
 from service.resources.expiry import is_live
-from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id
+from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
 from service.resources.tasks import Tasks
@@ -23,6 +24,7 @@ from service.scope import Scope
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
+from service.storage.operations import Draft, Homeless, Operations, Taken, claim_key
 from service.storage.terms import on_terms
 from service.storage.views import BucketSource, Held
 from service.values import Json, render_date
@@ -33,8 +35,6 @@ Policy = Literal["insert", "update", "upsert"]
 _ROUNDS: Final = 10
 _KNOWN: Final = 1_000
 """Buckets that are kept in mind for aggregates."""
-_SHORT_NAME: Final = 300
-"""UTF-8 bytes of a name that fit into a document's id, of which OpenSearch takes 512."""
 
 
 class UniqueKey(WireModel):
@@ -217,6 +217,7 @@ class Buckets:
 
     def __init__(self, namespaces: Namespaces, catalog: Catalog, store: ObjectStore, tasks: Tasks) -> None:
         self._namespaces = namespaces
+        self._operations: Operations = namespaces.operations
         self._catalog = catalog
         self._tasks = tasks
         self.store = store
@@ -231,7 +232,6 @@ class Buckets:
         scope, _ = await self._namespaces.find(namespace)
         schema = read_schema(request.bucket_schema, ("body", "bucket_schema"))
         id = f"bkt_{secrets.token_hex(5)}"
-        await self._claim(scope, request.bucket_name, id)
         now = now_millis()
         body = {
             **request.model_dump(),
@@ -242,7 +242,15 @@ class Buckets:
             "status": "ACTIVE",
         }
         told = view(id, body)
-        await self._catalog.create(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body, told)
+        draft = Draft(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body, told)
+        try:
+            await self._operations.create(draft, namespace_key(scope.namespace_id))
+        except Taken:
+            raise _taken(draft.name) from None
+        except Homeless:
+            raise NotFound("Namespace", namespace) from None
+        except Conflict:
+            raise overtaken("bucket", draft.name) from None
         return {**told, **_NOTHING}
 
     async def find(self, namespace: str, identifier: str) -> Bucket:
@@ -261,16 +269,12 @@ class Buckets:
         (home, entry), version = await self._catalog.get_with_version(
             namespace_key(namespace_id), bucket_key(id), of=fields_id(id)
         )
-        if home is None or not is_live(home.body, now_millis()) or namespace not in (home.namespace_id, home.name):
+        lives = home is not None and home.live and is_live(home.body, now_millis())
+        if home is None or not lives or namespace not in (home.namespace_id, home.name):
             if not cached:
                 raise NotFound("Namespace", namespace)
             return None
-        if (
-            entry is None
-            or entry.namespace_id != namespace_id
-            or entry.body["status"] != "ACTIVE"
-            or identifier not in (id, entry.name)
-        ):
+        if entry is None or entry.namespace_id != namespace_id or not entry.live or identifier not in (id, entry.name):
             self._ids.pop((namespace_id, identifier), None)
             return None
         scope = Scope(namespace_id, home.name)
@@ -294,20 +298,16 @@ class Buckets:
         if changes.get("bucket_schema") is not None:
             changes["bucket_schema"] = read_schema(changes["bucket_schema"], ("body", "bucket_schema"))
         name = changes.get("bucket_name") or bucket.name
-        if name != bucket.name:
-            await self._claim(bucket.scope, name, bucket.id)
         if changes.get("metadata") is not None:
             changes["metadata"] = {**(bucket.body.get("metadata") or {}), **changes["metadata"]}
         self._same_key(bucket, changes)
         body = {**bucket.body, **changes, "bucket_name": name, "updated_at": now_millis()}
         try:
-            await self._catalog.replace(bucket.entry, body, name, view(bucket.id, body))
+            await self._operations.change(bucket.entry, body, name, view(bucket.id, body))
+        except Taken:
+            raise _taken(name) from None
         except Conflict:
-            if name != bucket.name:
-                await self._catalog.delete(_claim(bucket.scope.namespace_id, name))
             raise AlreadyExists("the bucket was changed by somebody else meanwhile; read it again") from None
-        if name != bucket.name:
-            await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         if self.on_schema and body.get("bucket_schema") != bucket.body.get("bucket_schema"):
             await self.on_schema(bucket.scope, bucket.id)
         return await self._answer(bucket.scope, bucket.id, body)
@@ -329,7 +329,6 @@ class Buckets:
         await self._unread(before)
         counts = await self.counts(before.scope, [before.id], {before.id: before.held.expired_before})
         bucket = await self._retire(namespace, identifier)
-        await self._catalog.delete(_claim(bucket.scope.namespace_id, bucket.name))
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
         named = {"bucket_id": bucket.id, "bucket_name": bucket.name}
         told = {**named, "object_count": counts[bucket.id]["object_count"]}
@@ -350,12 +349,9 @@ class Buckets:
         """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
         for _ in range(_ROUNDS):
             bucket = await self.find(namespace, identifier)
-            body = {**bucket.body, "status": "DELETING"}
-            try:
-                await self._catalog.replace(bucket.entry, body, view=view(bucket.id, body))
-            except Conflict:
-                continue
-            return bucket
+            with suppress(Conflict):
+                await self._operations.retire(bucket.entry, partial(view, bucket.id))
+                return bucket
         raise Unavailable("the bucket is being changed by too many at once", retry_after=1)
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
@@ -386,12 +382,6 @@ class Buckets:
 
         instants = date_paths(bucket.schema)
         return replace(await BucketSource.at(self.store, bucket.scope, [bucket.held], instants), newest=newest)
-
-    async def _claim(self, scope: Scope, name: str, id: str) -> None:
-        try:
-            await self._catalog.claim(_claim(scope.namespace_id, name), bucket_key(id), scope.namespace_id, name)
-        except Conflict:
-            raise AlreadyExists(f"a bucket is named {name!r} already", {"bucket_name": name}) from None
 
     async def _id(self, namespace_id: str, identifier: str, *, cached: bool) -> str:
         key = (namespace_id, identifier)
@@ -444,7 +434,11 @@ def _counted(bucket: Json) -> dict[str, Json]:
 
 def readers_of(namespace_id: str, bucket_id: str) -> Json:
     """What finds the collections that read a bucket, from the bucket itself or through other collections."""
-    filters = [{"term": {"kind": "collection"}}, {"term": {"namespace_id": namespace_id}}]
+    filters = [
+        {"term": {"kind": "collection"}},
+        {"term": {"namespace_id": namespace_id}},
+        {"term": {"status": "ACTIVE"}},
+    ]
     places = ("source/bucket_ids", "source/inherited_bucket_ids")
     reads = [{"term": {place: bucket_id}} for place in places]
     return {"bool": {"filter": filters, "should": reads, "minimum_should_match": 1}}
@@ -454,12 +448,8 @@ def bucket_key(id: str) -> str:
     return f"bucket:{id}"
 
 
-def claim_key(kind: str, namespace_id: str, name: str) -> str:
-    """The id of the document that makes a name one of a kind in its namespace."""
-    written = name.encode()
-    if len(written) > _SHORT_NAME:
-        name = f"sha256:{hashlib.sha256(written).hexdigest()}"
-    return f"{kind}-name:{namespace_id}:{name}"
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"a bucket is named {name!r} already", {"bucket_name": name})
 
 
 def _claim(namespace_id: str, name: str) -> str:

@@ -2,13 +2,16 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import orjson
 from pydantic import AliasChoices, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
+from service.clock import arrival, now_millis
 from service.conditions.base import Condition
 from service.conditions.equality import Equals
 from service.conditions.logic import And, Or
@@ -17,15 +20,15 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Fields
 from service.listing import Page, page_of
-from service.resources.buckets import Buckets, bucket_key, claim_key, id_of, readers_of
-from service.resources.clock import arrival, now_millis
-from service.resources.namespaces import Namespaces, expired_before, no_id
+from service.resources.buckets import Buckets, bucket_key, id_of, readers_of
+from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
+from service.storage.operations import Draft, Homeless, Taken, claim_key
 from service.storage.terms import TERMS, term
 from service.storage.views import BucketSource, Held
 from service.values import Json, render_date
@@ -275,7 +278,7 @@ def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _indexed(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
-    return {**view(id, body), "status": "ACTIVE"}
+    return {**view(id, body), "status": body.get("status", "ACTIVE")}
 
 
 class Collections:
@@ -283,6 +286,7 @@ class Collections:
 
     def __init__(self, namespaces: Namespaces, buckets: Buckets, catalog: Catalog, store: ObjectStore) -> None:
         self._namespaces = namespaces
+        self._operations = namespaces.operations
         self._buckets = buckets
         self._catalog = catalog
         self._store = store
@@ -303,11 +307,15 @@ class Collections:
             body["input_schema"] = read_schema(request.input_schema, ("body", "input_schema"))
         now = now_millis()
         body |= {"created_at": now, "updated_at": now, "last_schema_sync": now}
-        await self._claim(scope, name, id)
-        await self._catalog.create(_key(id), "collection", scope.namespace_id, name, body, _indexed(id, body))
-        (entry,) = await self._catalog.get(_key(id))
-        if entry is None:
-            raise NotFound("Namespace", namespace)
+        draft = Draft(_key(id), "collection", scope.namespace_id, name, body, _indexed(id, body))
+        try:
+            entry = await self._operations.create(draft, namespace_key(scope.namespace_id))
+        except Taken:
+            raise _taken(name) from None
+        except Homeless:
+            raise NotFound("Namespace", namespace) from None
+        except Conflict:
+            raise overtaken("collection", name) from None
         return await self._answer(scope, entry)
 
     async def find(self, namespace: str, identifier: str) -> tuple[Scope, Entry]:
@@ -319,7 +327,8 @@ class Collections:
         owner = await self._catalog.owner(_claim(scope.namespace_id, identifier))
         id = owner.partition(":")[2] if owner else identifier
         (entry,) = await self._catalog.get(_key(id))
-        if entry is None or entry.namespace_id != scope.namespace_id or identifier not in (id, entry.name):
+        mine = entry is not None and entry.live and entry.namespace_id == scope.namespace_id
+        if entry is None or not mine or identifier not in (id, entry.name):
             raise NotFound("Collection", identifier)
         return entry
 
@@ -335,7 +344,7 @@ class Collections:
         return page, [_told(entry, shelf.found[entry.id]) for entry in entries]
 
     async def update(self, namespace: str, identifier: str, request: UpdateCollection) -> Json:
-        scope, entry = await self.find(namespace, identifier)
+        _, entry = await self.find(namespace, identifier)
         id, changes = id_of(entry), request.model_dump(exclude_unset=True)
         if "source" in changes:
             raise Invalid.at(("body", "source"), "the source of a collection cannot change; make another collection")
@@ -346,22 +355,32 @@ class Collections:
             changes["feature_extractor"] = extractor(changes["feature_extractor"])
             changes["output_schema"] = output_schema(entry.body["input_schema"], changes["feature_extractor"])
         name = changes.get("collection_name") or entry.name
-        if name != entry.name:
-            await self._claim(scope, name, id)
         body = {**entry.body, **changes, "collection_name": name, "updated_at": now_millis()}
         try:
-            await self._catalog.replace(entry, body, name, _indexed(id, body))
+            await self._operations.change(entry, body, name, _indexed(id, body))
+        except Taken:
+            raise _taken(name) from None
         except Conflict:
-            if name != entry.name:
-                await self._catalog.delete(_claim(scope.namespace_id, name))
             raise AlreadyExists("the collection was changed by somebody else meanwhile; read it again") from None
-        if name != entry.name:
-            await self._catalog.delete(_claim(scope.namespace_id, entry.name))
         return await self.get(namespace, id)
 
     async def delete(self, namespace: str, identifier: str) -> Json:
         """Gone at once; the objects that it selected stay where they are."""
-        scope, entry = await self.find(namespace, identifier)
+        entry = await self._retire(namespace, identifier)
+        with suppress(TallyError, Conflict):  # it is deleted; what is left of it goes later
+            await self._catalog.remove(entry)
+        return {"collection_id": id_of(entry), "collection_name": entry.name, "status": "COMPLETED", "success": True}
+
+    async def _retire(self, namespace: str, identifier: str) -> Entry:
+        for _ in range(_ROUNDS):
+            scope, entry = await self.find(namespace, identifier)
+            await self._unread(scope, entry)
+            with suppress(Conflict):
+                return await self._operations.retire(entry, partial(_indexed, id_of(entry)))
+        raise Unavailable("the collection is being changed by too many at once", retry_after=1)
+
+    async def _unread(self, scope: Scope, entry: Entry) -> None:
+        """Raises `AlreadyExists` (409) if another collection reads this one."""
         children = await self._catalog.find(_children(scope, id_of(entry)), 5)
         if children:
             names = ", ".join(repr(child.name) for child in children)
@@ -369,9 +388,6 @@ class Collections:
                 f"collections read this one; delete them first: {names}",
                 {"collections": [id_of(child) for child in children]},
             )
-        await self._catalog.delete(_claim(scope.namespace_id, entry.name))
-        await self._catalog.delete(entry.id, seen=True)
-        return {"collection_id": id_of(entry), "collection_name": entry.name, "status": "COMPLETED", "success": True}
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
         """What an aggregate over the collection's objects asks."""
@@ -425,7 +441,7 @@ class Collections:
             instants = []
             for id in dict.fromkeys(id for branch in branches for id in branch["buckets"]):
                 entry, version = homes[id]
-                if entry is not None and entry.body["status"] == "ACTIVE":
+                if entry is not None and entry.live:
                     held.append(Held(id, version, expired_before(entry.body)))
                     instants += date_paths(entry.body.get("bucket_schema"))
             sources[selection] = await BucketSource.at(self._store, scope, held, instants, _Selected(branches))
@@ -434,12 +450,6 @@ class Collections:
     async def _answer(self, scope: Scope, entry: Entry) -> Json:
         counts = await self.counts(scope, [entry])
         return _told(entry, counts[entry.id])
-
-    async def _claim(self, scope: Scope, name: str, id: str) -> None:
-        try:
-            await self._catalog.claim(_claim(scope.namespace_id, name), _key(id), scope.namespace_id, name)
-        except Conflict:
-            raise AlreadyExists(f"a collection is named {name!r} already", {"collection_name": name}) from None
 
     # What is derived from the source
 
@@ -485,13 +495,13 @@ class Collections:
                 continue
             for _ in range(_ROUNDS):
                 (entry,) = await self._catalog.get(reader.id)
-                if entry is None:
+                if entry is None or not entry.live:
                     break
                 body = await self._synced(scope, entry.body)
                 if body is None:
                     break
                 try:
-                    await self._catalog.replace(entry, body, view=_indexed(id_of(entry), body))
+                    await self._operations.change(entry, body, entry.name, _indexed(id_of(entry), body))
                 except Conflict:
                     continue
                 break
@@ -657,12 +667,20 @@ def _selection(entry: Entry) -> str:
 
 
 def _children(scope: Scope, id: str) -> Json:
-    mine = [{"term": {"kind": "collection"}}, {"term": {"namespace_id": scope.namespace_id}}]
+    mine = [
+        {"term": {"kind": "collection"}},
+        {"term": {"namespace_id": scope.namespace_id}},
+        {"term": {"status": "ACTIVE"}},
+    ]
     return {"bool": {"filter": [*mine, {"term": {"source/collection_ids": id}}]}}
 
 
 def _key(id: str) -> str:
     return f"collection:{id}"
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"a collection is named {name!r} already", {"collection_name": name})
 
 
 def _claim(namespace_id: str, name: str) -> str:

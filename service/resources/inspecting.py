@@ -132,7 +132,7 @@ class Inspecting:
         buckets = [
             Held(id, version, expired_before(entry.body))
             for id, entry, version in zip(ids, current, versions, strict=True)
-            if entry and entry.body["status"] == "ACTIVE"
+            if entry and entry.live
         ]
         return await BucketSource.at(self._buckets.store, scope, buckets, [])
 

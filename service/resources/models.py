@@ -1,16 +1,17 @@
 """Spaces and containers of a project: what records are made of (contract, records, 5)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictStr
 
+from service.clock import arrival, now_millis
 from service.dialects.tree.properties import SPACE, Column, Container
 from service.dialects.tree.references import Columns
 from service.errors import AlreadyExists, BadRequest, Unavailable
 from service.listing import Cursors
-from service.resources.clock import arrival, now_millis
 from service.resources.namespaces import Namespaces
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
@@ -67,7 +68,7 @@ class Models:
     async def _space(self, scope: Scope, space: Space) -> Json:
         for _ in range(_ROUNDS):
             (entry,) = await self._catalog.get(space_key(scope, space.space))
-            body = {**space.model_dump(exclude_none=True), **_times(entry)}
+            body = {**space.model_dump(exclude_none=True), **_times(entry if entry and entry.live else None)}
             if await self._stored(space_key(scope, space.space), "space", scope, space.space, entry, body):
                 return space_told(body)
         raise Unavailable("the space is being changed by too many at once", retry_after=1)
@@ -75,7 +76,7 @@ class Models:
     async def spaces(self, project: str, names: Sequence[str]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
         found = await self._catalog.get(*(space_key(scope, name) for name in names))
-        return [space_told(entry.body) for entry in found if entry]
+        return [space_told(entry.body) for entry in found if entry and entry.live]
 
     async def list_spaces(self, project: str, page: Listing) -> Json:
         scope, _ = await self._namespaces.find(project)
@@ -84,7 +85,8 @@ class Models:
     async def delete_spaces(self, project: str, names: Sequence[str]) -> list[Json]:
         """Those that were there; raises `BadRequest` for one that holds containers or records."""
         scope, _ = await self._namespaces.find(project)
-        found = [each for each in await self._catalog.get(*(space_key(scope, name) for name in names)) if each]
+        entries = await self._catalog.get(*(space_key(scope, name) for name in names))
+        found = [each for each in entries if each and each.live]
         for entry in found:
             mine = [*_of(scope, "container"), {"term": {"space": entry.name}}]
             if await self._catalog.find({"bool": {"filter": mine}}, 1):
@@ -92,8 +94,21 @@ class Models:
             if await self._held(scope, {"term": {"space": entry.name}}):
                 raise BadRequest(f"the space {entry.name!r} holds records; delete them first")
         for entry in found:
-            await self._catalog.delete(entry.id, seen=True)
+            await self._retire_space(entry)
         return [{"space": entry.name} for entry in found]
+
+    async def _retire_space(self, entry: Entry) -> None:
+        """The entry stays: a request to make the space that was sent twice, and is done late, makes nothing."""
+        for _ in range(_ROUNDS):
+            with suppress(Conflict):
+                view = {**_view(entry.body), "status": "DELETED"}
+                await self._catalog.replace(entry, {**entry.body, "status": "DELETED"}, view=view)
+                return
+            (found,) = await self._catalog.get(entry.id)
+            if found is None or not found.live:
+                return
+            entry = found
+        raise Unavailable("the space is being changed by too many at once", retry_after=1)
 
     async def known(self, project: str) -> None:
         """Raises `NotFound` for a project that is none."""
@@ -105,7 +120,7 @@ class Models:
         scope, _ = await self._namespaces.find(project)
         spaces = list(dict.fromkeys(container.space for container in request.items))
         found = await self._catalog.get(*(space_key(scope, name) for name in spaces))
-        missing = [{"space": name} for name, entry in zip(spaces, found, strict=True) if entry is None]
+        missing = [{"space": name} for name, entry in zip(spaces, found, strict=True) if not (entry and entry.live)]
         if missing:
             raise BadRequest(f"unknown spaces: {', '.join(each['space'] for each in missing)}", {"missing": missing})
         return [await self._container(scope, container) for container in request.items]
@@ -162,14 +177,32 @@ class Models:
         scope, _ = await self._namespaces.find(project)
         found = await self._found(scope, names)
         for entry in found:
-            columns = columns_of([entry])
-            ((key, _),) = columns.items()
-            if await self._held(scope, {"term": {"@has": token_of(entry)}}):
-                raise BadRequest(f"the container {key[1]!r} holds records; delete them first")
-        for entry in found:
+            await self._unheld(scope, entry)
+        deleted = [await self._retire_container(scope, entry) for entry in found]
+        return [
+            {"space": entry.body["space"], "externalId": entry.body["externalId"]}
+            for entry, mine in zip(found, deleted, strict=True)
+            if mine
+        ]
+
+    async def _unheld(self, scope: Scope, entry: Entry) -> None:
+        if await self._held(scope, {"term": {"@has": token_of(entry)}}):
+            raise BadRequest(f"the container {entry.body['externalId']!r} holds records; delete them first")
+
+    async def _retire_container(self, scope: Scope, entry: Entry) -> bool:
+        """Whether it was there to be deleted; what somebody changed meanwhile is looked at again."""
+        for _ in range(_ROUNDS):
             # Its number of makings is kept: the next one's fields are others.
-            await self._catalog.replace(entry, {**entry.body, "gone": True}, view=_view({**entry.body, "gone": True}))
-        return [{"space": entry.body["space"], "externalId": entry.body["externalId"]} for entry in found]
+            body = {**entry.body, "gone": True}
+            with suppress(Conflict):
+                await self._catalog.replace(entry, body, view=_view(body))
+                return True
+            (found,) = await self._catalog.get(entry.id)
+            if found is None or found.body.get("gone"):
+                return False
+            entry = found
+            await self._unheld(scope, entry)
+        raise Unavailable("the container is being changed by too many at once", retry_after=1)
 
     # Both
 

@@ -5,16 +5,17 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_core import PydanticCustomError
 
+from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
 from service.listing import Cursors, Page, page_of
-from service.resources.clock import arrival, now_millis
 from service.resources.expiry import Expiring, expired_by, is_live
 from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
 from service.resources.tasks import Tasks
@@ -22,6 +23,7 @@ from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore
+from service.storage.operations import Draft, Operations, Taken, claim_key
 from service.values import Json, index_date, render_date
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
@@ -184,7 +186,7 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
 def hidden_objects(entry: Entry) -> Json:
     """What finds the objects of a bucket that are there no more for anybody: it is being deleted, or they expired."""
     mine = {"term": {"bucket_id": entry.id.partition(":")[2]}}
-    if entry.body["status"] != "ACTIVE":
+    if not entry.live:
         return mine
     expired = {"range": {"created_at": {"lt": index_date(expired_before(entry.body) or 0)}}}
     return {"bool": {"filter": [mine, expired]}}
@@ -201,6 +203,8 @@ class Namespaces:
 
     def __init__(self, catalog: Catalog, store: ObjectStore, tasks: Tasks, cursors: Cursors, budget: int) -> None:
         self.catalog = catalog
+        self.operations = Operations(catalog)
+        self.operations.follow["namespace"] = self._rename_alias
         self._tasks = tasks
         self.cursors = cursors
         self.budget = budget
@@ -215,9 +219,7 @@ class Namespaces:
         now = now_millis()
         expiry = request.expiry(now)
         name = request.namespace_name
-        await self._take_name(name, id)
         scope = Scope(id, name)
-        await self._store.make(scope)
         body = {
             **request.model_dump(),
             "ttl_seconds": None,
@@ -229,7 +231,18 @@ class Namespaces:
             "arrival": arrival(),
             "status": "ACTIVE",
         }
-        await self.catalog.create(_key(id), "namespace", id, name, body, view(id, body))
+        await self._free(name)
+        try:
+            await self.operations.create(
+                Draft(_key(id), "namespace", id, name, body, view(id, body)),
+                prepare=lambda _: self._store.make(scope),
+            )
+        except Taken:
+            raise _taken(name) from None
+        except Conflict:
+            # It took so long that somebody undid it, perhaps before the index was made.
+            await self._store.drop(scope)
+            raise overtaken("namespace", name) from None
         return await self._answer(scope, body)
 
     async def find(self, identifier: str) -> tuple[Scope, Entry]:
@@ -238,7 +251,8 @@ class Namespaces:
             id = await self._id(identifier, cached=cached)
             if id is not None:
                 (entry,) = await self.catalog.get(_key(id))
-                if entry and is_live(entry.body, now_millis()) and identifier in (entry.namespace_id, entry.name):
+                there = entry is not None and entry.live and is_live(entry.body, now_millis())
+                if entry and there and identifier in (entry.namespace_id, entry.name):
                     return Scope(entry.namespace_id, entry.name), entry
             self._ids.pop(identifier, None)
         raise NotFound("Namespace", identifier)
@@ -264,24 +278,24 @@ class Namespaces:
         if "feature_extractors" in changes:
             changes["feature_extractors"] = with_ids(changes["feature_extractors"])
         name = changes.get("namespace_name") or scope.namespace_name
-        if name != scope.namespace_name:
-            await self._take_name(name, scope.namespace_id)
         body = {**entry.body, **changes, "namespace_name": name, "updated_at": now_millis()}
-        try:
-            await self.catalog.replace(entry, body, name, view(scope.namespace_id, body))
-        except Conflict:
-            if name != scope.namespace_name:
-                await self.catalog.delete(_claim(name))
-            raise AlreadyExists("the namespace was changed by somebody else meanwhile; read it again") from None
         if name != scope.namespace_name:
-            await self._store.rename(scope, name)
-            await self.catalog.delete(_claim(scope.namespace_name))
+            await self._free(name)
+        try:
+            await self.operations.change(entry, body, name, view(scope.namespace_id, body))
+        except Taken:
+            raise _taken(name) from None
+        except Conflict:
+            raise AlreadyExists("the namespace was changed by somebody else meanwhile; read it again") from None
         return await self._answer(Scope(scope.namespace_id, name), body)
+
+    async def _rename_alias(self, entry: Entry) -> None:
+        """The alias that people look for follows the namespace's name."""
+        await self._store.rename(Scope(entry.namespace_id, entry.name))
 
     async def delete(self, identifier: str) -> Json:
         """Gone at once for everybody; its index and entries are removed in the background."""
         scope, entry = await self._retire(identifier)
-        await self.catalog.release(_claim(scope.namespace_name), entry.id)
         self._ids.pop(scope.namespace_name, None)
         told = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
         return {**told, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, told)}
@@ -290,29 +304,21 @@ class Namespaces:
         """Namespaces that have expired are deleted from here on: their names are free, their data is to be removed."""
         active = [{"term": {"kind": "namespace"}}, {"term": {"status": "ACTIVE"}}]
         for entry in await self.catalog.find({"bool": {"filter": [*active, expired_by(now_millis())]}}):
-            body = {**entry.body, "status": "DELETING"}
-            try:
-                await self.catalog.replace(entry, body, view=view(entry.namespace_id, body))
-            except Conflict:  # by another replica
-                continue
-            await self.catalog.release(_claim(entry.name), entry.id)
+            with suppress(Conflict):  # by another replica
+                await self.operations.retire(entry, partial(view, entry.namespace_id))
 
-    async def _take_name(self, name: str, id: str) -> None:
-        """Claims a name, if need be from a namespace that has expired; raises `AlreadyExists` if it is taken."""
-        try:
-            await self.catalog.claim(_claim(name), _key(id), id, name)
-        except Conflict:
-            (claim,) = await self.catalog.get(_claim(name))
-            (holder,) = await self.catalog.get(str(claim.body["owner"])) if claim else (None,)
-            if claim and holder and not is_live(holder.body, now_millis()):
-                with suppress(Conflict):  # somebody else was quicker
-                    await self.catalog.reassign(claim, _key(id))
-                    return
-            raise AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name}) from None
+    async def _free(self, name: str) -> None:
+        """A namespace that has expired does not keep its name."""
+        owner = await self.catalog.owner(_claim(name))
+        (holder,) = await self.catalog.get(owner) if owner else (None,)
+        if holder and holder.live and not is_live(holder.body, now_millis()):
+            with suppress(Conflict):  # somebody else was quicker
+                await self.operations.retire(holder, partial(view, holder.namespace_id))
 
     async def remove(self, entry: Entry) -> None:
         """What is left of a namespace that nobody sees any more; its entry goes last."""
         scope = Scope(entry.namespace_id, entry.name)
+        await self.operations.let_go(entry)
         await self._store.drop(scope)
         if self.on_remove:
             await self.on_remove(scope.namespace_id)
@@ -323,12 +329,8 @@ class Namespaces:
         """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
         for _ in range(_ROUNDS):
             scope, entry = await self.find(identifier)
-            body = {**entry.body, "status": "DELETING"}
-            try:
-                await self.catalog.replace(entry, body, view=view(scope.namespace_id, body))
-            except Conflict:
-                continue
-            return scope, entry
+            with suppress(Conflict):
+                return scope, await self.operations.retire(entry, partial(view, scope.namespace_id))
         raise Unavailable("the namespace is being changed by too many at once", retry_after=1)
 
     async def ensure(self, name: str) -> None:
@@ -380,4 +382,16 @@ _key = namespace_key
 
 
 def _claim(name: str) -> str:
-    return f"namespace-name:{name}"
+    return claim_key("namespace", "", name)
+
+
+def _taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name})
+
+
+def overtaken(kind: str, name: str) -> Unavailable:
+    """The error of a create that was so slow that another request for the name undid it."""
+    return Unavailable(
+        f"making the {kind} {name!r} took so long that another request for that name went first; try again",
+        retry_after=1,
+    )

@@ -5,7 +5,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -13,6 +12,8 @@ import structlog
 from pydantic import BaseModel, Field, StrictBool
 
 from service import deadline
+from service.clock import arrival as new_arrival
+from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, Problem, TallyError, Unavailable
@@ -20,13 +21,14 @@ from service.listing import Cursors, Page, everything, matching, page_of
 from service.paths import Path
 from service.planning.warnings import widening
 from service.resources.buckets import Bucket, Buckets, Policy
-from service.resources.clock import arrival as new_arrival
-from service.resources.clock import now_millis
+from service.resources.deletion import DELETION, Deletion
 from service.resources.incoming import read_incoming
 from service.resources.restoring import second_address
 from service.resources.shelves import ObjectShelf
 from service.resources.tasks import Tasks
 from service.resources.writing import ROUNDS, Write, Writer
+from service.storage.bulk import Outcome
+from service.storage.catalog import Entry
 from service.storage.document import Answer, millis, told
 from service.storage.objects import ObjectStore
 from service.values import Json
@@ -86,6 +88,7 @@ class Objects:
         self._limits = limits
         self._running: set[asyncio.Task[None]] = set()
         self._writer = Writer(store, limits.field_budget)
+        self._deletion = Deletion(buckets, store, tasks, cursors)
 
     async def create(self, namespace: str, bucket: str, raw: bytes, policy: Policy | None) -> Answer:
         home = await self._buckets.find(namespace, bucket)
@@ -181,8 +184,10 @@ class Objects:
         home = await self._buckets.find(namespace, bucket)
         found = await self._read(home, id)
         (item,) = await self._store.write(home.scope, [({"delete": {"_id": found["_id"]}}, None)])
-        if item["status"] == 404:
+        if item.outcome is Outcome.ABSENT and not item.again:  # another one deleted it since it was read
             raise NotFound("Object", id)
+        if not item.done and item.outcome is not Outcome.ABSENT:
+            raise item.error
         await self._store.refresh(home.scope)
 
     async def list(self, namespace: str, bucket: str, request: ListRequest) -> tuple[Page, list[Json]]:
@@ -228,50 +233,26 @@ class Objects:
         if not shelf.fields.empty and (wide := widening(condition, shelf.fields)):
             raise Invalid([Problem(("body", "filters"), text, "unknown_field") for text in wide])
         task = f"task_{secrets.token_hex(8)}"
-        named = {"bucket_id": source.buckets[0].bucket_id, "deleted_count": 0}
-        await self._tasks.start(task, "api_objects_delete", named)
-        work = deadline.unhurried(self._delete(task, asked, shelf))
+        bucket = source.buckets[0].bucket_id
+        recorded = {
+            "namespace_id": source.scope.namespace_id,
+            "bucket_id": bucket,
+            "filters": request.filters,
+            "case_sensitive": request.case_sensitive,
+        }
+        named = {"bucket_id": bucket, "deleted_count": 0}
+        await self._tasks.start(task, DELETION, named, recorded)
+        work = deadline.unhurried(self._deletion.run(task, asked, shelf))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         await asyncio.wait([work], timeout=min(_PATIENCE, deadline.left(_PATIENCE) / 2))
         state = await self._tasks.get(task)
-        return {"task_id": task, "status": state["status"], **state["additional_data"]}
+        told = {"task_id": task, "status": state["status"], **state["additional_data"]}
+        return {**told, "error": state["error"]} if state["error"] else told
 
-    async def _delete(self, task: str, request: ListRequest, shelf: ObjectShelf) -> None:
-        source = shelf.bucket
-        deleted = 0
-        try:
-            await self._tasks.tell(task, "IN_PROGRESS")
-            async for page in everything(request, shelf):
-                # Only what is still as it was when it matched.
-                actions = [
-                    (
-                        {
-                            "delete": {
-                                "_id": each["_id"],
-                                "if_seq_no": each["_seq_no"],
-                                "if_primary_term": each["_primary_term"],
-                            }
-                        },
-                        None,
-                    )
-                    for each in page
-                ]
-                items = await self._store.write(source.scope, actions)
-                deleted += sum(1 for item in items if item["status"] == 200)
-                await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
-            await self._store.refresh(source.scope)
-            await self._tasks.tell(task, "COMPLETED", deleted_count=deleted)
-        except TallyError as error:
-            log.warning("delete by filter failed", task=task, message=error.message)
-            with suppress(TallyError):  # if that cannot be told either, its task is found to be interrupted
-                await self._tasks.tell(task, "FAILED", error.message, deleted_count=deleted)
-        except asyncio.CancelledError:
-            await self._tasks.tell(task, "INTERRUPTED", "the service was stopped", deleted_count=deleted)
-            raise
-        except Exception:
-            log.exception("delete by filter failed", task=task)
-            await self._tasks.tell(task, "FAILED", "the service failed; its log knows more", deleted_count=deleted)
+    async def go_on(self, task: Entry) -> None:
+        """Goes on with a delete by filter that stopped before its end, in whichever process."""
+        await self._deletion.go_on(task)
 
     async def close(self) -> None:
         """Stops what goes on in the background; its tasks say so."""

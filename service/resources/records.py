@@ -12,6 +12,7 @@ import msgspec
 
 from service import metrics, tracing
 from service.aggregations.base import Inexact
+from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
 from service.dialects.tree.nodes import How, Reading, accuracies, compiled, fold_all, read_all
@@ -30,7 +31,6 @@ from service.dialects.tree.wire import (
 )
 from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
 from service.listing import Cursors
-from service.resources.clock import now_millis
 from service.resources.following import Follower, Mark, deletion, tombstone_id, version_of
 from service.resources.ingest import Identity, Prepared, Preparing, read_items
 from service.resources.models import columns_of, container_key, space_key
@@ -38,6 +38,7 @@ from service.resources.namespaces import Namespaces
 from service.resources.streams import Stream, Streams
 from service.scope import Scope
 from service.storage import names
+from service.storage.bulk import Item, Outcome
 from service.storage.catalog import Catalog, Entry
 from service.storage.records import RecordStore
 from service.tokens import string_term
@@ -208,7 +209,7 @@ class Records:
 
         stream, entries = await self._streams.open(project, stream_id, keys)
         found = _living(entries[: len(containers)])
-        there = {space for space, entry in zip(spaces, entries[len(containers) :], strict=True) if entry}
+        there = {space for space, entry in zip(spaces, entries[len(containers) :], strict=True) if entry and entry.live}
         return stream, columns_of(found), there
 
     @asynccontextmanager
@@ -256,11 +257,11 @@ class Records:
         index = stream.place.slice(0)
         actions = [({"create": {"_index": index, "_id": each.id}}, each.document()) for each in prepared]
         results = await self._store.write(actions)
-        codes = [_code(item["status"]) for item in results]
+        codes = [_code(item) for item in results]
         await self._own(index, prepared, codes)
         if all(code == 202 for code in codes):
             return
-        _tell_partial(prepared, codes, "is stored already; use upsert to replace it")
+        _tell_partial(prepared, codes, results, "is stored already; use upsert to replace it")
 
     async def _own(self, index: str, prepared: Sequence[Prepared], codes: list[int]) -> None:
         """Of a request that was sent again, as its first answer was lost, the records are there already: its own."""
@@ -287,10 +288,10 @@ class Records:
             if each.id not in there
         ]
         results = await self._store.write(actions) if actions else []
-        codes = [202 if item["status"] == 409 else _code(item["status"]) for item in results]
+        codes = [202 if item.outcome is Outcome.CONFLICT else _code(item) for item in results]
         if any(code != 202 for code in codes):
             left = [each for each in prepared if each.id not in there]
-            _tell_partial(left, codes, "could not be stored")
+            _tell_partial(left, codes, results, "could not be stored")
 
     async def _slices(self, stream: Stream, current: str) -> list[str]:
         key = stream.place.prefix
@@ -319,17 +320,13 @@ class Records:
                 return
             results = iter(await self._store.write(actions))
             lost = []
-            codes: list[int] = []
             for item, mine in decided:
-                statuses = [next(results)["status"] for _ in mine]
-                worst = max(statuses)
-                if worst in (404, 409):
+                ended = [next(results) for _ in mine]
+                failed = [each for each in ended if not each.done and each.outcome not in _LOST]
+                if failed:
+                    raise failed[0].error
+                if not all(each.done for each in ended):
                     lost.append(item)
-                else:
-                    codes.append(_code(worst))
-            failed = [code for code in codes if code != 202]
-            if failed:
-                raise Unavailable("some of the records could not be written; send them again", retry_after=5)
             if not lost:
                 return
             left = lost
@@ -368,8 +365,9 @@ class Records:
             )
             for item, old in there
         ]
-        if tombstones and any(item["status"] >= 300 for item in await self._store.write(tombstones)):
-            raise Unavailable("the records could not be deleted; try again", retry_after=5)
+        for written in await self._store.write(tombstones) if tombstones else ():
+            if not written.done:
+                raise written.error
         return [(item, [(deletion(live, old), None)]) for item, old in there]
 
     # Reading
@@ -640,14 +638,20 @@ def _once(prepared: Sequence[Prepared]) -> None:
         raise error
 
 
-def _code(status: int) -> int:
-    return 202 if status < 300 else 409 if status == 409 else 503 if status in (429, 503, 404) else 500
+_LOST: Final = frozenset({Outcome.CONFLICT, Outcome.ABSENT})
+"""Somebody else changed the record first."""
 
 
-def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], message: str) -> None:
-    """Which records are stored and which are not; nothing stored for want of capacity is a plain 503."""
-    if all(code == 503 for code in codes):
-        raise Unavailable("OpenSearch is overloaded; send the records again", retry_after=5)
+def _code(item: Item) -> int:
+    if item.done:
+        return 202
+    return 409 if item.outcome is Outcome.CONFLICT else item.error.status
+
+
+def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], items: Sequence[Item], message: str) -> None:
+    """Which records are stored and which are not; where none could be stored, for one reason, that is the error."""
+    if all(code not in (202, 409) for code in codes):
+        raise items[0].error
     partial: list[Json] = []
     for each, code in zip(prepared, codes, strict=True):
         told: dict[str, Json] = {"space": each.space, "externalId": each.external_id, "code": code}

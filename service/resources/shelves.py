@@ -11,7 +11,6 @@ import msgspec
 from service.conditions.base import Condition
 from service.conditions.search import Search
 from service.dialects.flat.filters import OBJECT, Resource
-from service.errors import NotFound
 from service.fields import BLOB_COUNT, LAYOUT, Fields
 from service.listing import COUNTED, Found, Hit, gone
 from service.planning import order
@@ -22,7 +21,7 @@ from service.storage.document import SYSTEM, read_object
 from service.storage.gateway import Absent, Gateway
 from service.storage.terms import ResourceFields, by_terms, on_terms
 from service.storage.views import BucketSource
-from service.values import Json
+from service.values import Json, index_date
 
 ID: Final = "@id"
 """Where an item of a list keeps its id in the catalogue."""
@@ -57,6 +56,8 @@ class ObjectShelf:
     bucket: BucketSource
     lifetime: float
     """Seconds that a cursor lives."""
+    unchanged_since: int | None = None
+    """Only what was last changed up to then (epoch milliseconds)."""
     resource: ClassVar[Resource] = OBJECT
 
     warns = True
@@ -75,7 +76,10 @@ class ObjectShelf:
 
     @property
     def query(self) -> Json:
-        return self.bucket.query
+        if self.unchanged_since is None:
+            return self.bucket.query
+        old = {"range": {"updated_at": {"lte": index_date(self.unchanged_since)}}}
+        return {"bool": {"filter": [self.bucket.query, old]}}
 
     @property
     def aggs(self) -> Mapping[str, Json]:
@@ -110,13 +114,13 @@ class ObjectShelf:
         try:
             return await search(self.bucket.store.gateway, self._index, body, view, self.lifetime)
         except Absent:
-            raise NotFound("Namespace", self.bucket.scope.namespace_name) from None
+            raise await self.bucket.store.missing(self.bucket.scope) from None
 
     async def open(self) -> str:
         try:
             return await self.bucket.store.gateway.open_point_in_time(self._index, self.lifetime)
         except Absent:
-            raise NotFound("Namespace", self.bucket.scope.namespace_name) from None
+            raise await self.bucket.store.missing(self.bucket.scope) from None
 
     async def close(self, view: str) -> None:
         await self.bucket.store.gateway.close_point_in_time(view)

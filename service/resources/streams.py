@@ -3,15 +3,16 @@
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from service.errors import AlreadyExists, BadRequest, NotFound
+from service.clock import arrival, now_millis
+from service.errors import AlreadyExists, BadRequest, NotFound, Unavailable
 from service.listing import Cursors
-from service.resources.clock import arrival, now_millis
 from service.resources.expiry import is_live
 from service.resources.models import Listing
 from service.resources.namespaces import Namespaces, namespace_key
@@ -26,6 +27,7 @@ from service.wire import CamelModel
 
 STREAM: Final = r"^[a-z]([a-z0-9_-]{0,98}[a-z0-9])?$"
 
+_ROUNDS: Final = 10
 _GIGABYTE: Final = 1024**3
 _TOMBSTONES: Final = 3 * DAY
 """For so long at least sync tells of deletions (contract)."""
@@ -153,13 +155,27 @@ class Streams:
             "arrival": arrival(),
         }
         stream = Stream(scope, id, body)
-        try:
-            await self._catalog.create(_key(scope, id), "stream", scope.namespace_id, id, body, _view(body))
-        except Conflict:
-            raise AlreadyExists(f"a stream is named {id!r} already", {"duplicated": [{"externalId": id}]}) from None
+        for _ in range(_ROUNDS):
+            with suppress(Conflict):
+                await self._make(scope, id, body)
+                break
+        else:
+            raise Unavailable(f"the stream {id!r} is being made and deleted by too many at once", retry_after=1)
         if stream.mutable:
-            await self._store.ensure(stream.place, stream.place.pattern, {})
+            await self._store.ensure(stream.place, stream.place.slice(now), {})
         return [_told(body)]
+
+    async def _make(self, scope: Scope, id: str, body: Mapping[str, Json]) -> None:
+        """Raises `AlreadyExists`, or `Conflict` if somebody else changed what is there meanwhile."""
+        (there,) = await self._catalog.get(_key(scope, id))
+        if there is None:
+            await self._catalog.create(_key(scope, id), "stream", scope.namespace_id, id, body, _view(body))
+            return
+        if there.live:
+            raise AlreadyExists(f"a stream is named {id!r} already", {"duplicated": [{"externalId": id}]})
+        if there.body["status"] == "DELETING":
+            there = await self._bury(there)
+        await self._catalog.replace(there, body, view=_view(body))
 
     async def find(self, project: str, id: str) -> Stream:
         stream, _ = await self.open(project, id)
@@ -176,7 +192,8 @@ class Streams:
         if guess is not None:
             scope = Scope(guess, project)
             home, entry, *others = await self._catalog.get(namespace_key(guess), _key(scope, id), *more(scope))
-            if home and is_live(home.body, now_millis()) and project in (home.namespace_id, home.name):
+            lives = home is not None and home.live and is_live(home.body, now_millis())
+            if home and lives and project in (home.namespace_id, home.name):
                 return _stream(Scope(guess, home.name), id, entry), others
         scope, _ = await self._namespaces.find(project)
         entry, *others = await self._catalog.get(_key(scope, id), *more(scope))
@@ -206,24 +223,42 @@ class Streams:
         """Gone at once for everybody; its data is removed when the time of its template is over."""
         scope, _ = await self._namespaces.find(project)
         for item in request.items:
-            (entry,) = await self._catalog.get(_key(scope, item.external_id))
-            if entry is None:
-                continue
-            place = place_of(scope.namespace_id, scope.namespace_name, entry.body)
-            now = now_millis()
-            body = {
-                "prefix": place.prefix,
-                "drop_at": now + (_days(entry.body["retained_after_soft_delete"]) or 0),
-                "created_at": now,
-                "arrival": arrival(),
-            }
-            view = {"drop_at": body["drop_at"], "status": "DELETING"}
-            key = f"stream-gone:{place.prefix}"
-            try:
-                await self._catalog.create(key, "stream-gone", scope.namespace_id, item.external_id, body, view)
-            except Conflict:
-                continue
-            await self._catalog.delete(entry.id, seen=True)
+            for _ in range(_ROUNDS):
+                (entry,) = await self._catalog.get(_key(scope, item.external_id))
+                if entry is None or entry.body.get("status") == "DELETED":
+                    break
+                with suppress(Conflict):
+                    await self._bury(await self._retire(entry) if entry.live else entry)
+                    break
+            else:
+                raise Unavailable("the stream is being changed by too many at once", retry_after=1)
+
+    # A stream is deleted in three steps, each of which may be done again: it is marked, and absent for everybody from
+    # then on; what is left of it is noted for the caretaker; its name is free. So a stream that takes records is never
+    # noted, and what is noted takes none. The entry stays for the next stream of its name: a request to make the first
+    # one that was sent twice, and is done late, finds it, and makes nothing.
+
+    async def _retire(self, entry: Entry) -> Entry:
+        """Raises `Conflict` if it was changed meanwhile."""
+        body = {**entry.body, "status": "DELETING", "deleted_at": now_millis()}
+        view = {**_view(entry.body), "status": "DELETING"}
+        return await self._catalog.replace(entry, body, view=view, intent={"do": "remove", "name": entry.name})
+
+    async def _bury(self, entry: Entry) -> Entry:
+        """The steps after the mark, by whoever finds it; raises `Conflict` if another one was faster."""
+        prefix = place_of(entry.namespace_id, "", entry.body).prefix
+        deleted = entry.body["deleted_at"]
+        body = {
+            "prefix": prefix,
+            "drop_at": deleted + (_days(entry.body["retained_after_soft_delete"]) or 0),
+            "created_at": deleted,
+            "arrival": arrival(),
+        }
+        view = {"drop_at": body["drop_at"], "status": "DELETING"}
+        with suppress(Conflict):
+            await self._catalog.create(_gone(prefix), "stream-gone", entry.namespace_id, entry.name, body, view)
+        buried = {**entry.body, "status": "DELETED"}
+        return await self._catalog.replace(entry, buried, view={**_view(entry.body), "status": "DELETED"})
 
     # In the background
 
@@ -233,16 +268,31 @@ class Streams:
         over = {"range": {"drop_at@double": {"lte": now}}}
         done = 0
         for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream-gone"}}, over]}}):
-            await self._store.drop(entry.body["prefix"])
+            if not await self._lives(entry):
+                await self._store.drop(entry.body["prefix"])
             await self._catalog.delete(entry.id)
             done += 1
         # Two questions for all streams: most have nothing to be removed, and need none of their own.
         there = await self._store.indices(names.ALL_RECORDS)
         deletions = await self._store.with_tombstones(now - _TOMBSTONES)
-        for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream"}}]}}, 10_000):
+        there_are = [{"term": {"kind": "stream"}}, {"term": {"status": "ACTIVE"}}]
+        for entry in await self._catalog.find({"bool": {"filter": there_are}}, 10_000):
+            if not entry.live:
+                continue
             stream = Stream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
             done += await self._expire(stream, now, there, deletions)
         return done
+
+    async def finish(self, entry: Entry) -> None:
+        """Brings the deletion of a stream to its end; raises `Conflict` if another one was faster."""
+        await self._bury(entry)
+
+    async def _lives(self, gone: Entry) -> bool:
+        """Whether what is noted as deleted is there all the same: version 0.1 noted it before it deleted it."""
+        (entry,) = await self._catalog.get(_key(Scope(gone.namespace_id, ""), gone.name))
+        if entry is None or not entry.live:
+            return False
+        return bool(place_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
 
     async def _expire(self, stream: Stream, now: int, there: Sequence[str], deletions: Collection[str]) -> int:
         """`there`: the indices of all streams; `deletions`: those among them that have old ones."""
@@ -259,7 +309,7 @@ class Streams:
 
 
 def _stream(scope: Scope, id: str, entry: Entry | None) -> Stream:
-    if entry is None or entry.kind != "stream":
+    if entry is None or entry.kind != "stream" or not entry.live:
         raise unknown(id)
     return Stream(scope, id, entry.body)
 
@@ -298,7 +348,15 @@ def _view(body: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _all(scope: Scope) -> list[Json]:
-    return [{"term": {"kind": "stream"}}, {"term": {"namespace_id": scope.namespace_id}}]
+    return [
+        {"term": {"kind": "stream"}},
+        {"term": {"namespace_id": scope.namespace_id}},
+        {"term": {"status": "ACTIVE"}},
+    ]
+
+
+def _gone(prefix: str) -> str:
+    return f"stream-gone:{prefix}"
 
 
 def _key(scope: Scope, id: str) -> str:

@@ -1,22 +1,26 @@
 """Tasks: what goes on after an answer was given, told by `GET /v1/tasks/{id}`."""
 
 import asyncio
+import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+from service.clock import arrival, now_millis
 from service.errors import NotFound, TallyError
-from service.resources.clock import arrival, now_millis
 from service.storage.catalog import Catalog, Entry
-from service.storage.gateway import Absent, Conflict
+from service.storage.gateway import Conflict
+from service.storage.watch import Watch
 from service.values import Json, render_date
 
 KEPT: Final = 7 * 86_400_000
 """Milliseconds for which a task that has ended is still told."""
 
 LEASE: Final = 60_000
-"""Milliseconds after which a task whose process said nothing is taken over by another one."""
+"""Milliseconds for which a process has to see a lease unchanged before it takes it over."""
 
+UNFINISHED: Final = frozenset({"PENDING", "IN_PROGRESS", "INTERRUPTED"})
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "INTERRUPTED"})
 
 
@@ -25,9 +29,15 @@ class Tasks:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._watch = Watch()
+        self._turns: dict[str, tuple[int, float]] = {}
+        """Turn → how often it was done, and since when (monotonic) this process knows that."""
 
-    async def start(self, id: str, type: str, data: Mapping[str, Json]) -> str:
-        """A task that waits to be worked on; its id. One that is there already stays."""
+    async def start(self, id: str, type: str, data: Mapping[str, Json], work: Mapping[str, Json] | None = None) -> str:
+        """A task that waits to be worked on; its id. One that is there already stays.
+
+        `work`: what another process needs to go on with it.
+        """
         now = now_millis()
         body: dict[str, Any] = {
             "task_id": id,
@@ -37,6 +47,7 @@ class Tasks:
             "updated_at": now,
             "arrival": arrival(),
             "additional_data": dict(data),
+            **({"work": dict(work)} if work is not None else {}),
         }
         with suppress(Conflict):
             await self._catalog.create(task_key(id), "task", "", id, body, _view(body))
@@ -76,6 +87,12 @@ class Tasks:
                 continue
             return
 
+    async def unfinished(self, type: str) -> list[Entry]:
+        """The tasks of a type that have not come to their end and that another process can go on with."""
+        left = [{"term": {"kind": "task"}}, {"terms": {"status": sorted(UNFINISHED)}}]
+        found = await self._catalog.find({"bool": {"filter": left}})
+        return [entry for entry in found if entry.body["task_type"] == type and "work" in entry.body]
+
     async def forget_old(self) -> None:
         old = {"range": {"updated_at@double": {"lt": now_millis() - KEPT}}}
         ended = {"terms": {"status": sorted(ENDED)}}
@@ -85,56 +102,78 @@ class Tasks:
     @asynccontextmanager
     async def turn(self, name: str, every: float) -> AsyncIterator[bool]:
         """Whether what one of the replicas does once in so many seconds is ours to do now."""
-        entry = await self._turn(name, every)
-        if entry is None:
-            yield False
-            return
-        keeper = asyncio.create_task(self._keep_on(entry))
-        done: dict[str, Json] = {}
-        try:
-            yield True
-            done["done_at"] = now_millis()
-        finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            (fresh,) = await self._catalog.get(entry.id)
-            if fresh is not None:
-                with suppress(Conflict, Absent):
-                    await self._catalog.amend(fresh, taken_until=0, **done)
-
-    async def _turn(self, name: str, every: float) -> Entry | None:
         key = f"turn:{name}"
         (entry,) = await self._catalog.get(key)
         if entry is None:
             with suppress(Conflict):
-                await self._catalog.create(key, "turn", "", name, {"done_at": 0})
+                await self._catalog.create(key, "turn", "", name, {"done": 0})
             (entry,) = await self._catalog.get(key)
-        due = entry is not None and entry.body["done_at"] <= now_millis() - every * 1_000
-        return entry if entry is not None and due and await self.take(entry) else None
+        if entry is None or not self._due(entry, every):
+            yield False
+            return
+        async with self.leased(entry.id) as ours:
+            yield ours
+            if ours:
+                await self._count(entry.id)
 
-    async def _keep_on(self, entry: Entry) -> None:
+    def _due(self, turn: Entry, every: float) -> bool:
+        """This process has not seen it being done in so many seconds, by its own clock."""
+        done, now = turn.body.get("done", 0), time.monotonic()
+        seen = self._turns.get(turn.id)
+        if seen is None:
+            self._turns[turn.id] = (done, float("-inf"))
+        elif seen[0] != done:
+            self._turns[turn.id] = (done, now)
+        return self._turns[turn.id][1] <= now - every
+
+    async def _count(self, id: str) -> None:
+        with suppress(Conflict):
+            (fresh,) = await self._catalog.get(id)
+            if fresh is not None:
+                done = fresh.body.get("done", 0) + 1
+                await self._catalog.amend(fresh, done=done)
+                self._turns[id] = (done, time.monotonic())
+
+    @asynccontextmanager
+    async def leased(self, id: str) -> AsyncIterator[bool]:
+        """Whether what an entry stands for is ours to work on: no other process has it just now, nor until the end.
+
+        No clock is compared: who works renews the lease, which changes the entry's version, and who has seen one
+        version for the time of a lease takes it over.
+        """
+        token = secrets.token_hex(8)
+        if not await self._take(id, token):
+            yield False
+            return
+        keeper = asyncio.create_task(self._keep_on(id, token))
+        try:
+            yield True
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+            with suppress(Conflict, TallyError):
+                (fresh,) = await self._catalog.get(id)
+                if fresh is not None and fresh.body.get("lease") == token:
+                    await self._catalog.amend(fresh, lease=None)
+
+    async def _keep_on(self, id: str, token: str) -> None:
         while True:
             await asyncio.sleep(LEASE / 3_000)
-            with suppress(TallyError):  # OpenSearch may be back at the next one
-                await self.keep(entry)
+            with suppress(Conflict, TallyError):  # OpenSearch may be back at the next one
+                (fresh,) = await self._catalog.get(id)
+                if fresh is None or fresh.body.get("lease") != token:
+                    return
+                await self._catalog.amend(fresh, lease=token)
 
-    async def take(self, entry: Entry) -> bool:
-        """Whether what an entry stands for is ours to work on: no other process has it just now."""
-        (fresh,) = await self._catalog.get(entry.id)
-        if fresh is None or fresh.body.get("taken_until", 0) > now_millis():
+    async def _take(self, id: str, token: str) -> bool:
+        (fresh,) = await self._catalog.get(id)
+        if fresh is None:
             return False
-        return await self._hold(fresh)
-
-    async def keep(self, entry: Entry) -> None:
-        """What is worked on stays ours."""
-        (fresh,) = await self._catalog.get(entry.id)
-        if fresh is not None:
-            await self._hold(fresh)
-
-    async def _hold(self, entry: Entry) -> bool:
+        if fresh.body.get("lease") and self._watch.unchanged(fresh) < LEASE / 1_000:
+            return False
         try:
-            await self._catalog.amend(entry, taken_until=now_millis() + LEASE)
-        except (Conflict, Absent):
+            await self._catalog.amend(fresh, lease=token)
+        except Conflict:
             return False
         return True
 

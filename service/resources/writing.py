@@ -7,20 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from service.clock import arrival as new_arrival
+from service.clock import now_millis
 from service.encoding import Met
-from service.errors import (
-    AlreadyExists,
-    Internal,
-    Invalid,
-    NotFound,
-    TallyError,
-    TooManyRequests,
-    Unavailable,
-)
+from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Leaf
 from service.resources.buckets import Bucket, Policy
-from service.resources.clock import arrival as new_arrival
-from service.resources.clock import now_millis
 from service.resources.incoming import (
     Encoded,
     Incoming,
@@ -33,6 +25,7 @@ from service.resources.incoming import (
     with_blobs,
 )
 from service.resources.restoring import Restored, is_same, read_restored, second_address
+from service.storage.bulk import Outcome
 from service.storage.document import Answer, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
@@ -270,20 +263,14 @@ class Writer:
             return
         items = await self._store.write(home.scope, [(write.action, document) for write, document in pairs])
         for (write, _), item in zip(pairs, items, strict=True):
-            if item["status"] == 409:
-                if not write.retried:
-                    write.error = AlreadyExists("an object with this key exists already", {"object_id": write.id})
-                else:
-                    write.action = {}
-            elif item["status"] == 404:
-                # The namespace was deleted meanwhile, and its index with it.
-                write.error = NotFound("Namespace", home.scope.namespace_name)
-            elif item["status"] == 429:
-                write.error = TooManyRequests("OpenSearch is overloaded; send this one again", retry_after=5)
-            elif item["status"] == 503:
-                write.error = Unavailable("OpenSearch cannot write this one now; send it again", retry_after=5)
-            elif item["status"] >= 300:
-                write.error = Internal("the object could not be stored")
+            if item.done:
+                continue
+            if item.outcome is not Outcome.CONFLICT:
+                write.error = item.error
+            elif write.retried:
+                write.action = {}
+            else:
+                write.error = AlreadyExists("an object with this key exists already", {"object_id": write.id})
 
     async def _encoded(self, home: Bucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
         for _ in range(ROUNDS):

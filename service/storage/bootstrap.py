@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from service.errors import Unavailable
 from service.storage import names
 from service.storage.gateway import Absent, Gateway, Rejected
 from service.values import Json
@@ -20,8 +21,12 @@ def mappings() -> Path:
 
 
 async def bootstrap(gateway: Gateway) -> list[str]:
-    """Puts templates that are newer than what is there, and the catalogue's index; tells what it did."""
+    """Puts templates that are newer than what is there, and the catalogue's index; tells what it did.
+
+    Raises `Unavailable`, and changes nothing, where there is data and no catalogue that says whose it is.
+    """
     done: list[str] = []
+    await _check(gateway)
     for folder, route in _ROUTES.items():
         for file in sorted((mappings() / folder).glob("*.json")):
             body = msgspec.json.decode(file.read_bytes())
@@ -43,6 +48,35 @@ async def bootstrap(gateway: Gateway) -> list[str]:
     # Another process may just have made it: what was made a moment ago cannot be searched yet.
     await gateway.request("GET", f"/_cluster/health/{names.CATALOG}", params={"wait_for_active_shards": "1"})
     return done
+
+
+async def _check(gateway: Gateway) -> None:
+    """A catalogue that is missing is made in an empty cluster only: elsewhere it was lost, and has to be restored."""
+    params = {"expand_wildcards": "all", "allow_no_indices": "true"}
+    indices = await gateway.json("GET", f"/{names.PREFIX}-*/_alias", params=params)
+    if names.CATALOG in indices:
+        raise Unavailable(
+            f"{names.CATALOG} is an index in OpenSearch where an alias has to be: something wrote to it while the "
+            "catalogue was missing. Delete that index and restore the catalogue (docs/running.md, A cluster that "
+            "lost its data)",
+            retry_after=30,
+        )
+    if any(names.CATALOG in each["aliases"] for each in indices.values()):
+        return
+    others = sorted(index for index in indices if index != names.CATALOG_INDEX)
+    if names.CATALOG_INDEX in indices:
+        raise Unavailable(
+            f"the index {names.CATALOG_INDEX} has no alias {names.CATALOG}; put it there if this is the catalogue "
+            "(docs/running.md, A cluster that lost its data)",
+            retry_after=30,
+        )
+    if others:
+        raise Unavailable(
+            f"OpenSearch has no catalogue but {len(others)} other indices of Tally ({others[0]}, …): restore "
+            f"{names.CATALOG_INDEX} from a snapshot, or delete them all to begin anew (docs/running.md, A cluster "
+            "that lost its data)",
+            retry_after=30,
+        )
 
 
 async def ready(gateway: Gateway) -> bool:

@@ -1,26 +1,26 @@
-"""The catalogue: small documents about namespaces, buckets and fields, read by id so that they are never stale."""
+"""The catalogue: small documents about namespaces, buckets and fields, read by id so that they are never stale.
 
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+Every write carries an id of its own, which the document keeps (`ops`). If a write is refused because another version is
+there, and that version has the write's id, then the write was done and only its answer was lost.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import quote
-
-import msgspec
 
 from service.paths import Path
 from service.storage import names
+from service.storage.bulk import delete_by_query
+from service.storage.documents import Documents, Version
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.storage.terms import TERMS, by_terms, on_terms, terms
 from service.values import Json
 
-_ORPHANED: Final = 30.0
-"""Seconds after which a name whose owner was never stored is free again."""
+__all__ = ["Catalog", "Entry", "Version"]
 
-
-Version = tuple[int, int]
-"""Sequence number and primary term of a document."""
+_OPS: Final = 8
+"""Writes whose ids a document keeps: a writer recognises its own if fewer came after it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Entry:
     body: Mapping[str, Json]
     seq_no: int
     primary_term: int
+    intent: Mapping[str, str] | None = None
+    """What somebody is about to do with it (`operations`)."""
+    ops: tuple[str, ...] = ()
+    """The ids of its last writes, the newest last."""
 
     @classmethod
     def of(cls, document: Json) -> "Entry":
@@ -47,40 +51,50 @@ class Entry:
             source["body"],
             document.get("_seq_no", -1),
             document.get("_primary_term", -1),
+            source.get("intent"),
+            tuple(source.get("ops", ())),
         )
 
     @property
-    def version(self) -> dict[str, int]:
-        return {"if_seq_no": self.seq_no, "if_primary_term": self.primary_term}
+    def version(self) -> Version:
+        return self.seq_no, self.primary_term
+
+    @property
+    def live(self) -> bool:
+        """There for its users: neither still being made nor being deleted."""
+        made = self.intent is None or self.intent["do"] != "create"
+        return made and self.body.get("status", "ACTIVE") == "ACTIVE"
 
 
 class Catalog:
-    """Reads and writes entries; names are claimed by documents of their own, so they are unique under races."""
+    """Reads and writes entries."""
 
-    def __init__(self, gateway: Gateway, refresh: Callable[[str], Any]) -> None:
+    def __init__(
+        self, gateway: Gateway, refresh: Callable[[str], Awaitable[Any]], documents: Documents | None = None
+    ) -> None:
         self.gateway = gateway
+        self.documents = documents or Documents(gateway, names.CATALOG)
         self._refresh = refresh
 
     async def get(self, *ids: str) -> list[Entry | None]:
-        documents = await self.gateway.get_many(names.CATALOG, ids)
-        return [Entry.of(document) if document.get("found") else None for document in documents]
+        return [_entry(document) for document in await self.documents.read(ids)]
 
     async def versions(self, *ids: str) -> list[Version | None]:
-        return [_version(each) for each in await self.gateway.get_many(names.CATALOG, (), ids)]
+        return [_version(each) for each in await self.documents.read((), ids)]
 
     async def get_with_versions(
         self, ids: Iterable[str], of: Iterable[str]
     ) -> tuple[list[Entry | None], list[Version | None]]:
         """Entries, and the versions of others that are not read, by one look."""
         ids, of = list(ids), list(of)
-        documents = await self.gateway.get_many(names.CATALOG, ids, of)
-        entries = [Entry.of(document) if document.get("found") else None for document in documents[: len(ids)]]
+        documents = await self.documents.read(ids, of)
+        entries = [_entry(document) for document in documents[: len(ids)]]
         return entries, [_version(document) for document in documents[len(ids) :]]
 
     async def get_with_version(self, *ids: str, of: str) -> tuple[list[Entry | None], Version | None]:
         """Entries, and the version of one more that is not read, by one look."""
-        *documents, last = await self.gateway.get_many(names.CATALOG, ids, (of,))
-        return [Entry.of(document) if document.get("found") else None for document in documents], _version(last)
+        *documents, last = await self.documents.read(ids, (of,))
+        return [_entry(document) for document in documents], _version(last)
 
     async def create(
         self,
@@ -90,9 +104,11 @@ class Catalog:
         name: str,
         body: Mapping[str, Json],
         view: Mapping[str, Json] | None = None,
-    ) -> None:
+        intent: Mapping[str, str] | None = None,
+    ) -> Entry:
         """Raises `Conflict` if there is one already. `view`: the fields that lists filter and sort by."""
-        await self._put(id, kind, namespace_id, name, body, {"op_type": "create"}, view)
+        entry = Entry(id, kind, namespace_id, name, body, -1, -1, intent)
+        return await self._put(entry, None, view)
 
     async def replace(
         self,
@@ -100,51 +116,39 @@ class Catalog:
         body: Mapping[str, Json],
         name: str | None = None,
         view: Mapping[str, Json] | None = None,
-    ) -> None:
-        """Raises `Conflict` if somebody changed the entry meanwhile."""
-        await self._put(entry.id, entry.kind, entry.namespace_id, name or entry.name, body, entry.version, view)
+        intent: Mapping[str, str] | None = None,
+    ) -> Entry:
+        """Raises `Conflict` if somebody changed the entry meanwhile. What somebody else intended is dropped."""
+        new = replace(entry, body=body, name=name or entry.name, intent=intent)
+        return await self._put(new, entry.version, view)
 
-    async def amend(self, entry: Entry, **changes: Json) -> None:
-        """Changes the body, not what lists filter by; raises `Conflict` as `replace` does, `Absent` if it is gone."""
-        path = f"/{names.CATALOG}/_update/{_quoted(entry.id)}"
-        await self.gateway.request("POST", path, {"doc": {"body": changes}}, params=entry.version)
+    async def amend(self, entry: Entry, **changes: Json) -> Entry:
+        """Changes parts of the body, not what lists filter by; raises `Conflict` as `replace` does."""
+        return await self._patch(entry, {"body": changes})
 
-    async def delete(self, id: str, *, seen: bool = False) -> None:
-        """`seen`: lists do not show it any more when this returns."""
+    async def mark(self, entry: Entry, intent: Mapping[str, str] | None, **changes: Json) -> Entry:
+        """Changes the intent, and parts of the body; raises `Conflict` as `amend` does."""
+        return await self._patch(entry, {"intent": intent, **({"body": changes} if changes else {})})
+
+    async def remove(self, entry: Entry, *, seen: bool = False) -> None:
+        """Deletes just this version; one that is gone already is fine, another one raises `Conflict`.
+
+        `seen`: lists do not show it any more when this returns.
+        """
         try:
-            await self.gateway.request("DELETE", f"/{names.CATALOG}/_doc/{_quoted(id)}")
-        except Absent:
-            return
+            await self.documents.remove(entry.id, entry.version)
+        except Conflict:
+            (found,) = await self.get(entry.id)
+            if found is not None:
+                raise
         if seen:
             await self._refresh(names.CATALOG)
 
-    async def release(self, claim: str, owner: str) -> None:
-        """Frees a name, unless it has another owner by now."""
-        (taken,) = await self.get(claim)
-        if taken is not None and taken.body["owner"] == owner:
-            with suppress(Absent, Conflict):  # freed or taken over since it was read
-                path = f"/{names.CATALOG}/_doc/{_quoted(claim)}"
-                await self.gateway.request("DELETE", path, params=taken.version)
-
-    async def reassign(self, claim: Entry, owner: str) -> None:
-        """Gives a name whose owner is there no more to another one; raises `Conflict` if it was changed since."""
-        await self.replace(claim, _claimed_by(owner))
-
-    async def claim(self, claim: str, owner: str, namespace_id: str, name: str) -> None:
-        """Makes a name point to its owner; raises `Conflict` if it is taken."""
-        body = _claimed_by(owner)
-        try:
-            await self.create(claim, "name", namespace_id, name, body)
-        except Conflict:
-            (taken,) = await self.get(claim)
-            if taken is None:
-                raise
-            if taken.body["owner"] == owner:
-                return  # by this very request: the answer was lost, and the client asked again
-            (holder,) = await self.get(str(taken.body["owner"]))
-            if holder is not None or time.time() - taken.body["at"] < _ORPHANED:
-                raise
-            await self.reassign(taken, owner)
+    async def delete(self, id: str, *, seen: bool = False) -> None:
+        """Deletes whichever version is there."""
+        await self.documents.remove(id, None)
+        if seen:
+            await self._refresh(names.CATALOG)
 
     async def owner(self, claim: str) -> str | None:
         (entry,) = await self.get(claim)
@@ -168,47 +172,77 @@ class Catalog:
             "seq_no_primary_term": True,
             **({"aggs": aggs} if aggs else {}),
         }
-        return msgspec.json.decode(await self.gateway.search(names.CATALOG, body))
+        return await self.documents.search(body)
 
     async def forget(self, namespace_id: str, but: str) -> None:
-        """Removes every entry of a namespace but one."""
-        await self._refresh(names.CATALOG)
+        """Removes every entry of a namespace but one, also those that are changed meanwhile."""
         mine = {"term": {"namespace_id": namespace_id}}
-        body = {"query": {"bool": {"filter": [mine], "must_not": [{"ids": {"values": [but]}}]}}}
-        path = f"/{names.CATALOG}/_delete_by_query"
-        await self.gateway.request("POST", path, body, params={"conflicts": "proceed"})
+        query = {"bool": {"filter": [mine], "must_not": [{"ids": {"values": [but]}}]}}
+        while True:
+            await self._refresh(names.CATALOG)
+            try:
+                removal = await delete_by_query(self.gateway, names.CATALOG, query, {})
+            except Absent:
+                return
+            removal.check()
+            if not removal.conflicts:
+                return
 
-    async def _put(
-        self,
-        id: str,
-        kind: str,
-        namespace_id: str,
-        name: str,
-        body: Mapping[str, Json],
-        params: Mapping[str, Any],
-        view: Mapping[str, Json] | None,
-    ) -> None:
-        document: dict[str, Json] = {"kind": kind, "namespace_id": namespace_id, "name": name, "body": body}
+    async def _put(self, entry: Entry, version: Version | None, view: Mapping[str, Json] | None) -> Entry:
+        op = secrets.token_hex(8)
+        entry = replace(entry, ops=(*entry.ops[1 - _OPS :], op))
+        document: dict[str, Json] = {
+            "kind": entry.kind,
+            "namespace_id": entry.namespace_id,
+            "name": entry.name,
+            "body": entry.body,
+            "ops": entry.ops,
+        }
+        if entry.intent is not None:
+            document["intent"] = entry.intent
         if view is not None:
             found, shapes = terms(view)
             document |= {
-                "id": id,
-                "@arrival": body.get("arrival", body["created_at"] * 1_000),
+                "id": entry.id,
+                "@arrival": entry.body.get("arrival", entry.body["created_at"] * 1_000),
                 TERMS: found,
                 "@shape": shapes,
             }
-        await self.gateway.request("PUT", f"/{names.CATALOG}/_doc/{_quoted(id)}", document, params=params)
+        written = await self._once(entry, op, lambda: self.documents.put(entry.id, document, version))
         if view is not None:
             await self._refresh(names.CATALOG)
+        return written
+
+    async def _patch(self, entry: Entry, changes: Mapping[str, Any]) -> Entry:
+        op = secrets.token_hex(8)
+        ops = (*entry.ops[1 - _OPS :], op)
+        body = {**entry.body, **changes.get("body", {})}
+        patched = replace(entry, body=body, ops=ops, intent=changes.get("intent", entry.intent))
+        document = {**changes, "ops": ops}
+        return await self._once(patched, op, lambda: self.documents.patch(entry.id, document, entry.version))
+
+    async def _once(self, entry: Entry, op: str, write: Callable[[], Awaitable[Version]]) -> Entry:
+        """The entry as it was written, with its version.
+
+        If others changed it after this very write, it is given with a version that no document has: whoever goes on
+        from it meets a `Conflict`, and whoever is done is done.
+        """
+        try:
+            version = await write()
+        except Conflict:
+            (found,) = await self.get(entry.id)
+            if found is None or op not in found.ops:
+                raise
+            version = found.version if found.ops[-1] == op else _OVERTAKEN
+        return replace(entry, seq_no=version[0], primary_term=version[1])
 
 
-def _claimed_by(owner: str) -> dict[str, Json]:
-    return {"owner": owner, "at": time.time()}
+_OVERTAKEN: Final = (2**62, 1)
+
+
+def _entry(document: Json) -> Entry | None:
+    return Entry.of(document) if document.get("found") else None
 
 
 def _version(document: Json) -> Version | None:
     return (document["_seq_no"], document["_primary_term"]) if document.get("found") else None
-
-
-def _quoted(id: str) -> str:
-    return quote(id, safe="")

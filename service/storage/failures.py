@@ -14,7 +14,11 @@ log = structlog.get_logger()
 
 
 class Absent(Exception):
-    """OpenSearch answered 404."""
+    """OpenSearch answered 404: no such document, or, if `index` is set, no such index or alias."""
+
+    def __init__(self, index: str | None = None) -> None:
+        super().__init__(index)
+        self.index = index
 
 
 class Conflict(Exception):
@@ -101,7 +105,7 @@ def translated(error: TransportError) -> Exception:
             return known
     kinds = {kind for kind, _ in causes}
     if status == 404:
-        return Absent()
+        return Absent(str(cause.get("index", "")) if "index_not_found_exception" in kinds else None)
     if status == 409:
         return Conflict()
     if "task_cancelled_exception" in kinds:

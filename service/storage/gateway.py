@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -12,17 +12,9 @@ import structlog
 from opensearchpy import AsyncOpenSearch, ConnectionTimeout, TransportError
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.serializer import JSONSerializer, TextSerializer
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    RetryError,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from service import deadline, metrics, tracing
-from service.errors import InsufficientStorage, TallyError, TimedOut, TooManyRequests, Unavailable
+from service.errors import InsufficientStorage, TallyError, TimedOut, Unavailable
 from service.storage.failures import Absent, Conflict, Rejected, raise_lasting, translated
 from service.storage.whole import is_whole, operation
 from service.telemetry import backend, note_backend
@@ -33,13 +25,17 @@ __all__ = ["Absent", "Conflict", "Gateway", "Refresher", "Rejected"]
 log = structlog.get_logger()
 
 _TOOK = re.compile(r'\{"took":(\d+)')
-_NDJSON: Final = {"content-type": "application/x-ndjson"}
 
-_TRIES: Final = 8
-"""Times that a bulk request is sent while OpenSearch is too busy for all of it."""
+_TRIES: Final = 3
+"""Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
 
-_LONGEST: Final = 10.0
-"""Seconds between two of them."""
+_RETRIED: Final = (502, 503, 504)
+
+OPEN_OR_CLOSED: Final[Mapping[str, str]] = {"expand_wildcards": "open,closed"}
+"""A pattern that finds a closed index fails (503); by default OpenSearch would leave it out and answer without it."""
+
+OPEN: Final[Mapping[str, str]] = {"expand_wildcards": "open"}
+"""For what is done in the background, which closed indices wait for."""
 
 
 class _Unread(JSONSerializer):
@@ -83,7 +79,7 @@ class Gateway:
             http_auth=(user, password) if user else None,
             serializers={"application/json": _Unread(), "text/plain": TextSerializer()},
             timeout=timeout,
-            max_retries=max(2, len(hosts)),  # as many as it takes to meet one that is there
+            max_retries=0,  # requests are sent again here, where it is known that they were
             maxsize=connections,
             **tls,
         )
@@ -104,9 +100,26 @@ class Gateway:
         headers: Mapping[str, str] | None = None,
     ) -> str:
         """The unread body of a good answer; raises `Unavailable` for one that lacks a part of what was asked for."""
+        text, _ = await self.request_once_or_again(method, path, body, params=params, headers=headers)
+        return text
+
+    async def request_once_or_again(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[str, bool]:
+        """The same, and whether the request was sent more than once.
+
+        If so, an earlier one may have been executed, and what this answer says may be its effect.
+        """
         told = {"db.system.name": "opensearch", "db.operation.name": operation(path), "http.request.method": method}
         with tracing.span(f"{told['db.operation.name']} opensearch", told, "client") as span:
-            text = await self._answered(method, path, body, params, {**(headers or {}), **tracing.headers()})
+            sent = {**(headers or {}), **tracing.headers()}
+            text, again = await self._answered(method, path, body, params, sent)
             took = _TOOK.match(text) if isinstance(text, str) else None
             note_backend(int(took[1]) if took else 0)
             if span is not None and took:
@@ -115,11 +128,11 @@ class Gateway:
         if isinstance(text, str) and not is_whole(method, path, text, limited=limited):
             log.warning("opensearch answered in part", operation=operation(path), answer=text[:300])
             raise Unavailable("OpenSearch could not answer for all of the data; try again", retry_after=2)
-        return text or "{}"
+        return text or "{}", again
 
     async def _answered(
         self, method: str, path: str, body: Any, params: Mapping[str, Any] | None, headers: dict[str, str]
-    ) -> str:
+    ) -> tuple[str, bool]:
         cost = backend.get()
         if cost is not None:
             headers["X-Opaque-Id"] = cost.id
@@ -127,10 +140,20 @@ class Gateway:
         try:
             if not seconds:
                 raise TimeoutError
-            async with asyncio.timeout(seconds):  # the client's own is for each of its tries
-                text: str = await self._client.transport.perform_request(
-                    method, path, params=dict(params or {}), body=body, headers=headers, timeout=seconds
-                )
+            async with asyncio.timeout(seconds):  # for all tries together
+                for tries in range(1, _TRIES + 1):
+                    try:
+                        text: str = await self._client.transport.perform_request(
+                            method, path, params=dict(params or {}), body=body, headers=headers, timeout=seconds
+                        )
+                    except ConnectionTimeout:
+                        raise
+                    except TransportError as error:
+                        retried = isinstance(error, NoConnection) or error.status_code in _RETRIED
+                        if not retried or tries == _TRIES:
+                            raise
+                    else:
+                        return text, tries > 1
         except (ConnectionTimeout, TimeoutError):
             raise TimedOut("OpenSearch did not answer in time", retry_after=5) from None
         except NoConnection as error:
@@ -141,7 +164,14 @@ class Gateway:
             if isinstance(failure, InsufficientStorage):
                 self.note_write_block(failure.message)
             raise failure from error
-        return text
+        raise AssertionError("unreachable")
+
+    async def time(self) -> float:
+        """The time of the cluster's manager, in seconds since 1970: one clock for all who ask."""
+        params = {"filter_path": "nodes.*.timestamp"}
+        answer = await self.json("GET", "/_nodes/_cluster_manager/stats/process", params=params)
+        (node,) = answer["nodes"].values()
+        return float(node["timestamp"]) / 1_000
 
     def note_write_block(self, cause: str | None) -> None:
         """Tells operators once when OpenSearch stops taking writes, and once when it goes on (`cause` None)."""
@@ -158,17 +188,23 @@ class Gateway:
         return msgspec.json.decode(await self.request(method, path, body, **options))
 
     async def search(
-        self, index: str | None, body: Mapping[str, Any], *, missing: bool = False, preference: str | None = None
+        self,
+        index: str | None,
+        body: Mapping[str, Any],
+        expand: Mapping[str, str] = OPEN_OR_CLOSED,
+        *,
+        preference: str | None = None,
     ) -> str:
         """A search that is whole or fails; without an index the body has a point in time.
 
-        `missing`: of several indices some may not be there. `preference`: the shards that are asked, all by default.
+        A name that is not there raises `Absent`, a pattern that matches nothing finds nothing. `preference`: the
+        shards that are asked, all by default.
         """
         params = {
-            **({"ignore_unavailable": "true"} if missing else {}),
+            **(expand if index else {}),
             **({"preference": preference} if preference else {}),
             "allow_partial_search_results": "false",
-            "cancel_after_time_interval": self._limit(),
+            "cancel_after_time_interval": self.limit(),
         }
         path = f"/{quote(index)}/_search" if index else "/_search"
         return await self.request("POST", path, body, params=params)
@@ -188,7 +224,8 @@ class Gateway:
 
     async def open_point_in_time(self, index: str, seconds: float) -> str:
         """One that lives so long after its last use."""
-        params = {"keep_alive": f"{max(1, int(seconds))}s", "allow_partial_pit_creation": "false"}
+        keep_alive = f"{max(1, int(seconds))}s"
+        params = {"keep_alive": keep_alive, "allow_partial_pit_creation": "false", **OPEN_OR_CLOSED}
         opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params=params)
         metrics.views.inc()
         return str(opened["pit_id"])
@@ -200,43 +237,7 @@ class Gateway:
         except (Absent, TallyError):
             log.warning("a point in time was not closed; it ends by itself in a few minutes")
 
-    async def bulk(self, writes: Sequence[Sequence[bytes]]) -> list[Json]:
-        """Writes, each as the lines of a bulk request; the `status` of each, in order.
-
-        What OpenSearch is too busy for is sent again, and has the status 429 only in the end. Raises what keeps
-        OpenSearch from writing for long: a full disk, a block.
-        """
-        results: list[Json] = [{"status": 429}] * len(writes)
-        patience = AsyncRetrying(
-            retry=retry_if_exception_type(TooManyRequests),
-            wait=wait_random_exponential(multiplier=0.2, max=_LONGEST),
-            stop=_enough,
-        )
-        with suppress(RetryError):
-            async for attempt in patience:
-                with attempt:
-                    left = [place for place, item in enumerate(results) if item["status"] == 429]
-                    items = await self._bulk([line for place in left for line in writes[place]])
-                    for place, item in zip(left, items, strict=True):
-                        results[place] = item
-                    if any(item["status"] == 429 for item in items):
-                        raise TooManyRequests("OpenSearch is overloaded")
-        return results
-
-    async def _bulk(self, lines: Sequence[bytes]) -> list[Json]:
-        # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
-        told = "items.*.status,items.*.error.type,items.*.error.reason"
-        params = {"filter_path": told, "timeout": self._limit(0.9)}
-        answer = await self.json("POST", "/_bulk", b"\n".join(lines) + b"\n", headers=_NDJSON, params=params)
-        items: list[Json] = [next(iter(item.values())) for item in answer["items"]]
-        try:
-            raise_lasting(item["error"] for item in items if "error" in item)
-        except InsufficientStorage as full:
-            self.note_write_block(full.message)
-            raise
-        return items
-
-    def _limit(self, part: float = 1.0) -> str:
+    def limit(self, part: float = 1.0) -> str:
         """The time that there is, or a part of it, for OpenSearch."""
         return f"{max(1, int(deadline.left(self.timeout) * part * 1_000))}ms"
 
@@ -256,14 +257,13 @@ class Gateway:
         if troubles - {"index_not_found_exception"}:
             raise Unavailable("OpenSearch cannot read all of its data yet; try again", retry_after=2)
         if troubles:
-            raise Absent
+            raise Absent(index)
         return documents
 
 
-def _enough(state: RetryCallState) -> bool:
-    """No more tries, or no time for the pause and another one."""
-    needed = state.upcoming_sleep + 1.0
-    return stop_after_attempt(_TRIES)(state) or deadline.left(2 * needed) <= needed
+def error_of(status: int, cause: Mapping[str, Json]) -> Exception:
+    """The error of a part of a request (an item of a bulk), by the same rules as that of a whole one."""
+    return translated(TransportError(status, str(cause.get("type", "")), {"error": dict(cause)}))
 
 
 class Refresher:

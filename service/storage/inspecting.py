@@ -8,7 +8,7 @@ import msgspec
 
 from service.conditions.base import Clause, Query, any_of
 from service.conditions.existence import present
-from service.errors import NotFound
+from service.errors import TallyError
 from service.fields import SAFE_INTEGER, SHAPE, Field, Leaf, shape_token
 from service.scope import Scope
 from service.storage import names
@@ -109,20 +109,24 @@ class Told:
 class Inspector:
     """Looks, and changes nothing."""
 
-    def __init__(self, gateway: Gateway, refresher: Refresher) -> None:
+    def __init__(
+        self, gateway: Gateway, refresher: Refresher, missing: Callable[[Scope], Awaitable[TallyError]]
+    ) -> None:
+        """`missing`: the error for a namespace whose index is not there."""
+        self._missing = missing
         self._gateway = gateway
         self._refresher = refresher
 
     async def indices(self, scope: Scope) -> list[Index]:
-        """The namespace's indices by name; what was acknowledged is counted. Raises `NotFound` if it is gone."""
-        pattern = f"{names.objects_index(scope.namespace_id)},{names.records_pattern(scope.namespace_id)}"
+        """The indices by name; what was acknowledged is counted. Raises `NotFound` if the namespace is gone."""
+        pattern = f"{names.objects_alias(scope.namespace_id)},{names.records_pattern(scope.namespace_id)}"
         params = {"format": "json", "bytes": "b", "h": _COLUMNS}
         try:
             await self._refresher.refresh(pattern)
             rows = await self._gateway.json("GET", f"/_cat/indices/{pattern}", params=params)
             aliases = await self._gateway.json("GET", f"/{pattern}/_alias")
         except Absent:
-            raise NotFound("Namespace", scope.namespace_name) from None
+            raise await self._missing(scope) from None
         found = [_index(row, aliases.get(row["index"], {}).get("aliases", {})) for row in rows]
         return sorted(found, key=lambda index: index.name)
 

@@ -19,7 +19,6 @@ from typing import Final
 PREFIX: Final = "tally"
 CATALOG: Final = f"{PREFIX}-catalog"
 ALL_RECORDS: Final = f"{PREFIX}-records-*"
-ALL_OBJECTS: Final = f"{PREFIX}-objects-ns_*-000001"
 CATALOG_INDEX: Final = f"{CATALOG}-000001"
 
 _ID = re.compile(r"ns_[0-9a-z]+")
@@ -34,7 +33,8 @@ def objects_alias(namespace_id: str) -> str:
     return f"{PREFIX}-objects-{namespace_id}"
 
 
-def objects_index(namespace_id: str) -> str:
+def first_objects_index(namespace_id: str) -> str:
+    """The index that is made with a namespace; operators may put another one behind the alias later."""
     return f"{objects_alias(namespace_id)}-000001"
 
 

@@ -1,7 +1,8 @@
 """The objects of a namespace in its index: fields made known, documents written and read, points in time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -10,11 +11,12 @@ import msgspec
 import orjson
 
 from service.encoding import Met, dump_met, load_met, unite
-from service.errors import NotFound, Unavailable
+from service.errors import NotFound, TallyError, Unavailable
 from service.fields import LAYOUT, Fields, Leaf
 from service.paths import Path
 from service.scope import Scope
 from service.storage import names
+from service.storage.bulk import Item, Outcome, bulk, delete_by_query
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
@@ -24,7 +26,7 @@ _RETRIES: Final = 8
 _REMOVED: Final = 20_000
 """Objects that one request removes, in seconds."""
 
-_NAMED: Final = 50
+_NAMED: Final = 100
 """Indices that one request's address has room for."""
 
 PARAMETERS: Final[Mapping[Leaf, Json]] = {
@@ -71,14 +73,14 @@ T = TypeVar("T")
 def _in_namespace(
     method: Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]],
 ) -> Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]]:
-    """A namespace that is deleted meanwhile is not found, whatever was to be done in it."""
+    """Without its index a namespace is not found if it was deleted meanwhile; else it is unavailable."""
 
     @wraps(method)
     async def checked(self: "ObjectStore", scope: Scope, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await method(self, scope, *args, **kwargs)
         except Absent:
-            raise NotFound("Namespace", scope.namespace_name) from None
+            raise await self.missing(scope) from None
 
     return checked
 
@@ -99,7 +101,7 @@ class ObjectStore:
 
     async def make(self, scope: Scope) -> None:
         """The namespace's index and its two aliases; one that is there already stays."""
-        index = names.objects_index(scope.namespace_id)
+        index = names.first_objects_index(scope.namespace_id)
         aliases: dict[str, Json] = {
             names.objects_alias(scope.namespace_id): {},
             names.readable_alias(scope.namespace_name): {},
@@ -110,27 +112,33 @@ class ObjectStore:
             if rejected.kind != "resource_already_exists_exception":
                 raise
 
-    async def rename(self, scope: Scope, name: str) -> None:
-        """The alias that people look for follows the namespace's name."""
-        index = names.objects_index(scope.namespace_id)
-        actions = [
-            {
-                "remove": {
-                    "index": index,
-                    "alias": names.readable_alias(scope.namespace_name),
-                    "must_exist": False,
-                }
-            },
-            {"add": {"index": index, "alias": names.readable_alias(name)}},
-        ]
-        await self.gateway.request("POST", "/_aliases", {"actions": actions})
+    async def rename(self, scope: Scope) -> None:
+        """Of the aliases that people look for, the namespace's indices have the one of its name, and no other."""
+        wanted = names.readable_alias(scope.namespace_name)
+        actions: list[Json] = []
+        for index, aliases in (await self._indices(names.objects_alias(scope.namespace_id))).items():
+            others = [each for each in aliases if names.readable(each) and each != wanted]
+            actions += [{"remove": {"index": index, "alias": each, "must_exist": False}} for each in others]
+            if wanted not in aliases:
+                actions.append({"add": {"index": index, "alias": wanted}})
+        if actions:
+            await self.gateway.request("POST", "/_aliases", {"actions": actions})
 
     async def drop(self, scope: Scope) -> None:
+        """Deletes what is behind the namespace's alias, and what was before operators put another index there."""
         self._names.pop(scope.namespace_id, None)
+        alias = names.objects_alias(scope.namespace_id)
+        for index in {**await self._indices(alias), **await self._indices(f"{alias}-*")}:
+            with suppress(Absent):
+                await self.gateway.request("DELETE", f"/{index}")
+
+    async def _indices(self, pattern: str) -> dict[str, list[str]]:
+        """The indices behind an alias or a pattern, open or closed, each with all of its aliases."""
         try:
-            await self.gateway.request("DELETE", f"/{names.objects_index(scope.namespace_id)}")
+            found = await self.gateway.json("GET", f"/{pattern}/_alias", params={"expand_wildcards": "all"})
         except Absent:
-            return
+            return {}
+        return {index: list(each["aliases"]) for index, each in found.items()}
 
     # Fields
 
@@ -237,6 +245,12 @@ class ObjectStore:
 
     async def _read_names(self, scope: Scope) -> None:
         answer = await self.gateway.json("GET", f"/{names.objects_alias(scope.namespace_id)}/_mapping")
+        if len(answer) != 1:
+            raise Unavailable(
+                f"the alias {names.objects_alias(scope.namespace_id)} stands for {len(answer)} indices "
+                f"({', '.join(sorted(answer))}); it has to stand for one",
+                retry_after=30,
+            )
         (index,) = answer.values()
         found = _Names()
         for name, mapping in index["mappings"]["properties"].items():
@@ -251,10 +265,24 @@ class ObjectStore:
     # Documents
 
     @_in_namespace
-    async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Json]:
+    async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Item]:
         """Bulk-writes (action, document) pairs; not yet visible."""
         alias = names.objects_alias(scope.namespace_id)
-        return await self.gateway.bulk([_lines(alias, action, document) for action, document in actions])
+        items = await bulk(self.gateway, [_lines(alias, action, document) for action, document in actions])
+        if any(item.outcome is Outcome.NO_INDEX for item in items):
+            raise await self.missing(scope)
+        return items
+
+    async def missing(self, scope: Scope) -> TallyError:
+        """The error for a namespace whose index is not there: the namespace is gone, or somebody deleted the index."""
+        (entry,) = await self._catalog.get(f"namespace:{scope.namespace_id}")
+        if entry is None or not entry.live:
+            return NotFound("Namespace", scope.namespace_name)
+        return Unavailable(
+            f"the index of the namespace {scope.namespace_name!r} (alias {names.objects_alias(scope.namespace_id)}) is "
+            "not there in OpenSearch: restore it from a snapshot, or delete the namespace",
+            retry_after=60,
+        )
 
     @_in_namespace
     async def refresh(self, scope: Scope) -> None:
@@ -285,34 +313,52 @@ class ObjectStore:
 
     async def count(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
         """The objects of namespaces, without those that (namespace, query) pairs name."""
+        counts: dict[str, int] = {}
+        for start in range(0, len(namespace_ids), _NAMED):
+            some = namespace_ids[start : start + _NAMED]
+            try:
+                counts |= await self._counted(some, hidden)
+            except Absent:
+                there = {id for id in some if await self._indices(names.objects_alias(id))}
+                await self._gone(set(some) - there)
+                counts |= dict.fromkeys(some, 0) | await self._counted(sorted(there), hidden)
+        return counts
+
+    async def _counted(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
+        """Raises `Absent` if the index of any is not there."""
+        if not namespace_ids:
+            return {}
         filters = {
             id: {
                 "bool": {
-                    "filter": [{"term": {"_index": names.objects_index(id)}}],
+                    "filter": [{"term": {"_index": names.objects_alias(id)}}],
                     "must_not": [query for namespace_id, query in hidden if namespace_id == id],
                 }
             }
             for id in namespace_ids
         }
         body = {"size": 0, "aggs": {"namespaces": {"filters": {"filters": filters}}}}
-        few = len(namespace_ids) <= _NAMED
-        indices = ",".join(map(names.objects_index, namespace_ids)) if few else names.ALL_OBJECTS
-        answer = msgspec.json.decode(await self.gateway.search(indices, body, missing=True))
-        found = answer.get("aggregations", {}).get("namespaces", {}).get("buckets", {})
-        return {id: found.get(id, {}).get("doc_count", 0) for id in namespace_ids}
+        answer = msgspec.json.decode(await self.gateway.search(",".join(map(names.objects_alias, namespace_ids)), body))
+        return {id: each["doc_count"] for id, each in answer["aggregations"]["namespaces"]["buckets"].items()}
+
+    async def _gone(self, namespace_ids: Collection[str]) -> None:
+        """Raises `Unavailable` if any of the namespaces is there, though its index is not."""
+        for entry in await self._catalog.get(*(f"namespace:{id}" for id in namespace_ids)) if namespace_ids else ():
+            if entry is not None and entry.live:
+                raise await self.missing(Scope(entry.namespace_id, entry.name))
 
     async def remove(self, scope: Scope, query: Json) -> AsyncIterator[int]:
         """Removes what a query finds, also what is written meanwhile; tells how many after each round, 0 at the end.
 
-        Raises `Absent` if the namespace is gone.
+        Raises `Absent` if the namespace's index is gone, and what could not be removed (`Removal.check`).
         """
         alias = names.objects_alias(scope.namespace_id)
-        params = {"conflicts": "proceed", "max_docs": _REMOVED, "refresh": "true"}
         while True:
             await self._refresher.refresh(alias)
-            answer = await self.gateway.json("POST", f"/{alias}/_delete_by_query", {"query": query}, params=params)
-            yield answer["deleted"]
-            if not answer["deleted"] and not answer["version_conflicts"]:
+            removal = await delete_by_query(self.gateway, alias, query, {"max_docs": _REMOVED, "refresh": "true"})
+            yield removal.deleted
+            removal.check()
+            if not removal.deleted and not removal.conflicts:
                 return
 
     async def forget_fields(self, bucket_id: str) -> None:

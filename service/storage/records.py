@@ -12,8 +12,9 @@ import orjson
 
 from service.errors import Unavailable
 from service.storage import names
+from service.storage.bulk import Item, bulk, delete_by_query
 from service.storage.failures import raise_lasting
-from service.storage.gateway import Absent, Gateway, Refresher, Rejected
+from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
 
 _MOST: Final = 10_000
@@ -37,7 +38,8 @@ class Place:
 
     @property
     def pattern(self) -> str:
-        return names.live(self.prefix) if self.mutable else f"{self.prefix}-*"
+        """Finds the stream's records; a pattern in any case, which need not match anything."""
+        return _exactly(names.live(self.prefix)) if self.mutable else f"{self.prefix}-*"
 
     def slice(self, millis: int) -> str:
         """The index of records that are stored at a time."""
@@ -55,8 +57,8 @@ class Place:
         return self.named(list(map(self._slice, range(first, last + 1))))
 
     def named(self, indices: Sequence[str]) -> str:
-        """Some of the stream's indices; all of them if those are too many to be named."""
-        text = ",".join(indices)
+        """Some of the stream's indices, which need not be there; all of them if those are too many to be named."""
+        text = ",".join(map(_exactly, indices))
         return text if len(text) <= _LINE else self.pattern
 
     def ends(self, index: str) -> int:
@@ -69,6 +71,14 @@ class Place:
 
     def _number(self, millis: int) -> int:
         return max(0, millis) // (self.slice_days * DAY)
+
+
+def _exactly(index: str) -> str:
+    """A pattern that matches one index, as all parts of a stream's indices are of one length.
+
+    OpenSearch takes an index that is not there for an error, or leaves out closed ones, too; a pattern does neither.
+    """
+    return f"{index}*"
 
 
 @dataclass(frozen=True)
@@ -149,11 +159,7 @@ class RecordStore:
 
     async def size(self, place: Place) -> tuple[int, int]:
         """Records and bytes of a stream."""
-        pattern = names.live(place.prefix) if place.mutable else f"{place.prefix}-*"
-        try:
-            answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs,store")
-        except Absent:
-            return 0, 0
+        answer = await self.gateway.json("GET", f"/{place.pattern}/_stats/docs,store", params=OPEN_OR_CLOSED)
         found = answer["_all"]["primaries"]
         return (found["docs"]["count"], found["store"]["size_in_bytes"]) if found else (0, 0)
 
@@ -161,24 +167,22 @@ class RecordStore:
         """Records of a stream, also those that no refresh has shown yet."""
         await self.refresh(place)
         body = {"query": query} if query else None
-        answer = await self.gateway.json(
-            "POST", f"/{place.pattern}/_count", body, params={"ignore_unavailable": "true"}
-        )
+        answer = await self.gateway.json("POST", f"/{place.pattern}/_count", body, params=OPEN_OR_CLOSED)
         return int(answer["count"])
 
     async def refresh(self, place: Place) -> None:
-        with suppress(Absent):
-            await self._refresher.refresh(place.pattern)
+        await self._refresher.refresh(place.pattern)
 
     # Documents
 
-    async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Json]:
+    async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Item]:
         """Bulk-writes (action, document) pairs; not yet visible."""
-        return await self.gateway.bulk(
+        return await bulk(
+            self.gateway,
             [
                 [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
                 for action, document in actions
-            ]
+            ],
         )
 
     async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
@@ -202,7 +206,7 @@ class RecordStore:
             return set()
         query = {"bool": {"filter": [{"ids": {"values": list(ids)}}, *filters]}}
         body = {"size": len(ids), "query": query, "_source": False}
-        answer = msgspec.json.decode(await self.gateway.search(indices, body, missing=True))
+        answer = msgspec.json.decode(await self.gateway.search(indices, body))
         return {hit["_id"] for hit in answer["hits"]["hits"]}
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
@@ -210,42 +214,33 @@ class RecordStore:
         return await self.read_answer(await self.search_text(indices, body))
 
     async def search_text(self, indices: str, body: Mapping[str, Any]) -> str:
-        """The unread answer, empty of no index at all."""
-        try:
-            return await self.gateway.search(indices, body, missing=True)
-        except Absent:
-            return ""
+        """The unread answer."""
+        return await self.gateway.search(indices, body)
 
     async def read_answer(self, text: str) -> Json:
         """What `search_text` gave, as JSON."""
-        if not text:
-            return _nothing()
         return msgspec.json.decode(text) if len(text) < 200_000 else await asyncio.to_thread(msgspec.json.decode, text)
 
     async def with_tombstones(self, before: int) -> set[str]:
         """The indices of deletions that have one from before that time, of all streams."""
         old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
         aggs = {"indices": {"terms": {"field": "_index", "size": _MOST}}}
-        answer = await self.search(names.tombstones(names.ALL_RECORDS), {"size": 0, "query": old, "aggs": aggs})
-        return {
-            bucket["key"] for bucket in answer.get("aggregations", {"indices": {"buckets": []}})["indices"]["buckets"]
-        }
+        pattern = names.tombstones(names.ALL_RECORDS)
+        answer = await self.read_answer(
+            await self.gateway.search(pattern, {"size": 0, "query": old, "aggs": aggs}, OPEN)
+        )
+        found = answer.get("aggregations", {"indices": {"buckets": []}})
+        return {bucket["key"] for bucket in found["indices"]["buckets"]}
 
     async def forget_tombstones(self, place: Place, before: int) -> None:
         old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
         with suppress(Absent):
-            await self.gateway.request(
-                "POST",
-                f"/{names.tombstones(place.prefix)}/_delete_by_query",
-                {"query": old},
-                params={"conflicts": "proceed"},
-            )
+            (await delete_by_query(self.gateway, names.tombstones(place.prefix), old, {})).check()
 
     async def holds(self, namespace_id: str, query: Json, but: Sequence[str]) -> bool:
         """Whether any stream of a namespace, but those that begin so, has a record that a query finds."""
         pattern = f"{names.PREFIX}-records-{namespace_id}.*"
-        with suppress(Absent):
-            await self._refresher.refresh(pattern)
+        await self._refresher.refresh(pattern)
         deleted = [{"prefix": {"_index": f"{prefix}-"}} for prefix in but]
         body = {"size": 0, "track_total_hits": 1, "query": {"bool": {"filter": [query], "must_not": deleted}}}
         answer = await self.search(f"{pattern},-{pattern}-gone", body)
@@ -258,8 +253,9 @@ class RecordStore:
 
     async def shards_of(self, pattern: str) -> list[Shard]:
         """The shards of the indices; what was acknowledged lies up to their checkpoints, or will soon."""
+        params = {"level": "shards", **OPEN_OR_CLOSED}
         try:
-            answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs", params={"level": "shards"})
+            answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs", params=params)
         except Absent:
             return []
         found = [
@@ -297,7 +293,3 @@ class RecordStore:
             return []
         hits: list[Json] = msgspec.json.decode(text)["hits"]["hits"]
         return hits
-
-
-def _nothing() -> Json:
-    return {"_shards": {"total": 0}, "hits": {"total": {"value": 0}, "hits": []}}

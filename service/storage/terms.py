@@ -157,7 +157,7 @@ def on_terms(query: Json) -> Json:
     return query
 
 
-_FIELDS: Final = frozenset({"@shape", "kind", "namespace_id", "id", "@arrival", TERMS})
+_FIELDS: Final = frozenset({"@shape", "kind", "namespace_id", "id", "@arrival", "intent.do", TERMS})
 """Fields of the catalogue's own."""
 
 

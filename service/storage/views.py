@@ -10,7 +10,6 @@ import msgspec
 
 from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
-from service.errors import NotFound
 from service.fields import ARRIVAL, Fields
 from service.paths import Path
 from service.planning.composite import Page
@@ -99,7 +98,7 @@ class BucketSource:
             async with self.store.gateway.point_in_time(names.objects_alias(self.scope.namespace_id)) as pit:
                 yield PointInTime(self.store.gateway, pit)
         except Absent:
-            raise NotFound("Namespace", self.scope.namespace_name) from None
+            raise await self.store.missing(self.scope) from None
 
 
 @dataclass(frozen=True)

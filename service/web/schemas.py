@@ -531,6 +531,8 @@ class ObjectsDeletion(TypedDict):
     status: Literal["PENDING", "IN_PROGRESS", "COMPLETED", "FAILED", "INTERRUPTED"]
     bucket_id: BucketId
     deleted_count: Count
+    failed_count: NotRequired[Annotated[int, Field(ge=1, description="Objects that could not be deleted.")]]
+    error: NotRequired[Annotated[str, Field(description="Why it was interrupted, or failed.")]]
 
 
 # Aggregates

@@ -12,6 +12,7 @@ import pytest
 from service.resources import records
 from service.serving import served
 from service.settings import Settings
+from service.storage import bulk
 from service.storage.gateway import Gateway
 from tests.conftest import KEY
 from tests.support.client import Client
@@ -72,14 +73,14 @@ async def test_a_request_whose_first_answer_was_lost(
     project: Project, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client of OpenSearch sends it again: what is there by then is the request's own, and no conflict."""
-    once = Gateway._bulk
+    once = bulk._bulk
 
-    async def twice(self: Gateway, lines: Json) -> list[Json]:
-        await once(self, lines)
-        return await once(self, lines)
+    async def twice(gateway: Gateway, writes: Json) -> list[bulk.Item]:
+        await once(gateway, writes)
+        return await once(gateway, writes)
 
     await project.ingest(stream, record("a", {"i32": 1}))
-    monkeypatch.setattr(Gateway, "_bulk", twice)
+    monkeypatch.setattr(bulk, "_bulk", twice)
     await project.ingest(stream, record("b", {"i32": 2, "text": "x" * 40_000}), record("c", {"f64": 0.1}))
     error = (await project.ingest(stream, record("a", {"i32": 1}), record("d", {}), wanted=409))["error"]
     assert [(each["externalId"], each["code"]) for each in error["partial"]] == [("a", 409), ("d", 202)]

@@ -167,6 +167,7 @@ async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatc
     for task in asyncio.all_tasks():
         if getattr(task.get_coro(), "__name__", "") == "_keep_on":
             task.cancel()  # as if its process were gone
+    assert await taken(0) == 0, "whoever takes it over has to have seen it unchanged"
     await asyncio.sleep(0.5)
     assert await taken(0) == 1
     await lost.__aexit__(None, None, None)

@@ -1,0 +1,189 @@
+"""Bulk writes and deletions by query: the one place that looks at what became of every item.
+
+OpenSearch answers 200 to a bulk request of which every item failed. Callers get an `Item` for each write, never the raw
+answer, and `settled` raises for whatever is neither done nor a lost race, so no failure can pass for success.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from service import deadline
+from service.errors import Internal, TallyError, Unavailable
+from service.storage.gateway import Gateway, error_of
+from service.values import Json
+
+_NDJSON: Final = {"content-type": "application/x-ndjson"}
+_PARTS: Final = "items.*.status,items.*.error.type,items.*.error.reason,items.*.error.index"
+
+_TRIES: Final = 8
+"""Times that a bulk request is sent while OpenSearch is too busy for all of it."""
+
+_LONGEST: Final = 10.0
+"""Seconds between two of them."""
+
+
+class Outcome(Enum):
+    """What became of one write."""
+
+    STORED = "stored"
+    DELETED = "deleted"
+    ABSENT = "absent"
+    """There was no such document to delete or update."""
+    CONFLICT = "conflict"
+    """Another version is there than the write named."""
+    NO_INDEX = "no index"
+    """The index or alias is not there; nothing was made in its place."""
+    BLOCKED = "blocked"
+    """The index takes no writes: flood stage, or a block that somebody set."""
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    REJECTED = "rejected"
+    """OpenSearch will never take this document."""
+
+
+DONE: Final = frozenset({Outcome.STORED, Outcome.DELETED})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One write of a bulk request, or one failure of a deletion by query, as it ended."""
+
+    outcome: Outcome
+    again: bool = False
+    """The request was sent more than once: ABSENT and CONFLICT may be the effect of its first sending."""
+    status: int = 200
+    cause: Mapping[str, Json] = field(default_factory=dict)
+    """OpenSearch's `error`, for the log and for `error`; users never see it."""
+
+    @property
+    def done(self) -> bool:
+        return self.outcome in DONE
+
+    @property
+    def error(self) -> TallyError:
+        """What a user is told of a failure, by the same rules as for a whole request that failed so."""
+        if self.outcome is Outcome.NO_INDEX:
+            return Unavailable(
+                f"the index {self.cause.get('index')} is not there in OpenSearch; try again", retry_after=5
+            )
+        error = error_of(self.status, self.cause)
+        return error if isinstance(error, TallyError) else Internal("the write failed; the service's log knows more")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a deletion by query did."""
+
+    deleted: int
+    conflicts: int
+    failures: Sequence[Item] = ()
+
+    def check(self) -> None:
+        """Raises the first failure's error, with the number of failures as `failed_count`."""
+        if self.failures:
+            raise counted(self.failures[0].error, len(self.failures))
+
+
+def counted(error: TallyError, failed: int) -> TallyError:
+    """The error, with the number of items that it stands for."""
+    error.details["failed_count"] = failed
+    return error
+
+
+async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item]:
+    """Writes, each as the lines of a bulk request; what became of each, in order.
+
+    What OpenSearch is too busy for is sent again, and is OVERLOADED only in the end. A block is not waited for.
+    """
+    results = [Item(Outcome.OVERLOADED, status=429)] * len(writes)
+    patience = AsyncRetrying(
+        retry=retry_if_exception_type(_Busy),
+        wait=wait_random_exponential(multiplier=0.2, max=_LONGEST),
+        stop=_enough,
+    )
+    with suppress(RetryError):
+        async for attempt in patience:
+            with attempt:
+                left = [place for place, item in enumerate(results) if item.outcome is Outcome.OVERLOADED]
+                for place, item in zip(left, await _bulk(gateway, [writes[place] for place in left]), strict=True):
+                    results[place] = item
+                if any(item.outcome is Outcome.OVERLOADED for item in results):
+                    raise _Busy
+    return results
+
+
+class _Busy(Exception):
+    pass
+
+
+async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item]:
+    # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
+    params = {"filter_path": _PARTS, "timeout": gateway.limit(0.9)}
+    body = b"\n".join(line for lines in writes for line in lines) + b"\n"
+    text, again = await gateway.request_once_or_again("POST", "/_bulk", body, headers=_NDJSON, params=params)
+    items: list[Item] = []
+    for each in orjson.loads(text)["items"]:
+        ((verb, item),) = each.items()
+        items.append(_item(verb, item["status"], item.get("error") or {}, again=again))
+    return items
+
+
+async def delete_by_query(gateway: Gateway, index: str, query: Json, params: Mapping[str, Any]) -> Removal:
+    """Deletes what a query finds; conflicts are counted, not raised. Raises `Absent` if the index is not there."""
+    path = f"/{quote(index, safe='*,')}/_delete_by_query"
+    try:
+        answer = await gateway.json("POST", path, {"query": query}, params={"conflicts": "proceed", **params})
+    except TallyError as error:
+        # Failures decide the status of the whole answer, which still tells what was deleted before them.
+        answer = getattr(error.__cause__, "info", None)
+        if not isinstance(answer, dict) or "failures" not in answer:
+            raise
+    failures = [_item("delete", each.get("status", 500), each.get("cause") or {}) for each in answer["failures"]]
+    if answer.get("timed_out") and not failures:
+        failures = [Item(Outcome.UNAVAILABLE, status=503)]
+    return Removal(answer["deleted"], answer["version_conflicts"], failures)
+
+
+def _item(verb: str, status: int, cause: Mapping[str, Json], *, again: bool = False) -> Item:
+    return Item(_outcome(verb, status, str(cause.get("type", ""))), again, status, cause)
+
+
+def _outcome(verb: str, status: int, kind: str) -> Outcome:
+    if status < 300:
+        return Outcome.DELETED if verb == "delete" else Outcome.STORED
+    match status, kind:
+        case _, "cluster_block_exception":
+            return Outcome.BLOCKED
+        case _, "index_closed_exception":
+            return Outcome.UNAVAILABLE
+        case _, "index_not_found_exception":
+            return Outcome.NO_INDEX
+        case 404, _:
+            return Outcome.ABSENT
+        case 409, _:
+            return Outcome.CONFLICT
+        case 429, _:
+            return Outcome.OVERLOADED
+        case 500 | 502 | 503 | 504, _:
+            return Outcome.UNAVAILABLE
+    return Outcome.REJECTED
+
+
+def _enough(state: RetryCallState) -> bool:
+    """No more tries, or no time for the pause and another one."""
+    needed = state.upcoming_sleep + 1.0
+    return stop_after_attempt(_TRIES)(state) or deadline.left(2 * needed) <= needed

@@ -1,0 +1,90 @@
+"""The catalogue's documents as OpenSearch keeps them: read by id, written with a condition on their version.
+
+What is here is all that the catalogue needs of a storage, so that tests can put another one in its place.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from service.errors import Unavailable
+from service.storage.gateway import Absent, Conflict, Gateway
+from service.values import Json
+
+Version = tuple[int, int]
+"""Sequence number and primary term of a document."""
+
+_ALIAS: Final = {"require_alias": "true"}
+"""Without the alias there is no catalogue; OpenSearch would make an index of that name, with guessed mappings."""
+
+
+class CatalogMissing(Unavailable):
+    """OpenSearch has no catalogue: it was wiped, or another cluster answers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the catalogue (alias tally-catalog) is not there in OpenSearch; it is set up again if the cluster is "
+            "empty, else it has to be restored (docs/running.md, A cluster that lost its data)",
+            retry_after=10,
+        )
+
+
+class Documents:
+    """Documents behind one alias. Every method raises `CatalogMissing` if the alias is not there."""
+
+    def __init__(self, gateway: Gateway, alias: str) -> None:
+        self._gateway = gateway
+        self._alias = alias
+        self.on_missing: Callable[[], None] = lambda: None
+        """Told that the catalogue is not there."""
+
+    async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
+        """Documents with `found`, and then those of which only the version is wanted; never stale."""
+        documents: list[Json] = await self._there(self._gateway.get_many(self._alias, ids, versions))
+        return documents
+
+    async def put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
+        """A whole document in the place of just this version, None for a new one; raises `Conflict`."""
+        params = {**_ALIAS, **({"op_type": "create"} if version is None else _guard(version))}
+        path = f"/{self._alias}/_doc/{quote(id, safe='')}"
+        return _version(await self._there(self._gateway.json("PUT", path, source, params=params)))
+
+    async def patch(self, id: str, changes: Mapping[str, Json], version: Version) -> Version:
+        """Merged into just this version of a document; raises `Conflict` for another one or none."""
+        path = f"/{self._alias}/_update/{quote(id, safe='')}"
+        params = {**_ALIAS, **_guard(version)}
+        try:
+            return _version(await self._there(self._gateway.json("POST", path, {"doc": changes}, params=params)))
+        except Absent:
+            raise Conflict from None
+
+    async def remove(self, id: str, version: Version | None) -> None:
+        """Just this version of a document, None for any; raises `Conflict` for another one or none."""
+        path = f"/{self._alias}/_doc/{quote(id, safe='')}"
+        try:
+            await self._there(self._gateway.request("DELETE", path, params=_guard(version) if version else {}))
+        except Absent:
+            if version is not None:
+                raise Conflict from None
+
+    async def search(self, body: Mapping[str, Any]) -> Json:
+        return orjson.loads(await self._there(self._gateway.search(self._alias, body)))
+
+    async def _there(self, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except Absent as absent:
+            if absent.index is None:
+                raise
+            self.on_missing()
+            raise CatalogMissing from None
+
+
+def _guard(version: Version) -> dict[str, int]:
+    return {"if_seq_no": version[0], "if_primary_term": version[1]}
+
+
+def _version(answer: Json) -> Version:
+    return answer["_seq_no"], answer["_primary_term"]

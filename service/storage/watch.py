@@ -1,0 +1,28 @@
+"""What this process has seen of entries, by its own clock: how long one has not changed."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from service.storage.catalog import Entry
+from service.storage.documents import Version
+
+_MOST: Final = 10_000
+
+
+class Watch:
+    """Remembers which version of an entry this process saw first, and when."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[Version, float]] = {}
+
+    def unchanged(self, entry: Entry) -> float:
+        """Seconds since this process first saw the entry in this version: 0 the first time."""
+        now = self._clock()
+        seen = self._seen.get(entry.id)
+        if seen is None or seen[0] != entry.version:
+            if len(self._seen) >= _MOST:
+                self._seen.clear()
+            self._seen[entry.id] = seen = (entry.version, now)
+        return now - seen[1]

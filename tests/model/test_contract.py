@@ -1,0 +1,90 @@
+"""The model's storage does what OpenSearch does: both pass the same test."""
+
+import os
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import pytest
+
+from service.storage.documents import CatalogMissing, Documents
+from service.storage.gateway import Conflict, Gateway
+from tests.model.world import InTurn, MemoryDocuments, Process, World
+
+
+@pytest.fixture
+async def gateway(opensearch_url: str) -> AsyncIterator[Gateway]:
+    gateway = Gateway(opensearch_url)
+    yield gateway
+    await gateway.close()
+
+
+async def contract(documents: Documents | MemoryDocuments) -> None:
+    first = await documents.put("a", {"n": 1, "deep": {"x": 1, "y": 2}}, None)
+    with pytest.raises(Conflict):
+        await documents.put("a", {"n": 2}, None)
+    second = await documents.put("a", {"n": 2, "deep": {"x": 1, "y": 2}}, first)
+    assert second > first
+    for stale in (first, (second[0] + 100, 1)):
+        with pytest.raises(Conflict):
+            await documents.put("a", {"n": 3}, stale)
+        with pytest.raises(Conflict):
+            await documents.patch("a", {"n": 3}, stale)
+        with pytest.raises(Conflict):
+            await documents.remove("a", stale)
+    third = await documents.patch("a", {"deep": {"y": None, "z": 3}, "n": None}, second)
+    found, missing, version = await documents.read(["a", "b"], ["a"])
+    assert found["_source"] == {"n": None, "deep": {"x": 1, "y": None, "z": 3}}
+    assert (found["_seq_no"], found["_primary_term"]) == third == (version["_seq_no"], version["_primary_term"])
+    assert missing["found"] is False
+    await documents.remove("a", third)
+    for version in (third, first):
+        with pytest.raises(Conflict):
+            await documents.remove("a", version)
+        with pytest.raises(Conflict):
+            await documents.put("a", {}, version)
+        with pytest.raises(Conflict):
+            await documents.patch("a", {}, version)
+    await documents.remove("a", None)
+    again = await documents.put("a", {"n": 4}, None)
+    assert again > third
+    with pytest.raises(Conflict):
+        await documents.remove("a", third)
+    await documents.remove("a", None)
+    assert [each["found"] for each in await documents.read(["a"])] == [False]
+
+
+async def test_opensearch(gateway: Gateway) -> None:
+    alias = f"model-{os.urandom(4).hex()}"
+    body = {"aliases": {alias: {}}, "mappings": {"dynamic": False}, "settings": {"number_of_replicas": 0}}
+    await gateway.request("PUT", f"/{alias}-000001", body)
+    try:
+        await contract(Documents(gateway, alias))
+    finally:
+        await gateway.request("DELETE", f"/{alias}-000001")
+
+
+async def test_without_the_alias(gateway: Gateway) -> None:
+    told: list[int] = []
+    alias = f"model-{os.urandom(4).hex()}"
+    documents = Documents(gateway, alias)
+    documents.on_missing = lambda: told.append(1)
+    attempts: list[Coroutine[Any, Any, Any]] = [
+        documents.read(["a"]),
+        documents.put("a", {}, None),
+        documents.put("a", {}, (1, 1)),
+        documents.patch("a", {}, (1, 1)),
+        documents.remove("a", (1, 1)),
+        documents.remove("a", None),
+        documents.search({"size": 0}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(CatalogMissing):
+            await attempt
+    assert len(told) == len(attempts)
+    assert await gateway.json("GET", f"/{alias}*/_alias") == {}, "no index was made"
+
+
+def test_the_model() -> None:
+    world, process = World(InTurn(), 0), Process("one")
+    world.start(process, contract(MemoryDocuments(world, process)))
+    world.run()
