@@ -63,8 +63,8 @@ log = structlog.get_logger()
 _AGAIN: Final = 10.0
 """Seconds between two looks at a catalogue that is gone and cannot be made again."""
 
-_CLOCK: Final = 30.0
-"""Seconds between two looks at OpenSearch's clock."""
+_PERIOD: Final = 30.0
+"""Seconds between two looks at OpenSearch's clock and the cursors' secret."""
 
 _FIRST: Final = 15.0
 """Seconds that one try to set OpenSearch up may take; the service listens after the first one."""
@@ -145,7 +145,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         watching = [
             asyncio.create_task(watch_blocks(gateway)),
             asyncio.create_task(_set_up_again(app, gateway, catalog, secret, missing)),
-            asyncio.create_task(_keep_time(gateway)),
+            asyncio.create_task(_keep_up(gateway, catalog, secret)),
         ]
         background = [beginning, *watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -205,11 +205,13 @@ async def _set_up_again(
         missing.clear()
 
 
-async def _keep_time(gateway: Gateway) -> None:
+async def _keep_up(gateway: Gateway, catalog: Catalog, secret: Secret) -> None:
+    """OpenSearch's clock, and the cursors' secret, which is another one after a catalogue was restored."""
     while True:
-        await asyncio.sleep(_CLOCK)
+        await asyncio.sleep(_PERIOD)
         with suppress(TallyError):
             await _measure(gateway)
+            secret.text = await cursor_secret(catalog)
 
 
 async def _measure(gateway: Gateway) -> None:

@@ -107,11 +107,7 @@ class Bucket:
     @property
     def versions(self) -> list[Version | None]:
         """Of what the catalogue has about it: its namespace, itself, its fields."""
-        return [
-            (self.home.seq_no, self.home.primary_term),
-            (self.entry.seq_no, self.entry.primary_term),
-            self.fields_version,
-        ]
+        return [self.home.version, self.entry.version, self.fields_version]
 
     @property
     def schema(self) -> Mapping[str, Any] | None:

@@ -185,6 +185,10 @@ class Follower:
         return {each["_id"]: each for each in found if each["found"]}
 
 
+TOMBSTONE_FIELDS: Final[Mapping[str, Json]] = {"@of": {"type": "long", "index": False, "doc_values": False}}
+"""What an announced deletion has beside the fields that every record has."""
+
+
 def tombstone_id(found: Json) -> str:
     """One for each version of a record, so that deletions that race do not hide each other."""
     return f"{found['_id']}@{found['_seq_no']}.{found['_primary_term']}"

@@ -135,12 +135,12 @@ class Objects:
         async def store(batch: list[Line]) -> list[Write]:
             deadline.renew()
             # Deleted meanwhile: what would still be written, nobody would remove.
-            await self._buckets.find(home.scope.namespace_id, home.id)
+            now = await self._buckets.find(home.scope.namespace_id, home.id)
             writes = [
                 Write(number + first_line - 1, raw, error=None if raw is not None else _too_long())
                 for number, raw in batch
             ]
-            await self._writer.run(home, writes, policy, arrival, created, refresh=False, restore=restore)
+            await self._writer.run(now, writes, policy, arrival, created, refresh=False, restore=restore)
             return writes
 
         try:
@@ -329,7 +329,21 @@ def _keep(kept: dict[str, Json], item: Json, path: Path) -> None:
                 _keep(elements[place], each, rest)
 
 
+def raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
+    """Nothing is wrong with any of the objects: all of them are to be sent again, later."""
+    errors = [write.error for write in writes]
+    backend = [error for error in errors if error and (error.status == 429 or error.status >= 500)]
+    if backend and len(backend) == len(errors):
+        raise backend[0]
+
+
 def _count(summary: ImportSummary, writes: list[Write]) -> None:
+    """Raises if none of a batch could be stored for reasons that are not its own: so would none that come after it."""
+    try:
+        raise_if_only_the_backend_failed(writes)
+    except TallyError as error:
+        error.details |= {"succeeded_count": summary.succeeded_count, "first_line_not_stored": writes[0].position}
+        raise
     summary.lines += len(writes)
     for write in writes:
         if write.error is None:

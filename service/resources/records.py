@@ -31,7 +31,7 @@ from service.dialects.tree.wire import (
 )
 from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
 from service.listing import Cursors
-from service.resources.following import Follower, Mark, deletion, tombstone_id, version_of
+from service.resources.following import TOMBSTONE_FIELDS, Follower, Mark, deletion, tombstone_id, version_of
 from service.resources.ingest import Identity, Prepared, Preparing, read_items
 from service.resources.models import columns_of, container_key, space_key
 from service.resources.namespaces import Namespaces
@@ -39,7 +39,7 @@ from service.resources.streams import Stream, Streams
 from service.scope import Scope
 from service.storage import names
 from service.storage.bulk import Item, Outcome
-from service.storage.catalog import Catalog, Entry
+from service.storage.catalog import Catalog, Entry, Version
 from service.storage.records import RecordStore
 from service.tokens import string_term
 from service.values import Json
@@ -88,7 +88,7 @@ class _Known:
 
     stream: Stream
     columns: Columns
-    versions: tuple[tuple[int, int] | None, ...]
+    versions: tuple[Version | None, ...]
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Records:
         _only_mutable(stream)
         known = (Identity(each.space, each.external_id) for each in body.items)
         identities = list({each.id: each for each in known}.values())
-        await self._store.ensure(stream.place, names.tombstones(stream.place.prefix), {})
+        await self._store.ensure(stream.place, names.tombstones(stream.place.prefix), TOMBSTONE_FIELDS)
         await self._settle(stream, identities, self._deleting)
         if refresh:
             await self._store.refresh(stream.place)
@@ -615,8 +615,8 @@ def _living(entries: Sequence[Entry | None]) -> list[Entry]:
     return [each for each in entries if each and not each.body.get("gone")]
 
 
-def _versions(entries: Sequence[Entry | None]) -> tuple[tuple[int, int] | None, ...]:
-    return tuple((each.seq_no, each.primary_term) if each else None for each in entries)
+def _versions(entries: Sequence[Entry | None]) -> tuple[Version | None, ...]:
+    return tuple(each.version if each else None for each in entries)
 
 
 def _only_mutable(stream: Stream) -> None:

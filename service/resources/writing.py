@@ -25,7 +25,7 @@ from service.resources.incoming import (
     with_blobs,
 )
 from service.resources.restoring import Restored, is_same, read_restored, second_address
-from service.storage.bulk import Outcome
+from service.storage.bulk import Item, Outcome
 from service.storage.document import Answer, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
@@ -257,20 +257,32 @@ class Writer:
 
     async def store(self, home: Bucket, writes: list[Write]) -> None:
         """Writes what can be indexed. A lost race clears the action, so that the caller decides again."""
-        documents = await self._encoded(home, writes)
-        pairs = [(write, document) for write, document in documents if write.error is None]
-        if not pairs:
-            return
-        items = await self._store.write(home.scope, [(write.action, document) for write, document in pairs])
-        for (write, _), item in zip(pairs, items, strict=True):
-            if item.done:
-                continue
-            if item.outcome is not Outcome.CONFLICT:
-                write.error = item.error
-            elif write.retried:
-                write.action = {}
-            else:
-                write.error = AlreadyExists("an object with this key exists already", {"object_id": write.id})
+        self._store.keep(home.scope, home.id, home.fields_version)
+        for _ in range(ROUNDS):
+            documents = await self._encoded(home, writes)
+            pairs = [(write, document) for write, document in documents if write.error is None]
+            if not pairs:
+                return
+            items = await self._store.write(home.scope, [(write.action, document) for write, document in pairs])
+            for (write, _), item in zip(pairs, items, strict=True):
+                write.error = self._settled(write, item)
+            writes = [write for (write, _), item in zip(pairs, items, strict=True) if item.outcome is Outcome.UNMAPPED]
+            if not writes:
+                return
+            # An older index came back from a snapshot.
+            self._store.forget(home.scope, home.id)
+        for write, item in zip(writes, [item for item in items if item.outcome is Outcome.UNMAPPED], strict=True):
+            write.error = item.error
+
+    def _settled(self, write: Write, item: Item) -> TallyError | None:
+        if item.done or item.outcome is Outcome.UNMAPPED:
+            return None
+        if item.outcome is not Outcome.CONFLICT:
+            return item.error
+        if write.retried:
+            write.action = {}
+            return None
+        return AlreadyExists("an object with this key exists already", {"object_id": write.id})
 
     async def _encoded(self, home: Bucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
         for _ in range(ROUNDS):

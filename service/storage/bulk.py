@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from service import deadline
-from service.errors import Internal, TallyError, Unavailable
+from service.errors import InsufficientStorage, Internal, TallyError, Unavailable
 from service.storage.gateway import Gateway, error_of
 from service.values import Json
 
@@ -51,6 +51,8 @@ class Outcome(Enum):
     """The index takes no writes: flood stage, or a block that somebody set."""
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
+    UNMAPPED = "unmapped"
+    """The index lacks a field of the document: it is not the index that the caller knew."""
     REJECTED = "rejected"
     """OpenSearch will never take this document."""
 
@@ -80,6 +82,8 @@ class Item:
             return Unavailable(
                 f"the index {self.cause.get('index')} is not there in OpenSearch; try again", retry_after=5
             )
+        if self.outcome is Outcome.UNMAPPED:
+            return Unavailable("the fields of the index are being changed by somebody else; try again", retry_after=1)
         error = error_of(self.status, self.cause)
         return error if isinstance(error, TallyError) else Internal("the write failed; the service's log knows more")
 
@@ -139,6 +143,9 @@ async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Ite
     for each in orjson.loads(text)["items"]:
         ((verb, item),) = each.items()
         items.append(_item(verb, item["status"], item.get("error") or {}, again=again))
+    blocked = next((item for item in items if item.outcome is Outcome.BLOCKED), None)
+    if blocked is not None and isinstance(blocked.error, InsufficientStorage):
+        gateway.note_write_block(blocked.error.message)
     return items
 
 
@@ -172,6 +179,8 @@ def _outcome(verb: str, status: int, kind: str) -> Outcome:
             return Outcome.UNAVAILABLE
         case _, "index_not_found_exception":
             return Outcome.NO_INDEX
+        case _, "strict_dynamic_mapping_exception":
+            return Outcome.UNMAPPED
         case 404, _:
             return Outcome.ABSENT
         case 409, _:

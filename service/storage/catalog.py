@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def version(self) -> Version:
-        return self.seq_no, self.primary_term
+        return Version(self.seq_no, self.primary_term, self.ops[-1] if self.ops else "")
 
     @property
     def live(self) -> bool:
@@ -234,10 +234,10 @@ class Catalog:
             if found is None or op not in found.ops:
                 raise
             version = found.version if found.ops[-1] == op else _OVERTAKEN
-        return replace(entry, seq_no=version[0], primary_term=version[1])
+        return replace(entry, seq_no=version.seq_no, primary_term=version.primary_term)
 
 
-_OVERTAKEN: Final = (2**62, 1)
+_OVERTAKEN: Final = Version(2**62, 1)
 
 
 def _entry(document: Json) -> Entry | None:
@@ -245,4 +245,4 @@ def _entry(document: Json) -> Entry | None:
 
 
 def _version(document: Json) -> Version | None:
-    return (document["_seq_no"], document["_primary_term"]) if document.get("found") else None
+    return Version.of(document) if document.get("found") else None

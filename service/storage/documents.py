@@ -4,7 +4,7 @@ What is here is all that the catalogue needs of a storage, so that tests can put
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -13,8 +13,21 @@ from service.errors import Unavailable
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.values import Json
 
-Version = tuple[int, int]
-"""Sequence number and primary term of a document."""
+
+class Version(NamedTuple):
+    """One version of a document. OpenSearch compares the two numbers; a restored snapshot can give them out again."""
+
+    seq_no: int
+    primary_term: int
+    op: str = ""
+    """The id of the write that made it, which no other write has."""
+
+    @classmethod
+    def of(cls, document: Json) -> "Version":
+        """Of a document that was read with its `ops`."""
+        ops = document.get("_source", {}).get("ops") or ("",)
+        return cls(document["_seq_no"], document["_primary_term"], ops[-1])
+
 
 _ALIAS: Final = {"require_alias": "true"}
 """Without the alias there is no catalogue; OpenSearch would make an index of that name, with guessed mappings."""
@@ -42,21 +55,22 @@ class Documents:
 
     async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
         """Documents with `found`, and then those of which only the version is wanted; never stale."""
-        documents: list[Json] = await self._there(self._gateway.get_many(self._alias, ids, versions))
+        documents: list[Json] = await self._there(self._gateway.get_many(self._alias, ids, versions, ["ops"]))
         return documents
 
     async def put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
         """A whole document in the place of just this version, None for a new one; raises `Conflict`."""
         params = {**_ALIAS, **({"op_type": "create"} if version is None else _guard(version))}
         path = f"/{self._alias}/_doc/{quote(id, safe='')}"
-        return _version(await self._there(self._gateway.json("PUT", path, source, params=params)))
+        return _version(await self._there(self._gateway.json("PUT", path, source, params=params)), source)
 
     async def patch(self, id: str, changes: Mapping[str, Json], version: Version) -> Version:
         """Merged into just this version of a document; raises `Conflict` for another one or none."""
         path = f"/{self._alias}/_update/{quote(id, safe='')}"
         params = {**_ALIAS, **_guard(version)}
         try:
-            return _version(await self._there(self._gateway.json("POST", path, {"doc": changes}, params=params)))
+            answer = await self._there(self._gateway.json("POST", path, {"doc": changes}, params=params))
+            return _version(answer, changes)
         except Absent:
             raise Conflict from None
 
@@ -83,8 +97,8 @@ class Documents:
 
 
 def _guard(version: Version) -> dict[str, int]:
-    return {"if_seq_no": version[0], "if_primary_term": version[1]}
+    return {"if_seq_no": version.seq_no, "if_primary_term": version.primary_term}
 
 
-def _version(answer: Json) -> Version:
-    return answer["_seq_no"], answer["_primary_term"]
+def _version(answer: Json, written: Mapping[str, Json]) -> Version:
+    return Version.of({**answer, "_source": written})

@@ -241,12 +241,14 @@ class Gateway:
         """The time that there is, or a part of it, for OpenSearch."""
         return f"{max(1, int(deadline.left(self.timeout) * part * 1_000))}ms"
 
-    async def get_many(self, index: str, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
+    async def get_many(
+        self, index: str, ids: Sequence[str], partly: Sequence[str] = (), parts: Sequence[str] = ()
+    ) -> list[Json]:
         """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one.
 
-        After them come the ids of which only the version is wanted.
+        After them come those of which only the version and some parts are wanted.
         """
-        docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": False} for id in versions]
+        docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": list(parts)} for id in partly]
         if not docs:
             return []
         answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})

@@ -40,6 +40,13 @@ PARAMETERS: Final[Mapping[Leaf, Json]] = {
 }
 
 
+STRICT: Final[Json] = {
+    "dynamic": "strict",
+    "properties": {name: {"type": "object", "dynamic": "strict"} for name in ("metadata", "blobs")},
+}
+"""What is not mapped is refused instead of being left out of the index. Indices of releases before 0.2 lack it."""
+
+
 class Renamed(Exception):
     """Another writer gave a new name another type first; the namespace's names were read again."""
 
@@ -61,7 +68,7 @@ class _Known:
     """What is known of a bucket's fields, and which version of its entry said so."""
 
     met: dict[str, Met] = field(default_factory=dict)
-    version: tuple[int, int] | None = None
+    version: Version | None = None
     layout: int = LAYOUT
     """How the bucket's first objects were written."""
 
@@ -154,6 +161,20 @@ class ObjectStore:
         await self.natural(scope)
         return leaf in self._names[scope.namespace_id].leaves
 
+    def keep(self, scope: Scope, bucket_id: str, version: Version | None) -> None:
+        """Forgets what was read of a bucket's fields and of the index if it was at another version than this.
+
+        Another process has learnt something, or a snapshot was restored and there is less than was known.
+        """
+        known = self._known.get(bucket_id)
+        if known is not None and known.version != version:
+            self.forget(scope, bucket_id)
+
+    def forget(self, scope: Scope, bucket_id: str) -> None:
+        """What was read of a bucket's fields and of the index is read again when it is needed."""
+        self._known.pop(bucket_id, None)
+        self._names.pop(scope.namespace_id, None)
+
     async def known(self, bucket_id: str) -> dict[str, Met]:
         """What was met in a bucket, as far as this process knows; other processes may know more."""
         if bucket_id not in self._known:
@@ -208,14 +229,14 @@ class ObjectStore:
         if known.version is None:
             await self._catalog.create(id, "fields", scope.namespace_id, bucket_id, body)
         else:
-            await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *known.version), body)
+            at = known.version.seq_no, known.version.primary_term
+            await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *at), body)
 
     async def _read_known(self, bucket_id: str) -> _Known:
         (entry,) = await self._catalog.get(fields_id(bucket_id))
         known = _Known()
         if entry is not None:
-            version = (entry.seq_no, entry.primary_term)
-            known = _Known(load_met(entry.body["fields"]), version, entry.body.get("layout", 1))
+            known = _Known(load_met(entry.body["fields"]), entry.version, entry.body.get("layout", 1))
         self._known[bucket_id] = known
         return known
 
@@ -260,6 +281,8 @@ class ObjectStore:
                 found.leaves.add(leaf)
                 if "@" not in leaf and leaf not in SYSTEM:
                     found.natural[leaf] = each["type"]
+        if index["mappings"].get("dynamic") != "strict":
+            await self.gateway.request("PUT", f"/{names.objects_alias(scope.namespace_id)}/_mapping", STRICT)
         self._names[scope.namespace_id] = found
 
     # Documents

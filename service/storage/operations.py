@@ -35,7 +35,7 @@ from typing import Any, Final
 
 from service import deadline
 from service.errors import TallyError
-from service.storage.catalog import Catalog, Entry
+from service.storage.catalog import Catalog, Entry, Version
 from service.storage.gateway import Conflict
 from service.values import Json
 
@@ -216,7 +216,7 @@ class Operations:
     async def _claim(self, entry: Entry, name: str) -> None:
         """Makes the claim of a name point to an entry that holds it already; raises `Taken`."""
         id, body = _claim(entry, name), {"owner": entry.id}
-        watched: tuple[str, tuple[int, int]] | None = None
+        watched: tuple[str, Version] | None = None
         seen = 0
         for _ in range(_ROUNDS):
             try:

@@ -12,7 +12,7 @@ import orjson
 
 from service.errors import Unavailable
 from service.storage import names
-from service.storage.bulk import Item, bulk, delete_by_query
+from service.storage.bulk import Item, Outcome, bulk, delete_by_query
 from service.storage.failures import raise_lasting
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
@@ -105,7 +105,8 @@ class RecordStore:
         self._refresher = refresher
         self.shards = shards
         self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
-        self._mapped: dict[str, set[str]] = {}
+        self._mapped: dict[str, dict[str, Json]] = {}
+        """Index → the fields that it has, as far as this process knows."""
 
     # Indices
 
@@ -114,18 +115,21 @@ class RecordStore:
         mapped = self._mapped.get(index)
         if mapped is None:
             await self._make(place, index)
-            mapped = self._mapped[index] = set()
+            mapped = self._mapped[index] = {}
         missing = {name: body for name, body in fields.items() if name not in mapped}
         if missing:
             try:
-                await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": missing})
+                await self._map(index, missing)
             except Absent:
                 # It was removed meanwhile: made again, it lacks all of its fields.
                 self._mapped.pop(index, None)
                 await self._make(place, index)
-                await self.gateway.request("PUT", f"/{index}/_mapping", {"properties": fields})
-                mapped = self._mapped[index] = set()
-            mapped |= fields.keys()
+                await self._map(index, fields)
+                mapped = self._mapped[index] = {}
+            mapped |= fields
+
+    async def _map(self, index: str, fields: Mapping[str, Json]) -> None:
+        await self.gateway.request("PUT", f"/{index}/_mapping", {"dynamic": "strict", "properties": fields})
 
     async def _make(self, place: Place, index: str) -> None:
         body: dict[str, Json] = {"settings": self._settings}
@@ -177,13 +181,19 @@ class RecordStore:
 
     async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Item]:
         """Bulk-writes (action, document) pairs; not yet visible."""
-        return await bulk(
-            self.gateway,
-            [
-                [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
-                for action, document in actions
-            ],
-        )
+        lines = [
+            [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
+            for action, document in actions
+        ]
+        items = await bulk(self.gateway, lines)
+        unmapped = [place for place, item in enumerate(items) if item.outcome is Outcome.UNMAPPED]
+        if unmapped:
+            # An older index came back from a snapshot.
+            for index in {details["_index"] for place in unmapped for details in actions[place][0].values()}:
+                await self._map(index, self._mapped[index])
+            for place, item in zip(unmapped, await bulk(self.gateway, [lines[each] for each in unmapped]), strict=True):
+                items[place] = item
+        return items
 
     async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
         """Documents by id, also those that no refresh has shown yet."""

@@ -16,6 +16,7 @@ from service.planning.composite import Page
 from service.scope import Scope
 from service.storage import names
 from service.storage.document import SYSTEM, read_object
+from service.storage.documents import Version
 from service.storage.gateway import Absent, Gateway
 from service.storage.objects import ObjectStore
 from service.values import Json, index_date
@@ -29,7 +30,7 @@ class Held:
     """A bucket whose objects are asked, and the version of its fields."""
 
     bucket_id: str
-    version: tuple[int, int] | None
+    version: Version | None
     expired_before: int | None = None
     """Objects made before (epoch milliseconds) are there no more, removed or not yet."""
 

@@ -1,6 +1,6 @@
 """Routes of objects, and of the aggregate over them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -13,8 +13,7 @@ from service.dialects.flat.listing import POSITION_KEYS, SIZE_KEYS, ListRequest
 from service.dialects.flat.spec import AggregateRequest
 from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, TallyError
 from service.resources.buckets import Policy
-from service.resources.objects import DeleteObjects, Line, failure
-from service.resources.writing import Write
+from service.resources.objects import DeleteObjects, Line, failure, raise_if_only_the_backend_failed
 from service.spelling import unknown_key
 from service.values import Json
 from service.web import schemas
@@ -238,17 +237,10 @@ async def create_objects(
         "failed_count": len(failed),
     }
     if failed and not succeeded:
-        _raise_if_only_the_backend_failed(writes)
+        raise_if_only_the_backend_failed(writes)
         request[REASON] = f"all of {len(failed)} objects failed, the first as {failed[0]['error']}"
         summary = answer(summary, 422)
     return summary
-
-
-def _raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
-    """Nothing is wrong with any of the objects: the whole batch is to be sent again, later."""
-    errors = [write.error for write in writes if write.error is not None]
-    if all(error.status == 429 or error.status >= 500 for error in errors):
-        raise errors[0]
 
 
 @routes.post("/import", errors=(NotFound,))

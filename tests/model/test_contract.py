@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.storage.documents import CatalogMissing, Documents
+from service.storage.documents import CatalogMissing, Documents, Version
 from service.storage.gateway import Conflict, Gateway
 from tests.model.world import InTurn, MemoryDocuments, Process, World
 
@@ -19,22 +19,23 @@ async def gateway(opensearch_url: str) -> AsyncIterator[Gateway]:
 
 
 async def contract(documents: Documents | MemoryDocuments) -> None:
-    first = await documents.put("a", {"n": 1, "deep": {"x": 1, "y": 2}}, None)
+    first = await documents.put("a", {"n": 1, "deep": {"x": 1, "y": 2}, "ops": ["1"]}, None)
     with pytest.raises(Conflict):
         await documents.put("a", {"n": 2}, None)
-    second = await documents.put("a", {"n": 2, "deep": {"x": 1, "y": 2}}, first)
+    second = await documents.put("a", {"n": 2, "deep": {"x": 1, "y": 2}, "ops": ["1", "2"]}, first)
     assert second > first
-    for stale in (first, (second[0] + 100, 1)):
+    for stale in (first, Version(second.seq_no + 100, 1)):
         with pytest.raises(Conflict):
             await documents.put("a", {"n": 3}, stale)
         with pytest.raises(Conflict):
             await documents.patch("a", {"n": 3}, stale)
         with pytest.raises(Conflict):
             await documents.remove("a", stale)
-    third = await documents.patch("a", {"deep": {"y": None, "z": 3}, "n": None}, second)
+    third = await documents.patch("a", {"deep": {"y": None, "z": 3}, "n": None, "ops": ["2", "3"]}, second)
     found, missing, version = await documents.read(["a", "b"], ["a"])
-    assert found["_source"] == {"n": None, "deep": {"x": 1, "y": None, "z": 3}}
-    assert (found["_seq_no"], found["_primary_term"]) == third == (version["_seq_no"], version["_primary_term"])
+    assert found["_source"] == {"n": None, "deep": {"x": 1, "y": None, "z": 3}, "ops": ["2", "3"]}
+    assert Version.of(found) == third == Version.of(version)
+    assert (first.op, second.op, third.op) == ("1", "2", "3")
     assert missing["found"] is False
     await documents.remove("a", third)
     for version in (third, first):
@@ -71,9 +72,9 @@ async def test_without_the_alias(gateway: Gateway) -> None:
     attempts: list[Coroutine[Any, Any, Any]] = [
         documents.read(["a"]),
         documents.put("a", {}, None),
-        documents.put("a", {}, (1, 1)),
-        documents.patch("a", {}, (1, 1)),
-        documents.remove("a", (1, 1)),
+        documents.put("a", {}, Version(1, 1)),
+        documents.patch("a", {}, Version(1, 1)),
+        documents.remove("a", Version(1, 1)),
         documents.remove("a", None),
         documents.search({"size": 0}),
     ]

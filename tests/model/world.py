@@ -262,7 +262,7 @@ class MemoryDocuments:
         return {"_id": id, "found": True, "_source": source, "_seq_no": number, "_primary_term": 1}
 
     def _guard(self, id: str, version: Version) -> None:
-        if id not in self._world.documents or (self._world.documents[id][1], 1) != tuple(version):
+        if id not in self._world.documents or (self._world.documents[id][1], 1) != version[:2]:
             raise Conflict
 
     def _put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
@@ -273,7 +273,7 @@ class MemoryDocuments:
         self._world.number += 1
         self._world.changes += 1
         self._world.documents[id] = (source, self._world.number)
-        return self._world.number, 1
+        return Version.of(self._found(id))
 
 
 def _merged(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[str, Json]:
