@@ -304,6 +304,41 @@ def sweep() -> None:
     _say(f"{_go(once())} things removed")
 
 
+_REPOSITORY = typer.Argument(help="Snapshot repository, as it is registered in OpenSearch.")
+
+
+@cli.command()
+def backup(
+    repository: Annotated[str, _REPOSITORY],
+    name: Annotated[str | None, typer.Argument(help="What it is called; the time by default.")] = None,
+) -> None:
+    """Takes a backup of all that Tally has in OpenSearch, while services run."""
+    from service.app import backups
+
+    async def taken() -> str:
+        async with backups(_settings(), repository, _say) as store:
+            return await store.take(name)
+
+    _say(f"backup {_go(taken())} is complete")
+
+
+@cli.command()
+def restore(
+    repository: Annotated[str, _REPOSITORY],
+    name: Annotated[str, typer.Argument(help="The backup.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Delete what Tally has in OpenSearch now.")] = False,
+) -> None:
+    """Puts a backup back; services answer 503 meanwhile and go on by themselves."""
+    from service.app import backups
+
+    async def put_back() -> None:
+        async with backups(_settings(), repository, _say) as store:
+            await store.restore(name, replace=replace)
+
+    _go(put_back())
+    _say(f"backup {name} is restored")
+
+
 @cli.command()
 def settings() -> None:
     """Every setting: its environment variable, its default, its meaning."""

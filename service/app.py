@@ -4,8 +4,8 @@ import asyncio
 import gc
 import hashlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -16,6 +16,7 @@ from service import __version__, clock, deadline, metrics, tracing
 from service.errors import TallyError
 from service.listing import Cursors, Secret
 from service.metrics import watch_loop
+from service.resources.backup import Backups
 from service.resources.buckets import Buckets
 from service.resources.caretaker import Caretaker
 from service.resources.collections import Collections
@@ -81,6 +82,19 @@ def make_gateway(settings: Settings) -> Gateway:
         verify=settings.opensearch_verify,
         timeout=settings.opensearch_timeout,
     )
+
+
+@asynccontextmanager
+async def backups(settings: Settings, repository: str, say: Callable[[str], None]) -> AsyncIterator[Backups]:
+    """Backups in a snapshot repository of the OpenSearch that the settings name."""
+    gateway = make_gateway(settings)
+    try:
+        refresher = Refresher(gateway)
+        catalog = Catalog(gateway, refresher.refresh)
+        store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
+        yield Backups(gateway, catalog, store, repository, say)
+    finally:
+        await gateway.close()
 
 
 def create_app(settings: Settings, api_key: str) -> web.Application:

@@ -88,7 +88,9 @@ def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
         home = ensure_home(default_cache(), advance)
     base = (settings.data_dir / "opensearch").resolve()
     base.mkdir(parents=True, exist_ok=True)
-    return EmbeddedNode(home, base, heap=settings.opensearch_heap)
+    # A repository for `tally backup` may be registered there (docs/running.md).
+    backups = (settings.data_dir / "backups").resolve()
+    return EmbeddedNode(home, base, heap=settings.opensearch_heap, settings={"path.repo": str(backups)})
 
 
 async def run(settings: Settings, console: Console, *, with_parent: bool = False) -> None:

@@ -1,0 +1,225 @@
+"""Backups: snapshots of OpenSearch, taken and restored in an order that keeps answers exact while services run.
+
+A snapshot copies one shard after the other, so two indices in it are of two moments. The catalogue has to be the later
+one: it then knows every field, bucket and namespace of the objects that are there. So a backup is two snapshots, the
+data's (`NAME-data`) and, when that is complete, the catalogue's (`NAME-catalog`). What the catalogue knows to be
+deleted by then, a restore removes from the data.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from service import __version__
+from service.errors import BadRequest, TallyError, Unavailable
+from service.scope import Scope
+from service.storage import names
+from service.storage.bootstrap import bootstrap
+from service.storage.bulk import delete_by_query
+from service.storage.catalog import Catalog, Entry
+from service.storage.gateway import Absent, Gateway, Rejected
+from service.storage.objects import ObjectStore
+from service.values import Json
+
+DATA: Final = f"{names.PREFIX}-objects-*,{names.ALL_RECORDS}"
+_EVERYTHING: Final = f"{names.PREFIX}-*"
+_POLL: Final = 0.5
+_ROUNDS: Final = 5
+_MOST: Final = 10_000
+"""Entries of a kind that are looked at together."""
+_TERMS: Final = 65_000
+"""Bucket ids of one query (`index.max_terms_count` is 65,536)."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One snapshot as its repository tells of it."""
+
+    name: str
+    state: str
+    indices: tuple[str, ...]
+    reason: str | None
+
+    @property
+    def complete(self) -> bool:
+        return self.state == "SUCCESS"
+
+
+class Backups:
+    """Backups in one snapshot repository, which an operator has registered in OpenSearch."""
+
+    def __init__(self, gateway: Gateway, catalog: Catalog, store: ObjectStore, repository: str, say: Say) -> None:
+        self._gateway = gateway
+        self._catalog = catalog
+        self._store = store
+        self._repository = repository
+        self._say = say
+
+    async def names(self) -> list[str]:
+        """The complete backups, oldest first."""
+        there = {each.name for each in await self._snapshots() if each.complete}
+        found = [name.removesuffix("-data") for name in there if name.endswith("-data")]
+        return sorted(name for name in found if f"{name}-catalog" in there)
+
+    async def take(self, name: str | None = None) -> str:
+        """Holds all that was acknowledged before it began; services go on meanwhile. Raises if it is not complete."""
+        name = name or f"{names.PREFIX}-{datetime.now(UTC):%Y%m%dt%H%M%S}"
+        if not _NAME.fullmatch(name):
+            raise BadRequest(f"{name!r} is no name of a backup: small letters, digits, `-`, `_` and `.`, at most 100")
+        for part, indices in (("data", DATA), ("catalog", f"{names.CATALOG}-*")):
+            snapshot = await self._snapshot(f"{name}-{part}", indices)
+            self._say(f"{snapshot.name}: {len(snapshot.indices)} indices")
+        return name
+
+    async def restore(self, name: str, *, replace: bool = False) -> None:
+        """Puts everything back as it was in a backup; until it is done, services answer 503.
+
+        `replace`: Tally's indices that are there now are deleted. Interrupted, it can be run again.
+        """
+        data, catalog = [await self._complete(f"{name}-{part}", name) for part in ("data", "catalog")]
+        present = await self._present()
+        if present and not replace:
+            raise BadRequest(
+                f"OpenSearch holds {len(present)} indices of Tally ({present[0]}, …), which a restore deletes; "
+                "say --replace if that is meant"
+            )
+        # A closed catalogue keeps services from answering and from writing, and from making an empty one.
+        for index in present:
+            if index.startswith(names.CATALOG):
+                await self._request("POST", f"/{index}/_close")
+        await self._put_back(data, lambda index: not index.startswith(names.CATALOG))
+        await self._put_back(catalog, lambda index: index.startswith(names.CATALOG))
+        await bootstrap(self._gateway)
+        await self._reconcile()
+
+    # Snapshots
+
+    async def _snapshots(self, pattern: str = "_all") -> list[Snapshot]:
+        try:
+            answer = await self._request("GET", f"/_snapshot/{self._repository}/{pattern}")
+        except Absent:
+            if pattern != "_all":
+                return []
+            raise BadRequest(
+                f"OpenSearch has no snapshot repository {self._repository!r}; register one: PUT "
+                f"/_snapshot/{self._repository} (docs/running.md, Backup and restore)"
+            ) from None
+        return [
+            Snapshot(each["snapshot"], each["state"], tuple(each["indices"]), each.get("reason"))
+            for each in answer["snapshots"]
+        ]
+
+    async def _snapshot(self, name: str, indices: str) -> Snapshot:
+        await self._snapshots()  # says what is wrong with the repository
+        if await self._snapshots(name):
+            raise BadRequest(f"the repository has a snapshot {name!r} already; choose another name")
+        body = {"indices": indices, "include_global_state": False, "metadata": {"tally": __version__}}
+        await self._request("PUT", f"/_snapshot/{self._repository}/{name}", body)
+        while True:
+            (snapshot,) = await self._snapshots(name)
+            if snapshot.complete:
+                return snapshot
+            if snapshot.state != "IN_PROGRESS":
+                raise Unavailable(
+                    f"the snapshot {name} is {snapshot.state} ({snapshot.reason or 'OpenSearch does not say why'}): "
+                    "it is no backup; delete it and try again"
+                )
+            await asyncio.sleep(_POLL)
+
+    async def _complete(self, name: str, backup: str) -> Snapshot:
+        await self._snapshots()
+        found = await self._snapshots(name)
+        if not found or not found[0].complete:
+            state = f"is {found[0].state}" if found else "is not there"
+            known = ", ".join(await self.names()) or "none"
+            raise BadRequest(f"{backup!r} is no complete backup: the snapshot {name} {state}. Complete ones: {known}")
+        return found[0]
+
+    # Putting back
+
+    async def _present(self) -> list[str]:
+        params = {"expand_wildcards": "all", "allow_no_indices": "true"}
+        return sorted(await self._request("GET", f"/{_EVERYTHING}/_alias", params=params))
+
+    async def _put_back(self, snapshot: Snapshot, mine: Callable[[str], bool]) -> None:
+        for attempt in range(_ROUNDS):
+            for index in filter(mine, await self._present()):
+                with_it = await self._deleted(index)
+                self._say(f"deleted {index}" if with_it else f"{index} was gone already")
+            if not snapshot.indices:
+                return
+            body = {"indices": ",".join(snapshot.indices), "include_global_state": False}
+            try:
+                await self._request("POST", f"/_snapshot/{self._repository}/{snapshot.name}/_restore", body)
+                break
+            except Rejected as rejected:
+                raise Unavailable(f"OpenSearch does not restore {snapshot.name}: {rejected.reason}") from None
+            except TallyError:
+                # A write that was on its way has made one of the indices anew.
+                if attempt == _ROUNDS - 1:
+                    raise
+        for index in snapshot.indices:
+            await self._started(index)
+        self._say(f"restored {len(snapshot.indices)} indices from {snapshot.name}")
+
+    async def _deleted(self, index: str) -> bool:
+        try:
+            await self._request("DELETE", f"/{index}")
+        except Absent:
+            return False
+        return True
+
+    async def _started(self, index: str) -> None:
+        """Returns when all of an index can be read."""
+        while True:
+            health = await self._request("GET", f"/_cluster/health/{index}", params={"timeout": "1s"})
+            if health["status"] != "red":
+                return
+            await asyncio.sleep(_POLL)
+
+    async def _reconcile(self) -> None:
+        """The data as the later catalogue knows it: nothing that was deleted, an index for every namespace."""
+        namespaces = {each.namespace_id: each for each in await self._entries("namespace")}
+        there = {found[1] for index in await self._present() if (found := re.match(r"tally-objects-(ns_\w+)-", index))}
+        for id in there - namespaces.keys():
+            await self._store.drop(Scope(id, id))
+            self._say(f"deleted the objects of {id}, a namespace that was deleted while the backup was taken")
+        buckets: dict[str, list[str]] = {id: [] for id in namespaces}
+        for bucket in await self._entries("bucket"):
+            buckets.setdefault(bucket.namespace_id, []).append(bucket.id.partition(":")[2])
+        for id, entry in namespaces.items():
+            if id not in there:
+                await self._store.make(Scope(id, entry.name))
+                self._say(f"made an index for {entry.name}, a namespace that was made while the backup was taken")
+            elif len(buckets[id]) <= _TERMS:
+                orphans: Json = {"bool": {"must_not": [{"terms": {"bucket_id": buckets[id]}}]}}
+                removal = await delete_by_query(self._gateway, names.objects_alias(id), orphans, {"refresh": "true"})
+                removal.check()
+                if removal.deleted:
+                    self._say(f"deleted {removal.deleted} objects of buckets that were deleted meanwhile")
+
+    async def _entries(self, kind: str) -> list[Entry]:
+        """All entries of a kind, also those that are being deleted."""
+        found: list[Entry] = []
+        after: Json = None
+        while True:
+            query: Json = {"bool": {"filter": [{"term": {"kind": kind}}]}}
+            body: dict[str, Json] = {"size": _MOST, "query": query, "sort": [{"id": "asc"}]}
+            if after is not None:
+                body["search_after"] = after
+            hits = (await self._catalog.documents.search(body))["hits"]["hits"]
+            found += [Entry.of(hit) for hit in hits]
+            if len(hits) < _MOST:
+                return found
+            after = hits[-1]["sort"]
+
+    async def _request(
+        self, method: str, path: str, body: Json = None, params: Mapping[str, str] | None = None
+    ) -> Json:
+        return await self._gateway.json(method, path, body, params=params)
