@@ -44,7 +44,7 @@ STRICT: Final[Json] = {
     "dynamic": "strict",
     "properties": {name: {"type": "object", "dynamic": "strict"} for name in ("metadata", "blobs")},
 }
-"""What is not mapped is refused instead of being left out of the index. Indices of releases before 0.2 lack it."""
+"""What is not mapped is refused instead of being left out of the index. Indices of earlier releases lack it."""
 
 
 class Renamed(Exception):
