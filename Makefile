@@ -36,7 +36,7 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
 test: check ## everything: `check`, then integration, property and e2e tests on a real OpenSearch
-	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \

@@ -18,6 +18,7 @@ class Answering(Gateway):
 
     def __init__(self, *answers: Any, again: bool = False) -> None:
         self.timeout = 60.0
+        self.write_block = None
         self.answers = list(answers)
         self.bodies: list[bytes] = []
         self.again = again
@@ -53,6 +54,7 @@ CASES = [
     (item(500, "some_exception"), Outcome.UNAVAILABLE, {500, 503}),
     (item(400, "mapper_parsing_exception"), Outcome.REJECTED, {400, 422, 500}),
     (item(403, "security_exception"), Outcome.REJECTED, {503}),
+    (item(400, "strict_dynamic_mapping_exception"), Outcome.UNMAPPED, {503}),
 ]
 
 
@@ -63,6 +65,14 @@ async def test_outcomes(answer: Any, outcome: Outcome, statuses: set[int] | None
     assert found.done is (outcome in (Outcome.STORED, Outcome.DELETED))
     if statuses:
         assert found.error.status in statuses
+
+
+async def test_a_full_disk_is_noted_at_once() -> None:
+    gateway = Answering({"items": [item(201), item(429, "cluster_block_exception", "create", FLOOD)]})
+    await bulk(gateway, [[b"1"], [b"2"]])
+    assert gateway.write_block is not None
+    assert "disk" in gateway.write_block
+    gateway.note_write_block(None)
 
 
 async def test_what_was_sent_again_is_told() -> None:
