@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
