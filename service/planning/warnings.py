@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from service import paths
-from service.conditions.base import Condition, Use
+from service.conditions.base import Condition, Use, types_of
 from service.conditions.logic import leaves
 from service.fields import Field, Fields, JsonType
 from service.paths import Path
@@ -44,7 +44,30 @@ def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
         warnings.append(
             f"unwind: no object has an array at {_spelled(plan.unwind)}; what is no array counts as one element"
         )
-    return warnings + mismatched(plan.condition, fields)
+    return warnings + mismatched(plan.condition, fields) + _having(plan, fields)
+
+
+def _having(plan: Plan, fields: Fields) -> list[str]:
+    """Conditions on metrics that no group can fulfil, or every one does, because of the type of the operand."""
+    warnings: dict[str, None] = {}
+    for having in plan.having:
+        metric = plan.metrics[having.metric]
+        place = f"having: `{_shortened(metric.name)}`"
+        wanted = types_of([having.value])
+        if wanted is None:
+            if not metric.kind.nullable:
+                warnings[f"{place} is never null"] = None
+            elif having.comparison not in ("eq", "ne"):
+                text = f"compares with null by `eq` and `ne` only: `{having.comparison}` is never true"
+                warnings[f"{place} {text}"] = None
+            continue
+        field = fields.get(metric.kind.path) if metric.kind.path else Field((), "")
+        given = metric.kind.gives(field)
+        if given and not given & wanted:
+            held = "dates" if given == {"text"} and (metric.kind.dates or _only_dates(field)) else _listed(given)
+            text = f"gives only {held}, the condition is about {_listed(wanted)}"
+            warnings[f"{place} {text}; values of different types never match"] = None
+    return list(warnings)
 
 
 def of_list(condition: Condition, sorts: Iterable[Use], fields: Fields) -> list[str]:
@@ -119,9 +142,14 @@ def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
     # Empty arrays, and arrays in arrays, tell no types of elements.
     if not field.types - {"array"} or field.types & wanted:
         return None
-    if field.types == {"text"} and not field.marks & {"text", "lengthy"}:
+    if field.types == {"text"} and _only_dates(field):
         return "dates"
     return _listed(field.types)
+
+
+def _only_dates(field: Field) -> bool:
+    """Every text that was met is a date."""
+    return "date" in field.marks and not field.marks & {"text", "lengthy"}
 
 
 def _listed(types: frozenset[JsonType]) -> str:
@@ -129,5 +157,8 @@ def _listed(types: frozenset[JsonType]) -> str:
 
 
 def _spelled(path: Path) -> str:
-    text = paths.text(path)
-    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}`"
+    return f"`{_shortened(paths.text(path))}`"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -267,6 +267,56 @@ async def test_ranges_over_texts(client: Client, flights: str) -> None:
     assert await warnings(client, flights, range_buckets=[{"field": "metadata.mixed", "boundaries": [1]}]) == []
 
 
+def having(metric: str, says: str) -> str:
+    return f"having: `{metric}` {says}"
+
+
+def gives(metric: str, held: str, wanted: str) -> str:
+    return having(metric, f"gives only {held}, the condition is about {wanted}; values of different types never match")
+
+
+HAVING: Final[dict[str, tuple[Json, str, Json, list[str]]]] = {
+    "a count and a text": (COUNT, "gt", "1", [gives("n", "numbers", "texts")]),
+    "a count and a boolean": (COUNT, "eq", True, [gives("n", "numbers", "booleans")]),
+    "a count and null": (COUNT, "eq", None, [having("n", "is never null")]),
+    "not null": (COUNT, "ne", None, [having("n", "is never null")]),
+    "greater than null": (
+        total("metadata.delay", "avg"),
+        "gt",
+        None,
+        [having("n", "compares with null by `eq` and `ne` only: `gt` is never true")],
+    ),
+    "a mean and null": (total("metadata.delay", "avg"), "eq", None, []),
+    "a mean and a text": (total("metadata.delay", "avg"), "ne", "2", [gives("n", "numbers", "texts")]),
+    "a sum over texts": (total("metadata.carrier"), "gte", "0", [gives("n", "numbers", "texts")]),
+    "a percentile": (
+        total("metadata.delay", "percentile", percent=50), "lt", "5", [gives("n", "numbers", "texts")],
+    ),
+    "a distinct count": (total("metadata.carrier", "count_distinct"), "lte", False, [gives("n", "numbers", "booleans")]),
+    "a minimum of numbers": (total("metadata.delay", "min"), "lt", "5", [gives("n", "numbers", "texts")]),
+    "a maximum of dates": (total("metadata.day", "max"), "lt", 5, [gives("n", "dates", "numbers")]),
+    "a date": (total("metadata.day", "max"), "gt", "2024-01-01", []),
+    "a first number": (total("metadata.delay", "first"), "eq", "3", [gives("n", "numbers", "texts")]),
+    "a last text": (total("metadata.carrier", "last"), "eq", "UA", []),
+    "a first of either": (total("metadata.mixed", "first"), "eq", "one", []),
+    "a first boolean": (total("metadata.on", "first"), "eq", True, []),
+    "an array": (total("metadata.carrier", "push"), "eq", "UA", [gives("n", "arrays", "texts")]),
+    "a set": (total("metadata.delay", "add_to_set"), "gt", 1, [gives("n", "arrays", "numbers")]),
+    "a number": (COUNT, "gt", 1, []),
+    "of a path that is told already": (
+        total("metadata.dely", "max"), "gt", "x", [no_object("n", "metadata.dely", "metadata.delay")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HAVING)
+async def test_having_about_values_of_another_type(client: Client, flights: str, case: str) -> None:
+    metrics, operator, value, expected = HAVING[case]
+    conditions = [{"field": "n", "operator": operator, "value": value}]
+    found = await warnings(client, flights, aggregations=metrics, having=conditions)
+    assert [each for each in found if "ignores" not in each] == expected
+
+
 async def test_unwinding_what_is_never_an_array(client: Client, flights: str) -> None:
     assert await warnings(client, flights, unwind="metadata.carrier") == [
         "unwind: no object has an array at `metadata.carrier`; what is no array counts as one element"
