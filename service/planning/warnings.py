@@ -1,19 +1,24 @@
 """What an answer should be read with: parts of a question that mean nothing, and values that a metric passed by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from service import paths
-from service.conditions.base import Condition, Use, types_of
+from service.conditions.base import Condition, Use, types_of, undated
 from service.conditions.logic import leaves
+from service.conditions.ordering import is_beginning
 from service.fields import Field, Fields, JsonType
+from service.iso8601 import parse_instant
 from service.paths import Path
 from service.planning.plan import Plan, Ranges
 from service.planning.rows import Result
 from service.spelling import nearest_path
+from service.values import render_date
 
 _NO_OBJECTS: Final = "there are no objects, so the answer is empty"
 _NO_FIELDS: Final = "there are no objects that have any field, so the answer is empty"
+
+_DATES: Final = "2026-01-31 or 2026-01-31T10:30:00Z"
 
 _SHOWN: Final = 200
 _PLURAL: Final[Mapping[JsonType, str]] = {
@@ -67,6 +72,10 @@ def _having(plan: Plan, fields: Fields) -> list[str]:
             held = "dates" if given == {"text"} and (metric.kind.dates or _only_dates(field)) else _listed(given)
             text = f"gives only {held}, the condition is about {_listed(wanted)}"
             warnings[f"{place} {text}; values of different types never match"] = None
+        elif "text" in given and (metric.kind.dates or _only_dates(field)):
+            ordered = having.comparison not in ("eq", "ne")
+            if (texts := undated([having.value], False)) and not (ordered and is_beginning(texts[0])):
+                warnings[f"{place} gives only dates, {_no_dates(texts)}"] = None
     return list(warnings)
 
 
@@ -96,7 +105,8 @@ def widening(condition: Condition, fields: Fields) -> list[str]:
             for use in leaf.uses():
                 if not any(map(fields.knows, use.paths)):
                     found[f"{no_object(use.paths[0], fields)}, so this condition is true for all objects"] = None
-        if negated:
+        # Texts are before or after something that is no date, whatever they were compared with.
+        if negated or any(use.undated and use.ordered for use in leaf.uses()):
             found |= dict.fromkeys(mismatched(leaf, fields))
     return list(found)
 
@@ -121,6 +131,8 @@ def mismatched(condition: Condition, fields: Fields) -> list[str]:
         if held is not None:
             text = f"filters: {_spelled(known[0])} holds only {held}, the condition is about {_listed(use.types)}"
             warnings[f"{text}; values of different types never match"] = None
+        elif use.undated and _only_dates(fields.get(known[0])):
+            warnings[f"filters: {_spelled(known[0])} holds no texts but dates, {_no_dates(use.undated)}"] = None
     return list(warnings)
 
 
@@ -150,6 +162,16 @@ def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
 def _only_dates(field: Field) -> bool:
     """Every text that was met is a date."""
     return "date" in field.marks and not field.marks & {"text", "lengthy"}
+
+
+def _no_dates(texts: Sequence[str]) -> str:
+    """`yesterday` is none and is compared as a text …"""
+    first = texts[0]
+    shown = first if len(first) <= 60 else first[:59] + "…"
+    more = f" (like {len(texts) - 1:,} more)" if len(texts) > 1 else ""
+    millis = parse_instant(first)
+    meant = f"as a date it is written {render_date(millis)}" if millis is not None else f"dates are written as {_DATES}"
+    return f"and `{shown}`{more} is none: it is compared as a text; {meant}"
 
 
 def _listed(types: frozenset[JsonType]) -> str:

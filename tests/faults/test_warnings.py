@@ -17,11 +17,12 @@ OBJECTS: Final[list[Json]] = [
             "carrier": "AA", "delay": 3, "year": "2024", "day": "2024-01-31", "on": True, "tags": ["a", "b"],
             "origin": {"code": "EWR", "place": {"lat": 1.5}}, "empty": [], "gone": None,
             "items": [{"sku": "x", "qty": 2, "parts": [{"no": 1}]}], "matrix": [[{"deep": 1}]], "a.b": 1,
+            "days": ["2024-01-31"], "either": "2024-01-31",
         },
         "blobs": [{"property": "video", "type": "video", "data": "x", "metadata": {"lang": "de"}}],
     },
     {"metadata": {"carrier": "UA", "delay": 1, "year": "2023", "day": "2024-02-01", "mixed": 1}},
-    {"metadata": {"carrier": "UA", "mixed": "one"}},
+    {"metadata": {"carrier": "UA", "mixed": "one", "either": "soon"}},
 ]  # fmt: skip
 
 COUNT: Final = [{"function": "count", "alias": "n"}]
@@ -258,6 +259,77 @@ async def test_a_condition_about_values_of_another_type(client: Client, flights:
         assert answer["total_count"] == 0
 
 
+def no_date(path: str, value: str, meant: str = "dates are written as 2026-01-31 or 2026-01-31T10:30:00Z") -> str:
+    return f"filters: `{path}` holds no texts but dates, and `{value}` is none: it is compared as a text; {meant}"
+
+
+NO_DATE: Final[dict[str, tuple[Json, list[str]]]] = {
+    "an impossible day": ({"metadata.day": {"$gte": "2026-13-45"}}, [no_date("metadata.day", "2026-13-45")]),
+    "a word": ({"metadata.day": {"$lt": "yesterday"}}, [no_date("metadata.day", "yesterday")]),
+    "equal to a word": ({"metadata.day": "yesterday"}, [no_date("metadata.day", "yesterday")]),
+    "not equal": ({"metadata.day": {"$not": {"$eq": "31.01.2024"}}}, [no_date("metadata.day", "31.01.2024")]),
+    "one of several": (
+        {"metadata.day": {"$in": ["2024-01-31", "2024-02-30", "2024-02-31"]}},
+        [no_date("metadata.day", "2024-02-30").replace(" is none", " (like 1 more) is none")],
+    ),
+    "another form": (
+        {"metadata.day": {"$gt": "2024-W05-3"}},
+        [no_date("metadata.day", "2024-W05-3", "as a date it is written 2024-01-31T00:00:00Z")],
+    ),
+    "in elements": ({"metadata.days": {"$elemMatch": {"$gt": "later"}}}, [no_date("metadata.days", "later")]),
+    "the list form": (
+        {"AND": [{"field": "day", "operator": "gt", "value": "31/01/2024"}]}, [no_date("metadata.day", "31/01/2024")],
+    ),
+    "a month": ({"metadata.day": {"$gte": "2024-02", "$lt": "2025"}}, []),
+    "a month that there is not": ({"metadata.day": {"$gte": "2024-13"}}, [no_date("metadata.day", "2024-13")]),
+    "a month that equals nothing": (
+        {"metadata.day": "2024-01"},
+        [no_date("metadata.day", "2024-01", "as a date it is written 2024-01-01T00:00:00Z")],
+    ),
+    "any text": ({"metadata.day": {"$gt": "", "$ne": ""}}, []),
+    "a part of a text": ({"metadata.day": {"$startsWith": "2024-01"}, "metadata.days": {"$regex": "^2024"}}, []),
+    "small letters": (
+        {"case_sensitive": False, "AND": [{"field": "metadata.day", "value": "2024-01-31t00:00:00z"}]}, [],
+    ),
+    "dates and other texts": ({"metadata.either": {"$lt": "soon"}}, []),
+    "no dates": ({"metadata.year": {"$lt": "soon"}}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_DATE)
+async def test_a_mistyped_date(client: Client, flights: str, case: str) -> None:
+    filters, expected = NO_DATE[case]
+    assert await warnings(client, flights, filters=filters) == expected
+    answer = await client.ok("POST", f"/v1/buckets/{flights}/objects/list", {"filters": filters})
+    assert answer.get("warnings", []) == expected
+
+
+async def test_a_mistyped_date_in_having(client: Client, flights: str) -> None:
+    for function in ("min", "last"):
+        for value, operator, warned in (
+            ("yesterday", "lt", True), ("2024-01", "gt", False), ("2024-01", "eq", True), ("2024-02-01", "gt", False),
+        ):  # fmt: skip
+            conditions = [{"field": "n", "operator": operator, "value": value}]
+            found = await warnings(client, flights, aggregations=total("metadata.day", function), having=conditions)
+            assert [each.partition(":")[0] for each in found] == ["having"] * warned
+            assert not warned or f"`n` gives only dates, and `{value}` is none" in found[0]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"metadata.day": {"$lt": "yesterday"}},
+        {"AND": [{"field": "day", "operator": "gte", "value": "2024-13-01"}]},
+        {"NOT": [{"field": "day", "value": "31.01.2024"}]},
+    ],
+)
+async def test_nothing_is_deleted_by_a_mistyped_date(client: Client, flights: str, filters: Json) -> None:
+    """Every date comes before `yesterday`, as a text."""
+    ((place, message),) = await client.problems("POST", f"/v1/buckets/{flights}/objects/delete", {"filters": filters})
+    assert place == ["body", "filters"]
+    assert "`metadata.day` holds no texts but dates" in message
+
+
 async def test_ranges_over_texts(client: Client, flights: str) -> None:
     for path, held in (("metadata.carrier", "texts"), ("metadata.day", "dates"), ("metadata.origin", "objects")):
         ranges = [{"field": path, "boundaries": [1, 2], "default_bucket": "rest"}]
@@ -292,7 +364,9 @@ HAVING: Final[dict[str, tuple[Json, str, Json, list[str]]]] = {
     "a percentile": (
         total("metadata.delay", "percentile", percent=50), "lt", "5", [gives("n", "numbers", "texts")],
     ),
-    "a distinct count": (total("metadata.carrier", "count_distinct"), "lte", False, [gives("n", "numbers", "booleans")]),
+    "a distinct count": (
+        total("metadata.carrier", "count_distinct"), "lte", False, [gives("n", "numbers", "booleans")],
+    ),
     "a minimum of numbers": (total("metadata.delay", "min"), "lt", "5", [gives("n", "numbers", "texts")]),
     "a maximum of dates": (total("metadata.day", "max"), "lt", 5, [gives("n", "dates", "numbers")]),
     "a date": (total("metadata.day", "max"), "gt", "2024-01-01", []),
