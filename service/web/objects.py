@@ -94,7 +94,8 @@ async def create_or_list_objects(
 
     Creates, unless the body is missing or empty, has `filters` or `sort` as objects, paging keys
     only, or list keys only with `sorts` as an array: then it
-    lists, as it did until mid-2025. With `policy` in the query it always creates.
+    lists, as it did until mid-2025. Where all of its keys are list keys, misspelt ones among them, and it would
+    create all the same, it is refused. With `policy` in the query it always creates.
     """
     if query.policy is None and lists_objects(body):
         asked = list_request(query, read(ListRequest, json_from(body) if body else {}))

@@ -272,6 +272,43 @@ async def test_sorts_alone_lists_objects_and_makes_none(client: Client, bucket: 
     assert (await client.ok("POST", f"{path}/list"))["total_count"] == 5
 
 
+MISSPELT: Final[dict[str, Json]] = {
+    "a page": {"limt": 2},
+    "two of a page": {"limit": 2, "ofset": 4},
+    "a filter": {"filter": {"metadata.n": 1}},
+    "conditions": {"Filters": [{"field": "n", "value": 1}], "page_size": 5},
+    "an order": {"sort": "n", "limit": 5},
+    "an order as a list": {"sort": [{"field": "n"}]},
+    "a search": {"serach": "x"},
+    "a search that is not listed": {"search": "x", "limit": 1},
+    "a selection": {"select": ["n"]},
+    "a flag": {"casesensitive": True},
+}
+
+
+@pytest.mark.parametrize("case", MISSPELT)
+async def test_a_misspelt_list_makes_no_object(client: Client, bucket: str, case: str) -> None:
+    path = f"/v1/buckets/{bucket}/objects"
+    body = MISSPELT[case]
+    problems = await client.problems("POST", path, body)
+    assert [location for location, _ in problems] == [["body", key] for key in body]
+    assert all("POST …/objects/list" in message and "…/objects/create" in message for _, message in problems)
+    assert (await client.ok("POST", f"{path}/list"))["total_count"] == 0
+    assert await client.ok("POST", f"{path}/create", body)
+    assert await client.ok("POST", f"{path}?policy=insert", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"limt": 2, "metadata": {}}, {"filter": "blur"}, {"sort": "blue"}, {"filter": {"a": 1}, "price": 3}, {"n": 1},
+        {"pages": "many"}, {"metadata": {"limt": 2}}, {"limt": None}, {"key_prefix": "/a"}, {"blobs": []},
+    ],
+)  # fmt: skip
+async def test_what_says_more_is_an_object(client: Client, bucket: str, body: Json) -> None:
+    assert (await client.ok("POST", f"/v1/buckets/{bucket}/objects", body))["bucket_id"] == bucket
+
+
 # Buckets, collections, namespaces
 
 
