@@ -36,6 +36,10 @@ def _say(text: str) -> None:
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def _note(text: str) -> None:
+    _console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _complain(text: str) -> None:
     _console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
@@ -191,7 +195,7 @@ def load(
             if dry_run:
                 raise typer.Exit(1 if found.survey.refused_count else 0)
             address = url or f"http://{settings.host}:{settings.port}"
-            loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
+            loader = Loader(address, api_key_of(settings, make=False), namespace, _console(), _note)
             started = time.perf_counter()
             outcome = _go(send(found, request, loader))
     except LoadError as error:

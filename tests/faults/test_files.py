@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,41 @@ def _one_line(said: Said, words: str) -> None:
     assert said.code in (1, 2), said.text
     assert len(said.err) == 1, said.err
     assert words in said.err[0]
+
+
+async def test_what_is_made_is_told(files: Loading, client: Client) -> None:
+    """A misspelt name makes something new, so what is made is said, with what it may have been meant for."""
+    letters = "".join(secrets.choice("bcdfghklmnp") for _ in range(12))
+    names = {kind: f"{kind}-{letters}" for kind in ("bucket", "stream", "space", "container")}
+    right = {**names, "namespace": f"namespace-{letters}", "container": f"container_{letters}"}
+    wrong = {kind: name + "x" for kind, name in right.items()}
+    file = files.file("a.csv", "n\n1\n")
+
+    def stream(names: dict[str, str]) -> list[str]:
+        return ["--stream", names["stream"], "--space", names["space"], "--container", names["container"]]
+
+    inside = ["--namespace", right["namespace"]]
+    assert (await files.run(file, right["bucket"], *inside)).made == [
+        f"made the namespace {right['namespace']}", f"made the bucket {right['bucket']}",
+    ]  # fmt: skip
+    assert (await files.run(file, right["bucket"], *inside)).made == []
+    assert (await files.run(file, *stream(right), *inside)).made == [
+        f"made the {kind} {right[kind]}" for kind in ("space", "container", "stream")
+    ]
+    assert (await files.run(file, *stream(right), *inside)).made == []
+
+    def asked(kind: str) -> str:
+        return f"made the {kind} {wrong[kind]}; did you mean {right[kind]}, which was there?"
+
+    assert (await files.run(file, wrong["bucket"], *inside)).made == [asked("bucket")]
+    assert (await files.run(file, *stream({**wrong, "space": right["space"]}), *inside)).made == [
+        asked("container"), asked("stream"),
+    ]  # fmt: skip
+    assert (await files.run(file, "b", "--namespace", wrong["namespace"])).made == [
+        asked("namespace"), "made the bucket b",
+    ]  # fmt: skip
+    for name in (right["namespace"], wrong["namespace"]):
+        await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
 
 
 async def test_names_of_buckets_are_names(files: Loading) -> None:
