@@ -112,7 +112,10 @@ def run(
         bool, typer.Option(hidden=True, help="Stop when the process that started this ends.")
     ] = False,
 ) -> None:
-    """OpenSearch, the service and the sample data; Ctrl-C stops all of it."""
+    """OpenSearch, the service and the sample data; Ctrl-C stops all of it.
+
+    Requests are not logged, unless TALLY_LOG_LEVEL is info.
+    """
     from service.running import run
 
     # The foreground shows what matters to a person; a log line for each request is asked for by the setting.

@@ -312,6 +312,20 @@ async def test_logs_are_lines_of_json_without_secrets(service: Service, client: 
 # The other commands
 
 
+async def test_run_logs_requests_where_the_level_says_so(opensearch_url: str, tmp_path: Path) -> None:
+    """The foreground is for a person: `run` begins at warnings (docs/running.md)."""
+    for settings, lines in (({}, 0), ({"LOG_LEVEL": "info"}, 1)):
+        with start(tmp_path, opensearch_url, "run", SAMPLE="0", **settings) as service:
+            service.says("Ctrl-C stops")
+            address = service.line_with("Tally  ").split()[1]
+            assert await status_of(address, "/v1/namespaces") == 401
+            if lines:
+                service.says('"event": "request"', 10)
+            service.send(signal.SIGTERM)
+            service.ended()
+            assert sum('"event": "request"' in line for line in service.err) == lines
+
+
 def said(folder: Path, url: str, *arguments: str, **settings: object) -> tuple[int, list[str], list[str]]:
     with start(folder, url, *arguments, **settings) as command:
         return command.ended(60), command.out, command.err
