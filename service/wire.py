@@ -1,6 +1,6 @@
 """Base models of what requests say, and how a JSON value becomes one: what no model reads is refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, TypeVar, Union, get_args, get_origin
@@ -97,18 +97,18 @@ class CamelModel(WireModel):
     empty_asks_nothing: ClassVar[bool] = False
 
 
-def read(model: type[M], value: Json, at: Location = ("body",)) -> M:
-    """The model; raises `Invalid` with the location of everything that is wrong."""
+def read(model: type[M], value: Json, at: Location = ("body",), beside: Iterable[str] = ()) -> M:
+    """The model; raises `Invalid` with the location of everything that is wrong. `beside`: keys known to others."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid([_problem(model, each, at) for each in error.errors(include_url=False)]) from None
+        raise Invalid([_problem(model, each, at, beside) for each in error.errors(include_url=False)]) from None
 
 
-def _problem(model: type[BaseModel], error: Any, at: Location) -> Problem:
+def _problem(model: type[BaseModel], error: Any, at: Location, beside: Iterable[str]) -> Problem:
     steps: Location = error["loc"]
     if error["type"] == "extra_forbidden" and steps:
-        return _unknown(model, steps, at)
+        return _unknown(model, steps, at, beside if len(steps) == 1 else ())
     message = _explained(error, _bounds(model, steps))
     return Problem((*at, *(_short(step) for step in steps)), message, error["type"])
 
@@ -159,7 +159,7 @@ def _metadata(annotation: Any) -> Iterator[Any]:
             yield from _metadata(each)
 
 
-def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
+def _unknown(model: type[BaseModel], steps: Location, at: Location, beside: Iterable[str]) -> Problem:
     *above, key = steps
     place: Location = (*at, *(_short(step) for step in above))
     owners = list(_models(_annotations(model, above)))
@@ -171,7 +171,7 @@ def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
                 others = ", ".join(f"`{each}`" for each in names if each != key)
                 return Problem((*place, key), f"`{key}` means the same as {others}: send one of them", "repeated")
     known = {spelling for owner in owners for each in owner.model_fields.items() for spelling in spellings(each)}
-    return unknown_key(place, str(key), known)
+    return unknown_key(place, str(key), {*known, *beside})
 
 
 def _annotations(root: Any, steps: list[str | int]) -> list[Any]:

@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 100
 
 def namespace_of(request: web.Request, default: str | None = None) -> str:
     """`X-Namespace`, else `?namespace=`."""
+    if len(request.query.getall("namespace", ())) > 1:
+        raise Invalid.at(("query", "namespace"), "given more than once", "repeated")
     header, query = request.headers.get("X-Namespace"), request.query.get("namespace")
     if header and query and header != query:
         raise BadRequest(

@@ -107,7 +107,7 @@ async def test_no_query_with_a_key_that_nobody_reads(client: Client) -> None:
                 if each.get("in") == "query" and each["name"] != "metadata"
             ]
             queries = [f"?{UNKNOWN}=1", "?Limit=1", "?stauts=x", *(f"?{misspelt(name)}=1" for name in known)]
-            queries += [f"?{name}=1&{name}=2" for name in known if name not in ("usedFor", "namespace")]
+            queries += [f"?{name}=1&{name}=2" for name in known if name != "usedFor"]
             for query in queries:
                 status, text = await home.send(route, body, query)
                 if status not in (400, 422):
@@ -226,6 +226,8 @@ UNSUPPORTED: list[tuple[str, str, Json, str]] = [
     ("POST", f"{OBJECTS}/list", {"return_presigned_urls": True}, "return_presigned_urls"),
     ("POST", f"{OBJECTS}/create", {"blobs": [{"property": "a", "type": "text", "upload_id": "upl_1"}]}, "upload_id"),
     ("POST", f"{OBJECTS}/batch", {"objects": [{"blobs": [{"property": "a", "upload_id": "upl_1"}]}]}, "upload_id"),
+    ("POST", f"{OBJECTS}/create", {"upload_id": "upl_1"}, "upload_id"),
+    ("POST", OBJECTS, {"upload_id": "upl_1", "metadata": {"a": 1}}, "upload_id"),
 ]  # fmt: skip
 
 
@@ -429,6 +431,35 @@ async def test_keys_that_look_alike_are_not_given_twice(client: Client, bucket: 
     body = b'{"filters": {"AND": [{"field": "a", "value": "x:{}\\\\"}, {"field": "a", "value": "\\":\\""}]}}'
     status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/list", data=body)
     assert status == 200, text
+
+
+async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: str) -> None:
+    for fields in (["a", "b", "a"], ["metadata.a", "metadata.a"]):
+        body = {"bucket_name": "twice", "unique_key": {"fields": fields}}
+        assert await client.problems("POST", "/v1/buckets", body) == [
+            (["body", "unique_key", "fields"], f"{fields[-1]} is there twice; leave out one")
+        ]
+    for source in (
+        {"type": "bucket", "bucket_ids": [bucket, bucket]},
+        {"type": "collection", "collection_ids": ["one", "two", "one"]},
+    ):
+        ((place, message),) = await client.problems(
+            "POST", "/v1/collections", {"collection_name": "twice", "source": source}
+        )
+        assert place[:2] == ["body", "source"]
+        assert message.endswith("is there twice; leave out one")
+
+
+async def test_the_namespace_in_the_query_is_a_key_like_others(client: Client, bucket: str) -> None:
+    for second in (client.namespace, "default"):
+        query = f"?namespace={client.namespace}&namespace={second}"
+        assert await client.problems("GET", f"/v1/buckets/{bucket}{query}") == [
+            (["query", "namespace"], "given more than once")
+        ]
+    for key, hint in (("inof", ""), ("namespce", "; did you mean `namespace`?")):
+        ((place, message),) = await client.problems("GET", f"/v1/buckets/{bucket}?{key}=1")
+        assert place == ["query", key]
+        assert message == f"unknown key `{key}`{hint} (known keys: namespace)"
 
 
 async def test_two_namespaces_in_one_request_are_refused(client: Client, bucket: str) -> None:
