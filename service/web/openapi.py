@@ -76,7 +76,7 @@ _ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.TooLarge(f"the request body is larger than {_LIMIT:,} bytes; use the import route for volumes",
                      {"limit": _LIMIT}),
      "The body is too large."),
-    (errors.Invalid.at(("body", "group_by"), "Field required", "missing"),
+    (errors.Invalid.at(("body", "group_by"), "this key is needed", "missing"),
      "The request does not have the documented form; every wrong place is named."),
     (errors.TooManyRequests("OpenSearch is overloaded", retry_after=2), "Too much at once."),
     (errors.Internal("the service failed; its log knows more under this request's id"), "A fault of the service."),

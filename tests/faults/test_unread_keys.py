@@ -6,7 +6,7 @@ The sweep is generated from the declared routes and their examples, so a new rou
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -431,6 +431,45 @@ async def test_keys_that_look_alike_are_not_given_twice(client: Client, bucket: 
     body = b'{"filters": {"AND": [{"field": "a", "value": "x:{}\\\\"}, {"field": "a", "value": "\\":\\""}]}}'
     status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/list", data=body)
     assert status == 200, text
+
+
+SAID: Final[list[tuple[str, Json, list[Json], str]]] = [
+    ("aggregate", {"having": [{"field": "n", "operator": "gt", "value": [1]}]}, ["having", 0, "value"],
+     "true or false, a number or a text is needed, not an array"),
+    ("aggregate", {"aggregations": [{"function": "percentile", "field": "a", "alias": "n", "percent": 101}]},
+     ["aggregations", 0, "percent"], "a number from 0 to 100 is needed, not 101"),
+    ("aggregate", {"aggregations": [{"function": "percentile", "field": "a", "alias": "n", "percent": True}]},
+     ["aggregations", 0, "percent"], "a number from 0 to 100 is needed, not true"),
+    ("aggregate", {"range_buckets": [{"field": "a", "boundaries": ["x"]}]}, ["range_buckets", 0, "boundaries", 0],
+     "a number is needed, not 'x'"),
+    ("aggregate", {"limit": 0}, ["limit"], "an integer from 1 on is needed, not 0"),
+    ("aggregate", {"limit": "5"}, ["limit"], "an integer from 1 on is needed, not '5'"),
+    ("aggregate", {"group_by": [{}]}, ["group_by", 0, "field"], "this key is needed"),
+    ("aggregate", {"group_by": [{"field": "a", "date_trunc": "months"}]}, ["group_by", 0, "date_trunc"],
+     "'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute' or 'second' is needed, not 'months'; did you mean "
+     "`month`?"),
+    ("aggregate", {"group_by": "a"}, ["group_by"], "an array is needed, not 'a'"),
+    ("list", {"filters": [1]}, ["filters"], "an object is needed, not an array"),
+    ("list", {"case_sensitive": "yes"}, ["case_sensitive"], "true or false is needed, not 'yes'"),
+    ("list", {"sorts": [{"field": "n"}] * 9}, ["sorts"], "at most 8 elements are needed, not 9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAID)
+async def test_what_is_needed_is_said_in_words(client: Client, bucket: str, case: tuple[str, Json, Json, str]) -> None:
+    """Not in those of the library that reads it, and once for each place."""
+    route, body, place, message = case
+    asked = {**COUNT, **body} if route == "aggregate" else body
+    found = await client.problems("POST", f"/v1/buckets/{bucket}/objects/{route}", asked)
+    assert found == [(["body", *place], message)]
+
+
+async def test_a_key_that_has_to_stay_empty(client: Client) -> None:
+    item = {"space": "s", "externalId": "c", "usedFor": "record", "properties": {"a": {"type": {"type": "text"}}}}
+    path = f"/api/v1/projects/{client.namespace}/models/containers"
+    body = {"items": [{**item, "indexes": {"a": {}}}]}
+    _, answer = await client.call("POST", path, body, namespace=None)
+    assert answer["error"]["message"] == "items[0].indexes: leave this empty, or out; it has 1 key"
 
 
 async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: str) -> None:
