@@ -155,6 +155,17 @@ def number(value: int | float) -> int | float:
     return value
 
 
+def spelled_once(value: Json) -> Json:
+    """The value with every number in it in its one spelling: an object may hold -0.0 and 2024.0."""
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list):
+        return [spelled_once(item) for item in value]
+    if isinstance(value, dict):
+        return {name: spelled_once(item) for name, item in value.items()}
+    return value
+
+
 def fold(text: str) -> str:
     """The form in which two strings are equal whatever their case: NFC, then Unicode case folding (contract)."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()

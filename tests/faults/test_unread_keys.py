@@ -489,6 +489,17 @@ async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: 
         assert message.endswith("is there twice; leave out one")
 
 
+async def test_a_walk_begins_at_its_offset(client: Client, bucket: str) -> None:
+    await client.batch(bucket, [{"n": n} for n in range(7)])
+    path = f"/v1/buckets/{bucket}/objects/list"
+    for sort in ({"field": "created_at"}, {"field": "n"}):
+        body = {"cursor": "*", "limit": 3, "sort": sort}
+        page = await client.ok("POST", path, {**body, "offset": 2})
+        cursor = page["pagination"]["next_cursor"]
+        further = await client.ok("POST", path, {**body, "cursor": cursor})
+        assert [each["n"] for each in page["results"] + further["results"]] == [2, 3, 4, 5, 6]
+
+
 async def test_the_namespace_in_the_query_is_a_key_like_others(client: Client, bucket: str) -> None:
     for second in (client.namespace, "default"):
         query = f"?namespace={client.namespace}&namespace={second}"
@@ -509,6 +520,8 @@ async def test_two_namespaces_in_one_request_are_refused(client: Client, bucket:
 
 
 CONTRADICTIONS = [
+    {"cursor": "*", "offset": 10_000},
+    {"cursor": "*", "page": 2_000},
     {"limit": 5, "page_size": 6},
     {"limit": 5, "offset": 5, "page": 1},
     {"sort": {"field": "created_at"}, "sort_by": "x"},
