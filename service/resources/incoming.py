@@ -19,7 +19,7 @@ from service.resources.buckets import UniqueKey
 from service.resources.edges import edge_problems
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
-from service.values import MISSING, Json, key_given_twice, members_of
+from service.values import MISSING, Json, key_given_twice, members_of, no_json
 
 RESERVED: Final = frozenset(
     {
@@ -68,7 +68,7 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
             raise Invalid.at(at, "an object is a JSON object", "dict_type")
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(at, f"this is no JSON: {error}", "json_invalid") from None
+        raise Invalid.at(at, no_json(error, bytes(raw)), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(at, "nested too deep", "too_deep") from None
     repeated = key_given_twice(bytes(raw), members_of(value))

@@ -16,7 +16,7 @@ from service.resources.buckets import Policy
 from service.resources.objects import DeleteObjects, Line, failure
 from service.resources.writing import Write
 from service.spelling import unknown_key
-from service.values import Json
+from service.values import Json, no_json
 from service.web import schemas
 from service.web.buckets import BucketPath
 from service.web.inputs import NDJSON, Body, Lines, ListQuery, Namespace
@@ -198,9 +198,11 @@ def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         if body.replace(raw, b"", 1).count(b":") > 1:
             raise Invalid.at(("body", "objects"), "the key `objects` is given twice in one object", "repeated")
         return _elements(raw), False
+    except msgspec.ValidationError:
+        message = 'send {"objects": […]} or an array of objects'
+        raise Invalid.at(("body",), message, "type_error") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f'send {{"objects": […]}} or an array of objects: {error}'
-        raise Invalid.at(("body",), message, "json_invalid") from None
+        raise Invalid.at(("body",), no_json(error, body), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
 

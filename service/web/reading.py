@@ -10,7 +10,7 @@ from aiohttp import web
 
 from service import deadline
 from service.errors import BadRequest, Invalid, NotFound, TooLarge
-from service.values import Json, key_given_twice, members_of
+from service.values import Json, key_given_twice, members_of, no_json
 from service.web.keys import SETTINGS
 
 _BATCH_LINES: Final = 1_000
@@ -62,7 +62,7 @@ def json_from(body: bytes) -> Json:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(("body",), f"the body is not valid JSON: {error}", "json_invalid") from None
+        raise Invalid.at(("body",), no_json(error, body), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
     if _deeper_than(MAX_DEPTH, value):

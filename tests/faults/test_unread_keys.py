@@ -464,6 +464,47 @@ async def test_what_is_needed_is_said_in_words(client: Client, bucket: str, case
     assert found == [(["body", *place], message)]
 
 
+SYNTAX: Final = [
+    (b'{"limit":', "it ends too early"),
+    (b'{"limit" 1}', "expected ':' at column 10"),
+    (b'{\n "limit": 1,\n "offset": }', "invalid character at line 3, column 12"),
+    (b'{"\xc3\xa4\xc3\xb6" 1}', "expected ':' at column 7"),
+    (b"[1,]", "trailing comma in array at column 4"),
+    (b'\xef\xbb\xbf{"limit": 1}', "it begins with a byte order mark; send UTF-8 without one"),
+    (b"\xff\xfe{\x00}\x00", "it begins with a byte order mark; send UTF-8 without one"),
+    (b'{"search": "\xff"}', "a text in it is not UTF-8"),
+    (b'{"search": "\\ud800"}', "half of a surrogate pair"),
+    (b'{"limit": 1e999}', "a number is beyond the doubles"),
+    (b"  ", "it is empty"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), SYNTAX)
+async def test_what_is_no_json_is_said_as_an_editor_shows_it(
+    client: Client, bucket: str, body: bytes, said: str
+) -> None:
+    for route in ("list", "create", "batch", "aggregate"):
+        if route == "batch" and said.startswith(("a text", "half", "a number")):
+            continue  # what an object holds is that object's matter
+        path = f"/v1/buckets/{bucket}/objects/{route}"
+        status, text, _ = await client.send("POST", path, data=body)
+        (problem,) = json.loads(text)["error"]["details"]["validation_errors"]
+        assert (status, problem["type"], problem["message"]) == (422, "json_invalid", f"not valid JSON: {said}"), route
+    path = f"/api/v1/projects/{client.namespace}/streams/none/records"
+    status, text, _ = await client.send("POST", path, data=body, namespace=None)
+    assert status == 404 or said in json.loads(text)["error"]["message"]
+
+
+async def test_a_line_that_is_no_json(client: Client, bucket: str) -> None:
+    """A byte order mark begins many files, and is not a part of the first line."""
+    lines = b'\xef\xbb\xbf{"n": 1}\n{"n" 2}\n'
+    for query in ("", "?restore=true"):
+        status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/import{query}", data=lines)
+        assert status == 200, text
+        error = json.loads(text)["errors"][-1]
+        assert (error["line"], error["error"]) == (2, "body: not valid JSON: expected ':' at column 6")
+
+
 async def test_a_key_that_has_to_stay_empty(client: Client) -> None:
     item = {"space": "s", "externalId": "c", "usedFor": "record", "properties": {"a": {"type": {"type": "text"}}}}
     path = f"/api/v1/projects/{client.namespace}/models/containers"
