@@ -193,6 +193,10 @@ CASES: list[tuple[str, str, Json, str, str | None]] = [
      "field_passthrough": [{"source_path": "a", "targt_path": "b"}]}}, "targt_path", "target_path"),
     ("POST", "/v1/collections/all/documents/aggregate", {**COUNT, "filter": {}}, "filter", "filters"),
     ("POST", "/v1/namespaces", {"namespace_name": "nnn", "descripton": "x"}, "descripton", "description"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "feature_extractors": [{"feature_extractor_nme": "a"}]},
+     "feature_extractor_nme", "feature_extractor_name"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "payload_indexes": [{"field_name": "a", "typ": "integer"}]},
+     "typ", "type"),
 ]  # fmt: skip
 
 
@@ -503,6 +507,14 @@ async def test_a_line_that_is_no_json(client: Client, bucket: str) -> None:
         assert status == 200, text
         error = json.loads(text)["errors"][-1]
         assert (error["line"], error["error"]) == (2, "body: not valid JSON: expected ':' at column 6")
+
+
+async def test_an_extractor_has_a_name(client: Client) -> None:
+    """Its id is made of name and version: it was `None_v1`."""
+    body = {"namespace_name": "nameless", "feature_extractors": [{"version": "v1"}]}
+    ((place, message),) = await client.problems("POST", "/v1/namespaces", body, namespace=None)
+    assert place == ["body", "feature_extractors", 0]
+    assert message == "an extractor needs feature_extractor_name and version, or feature_extractor_id"
 
 
 async def test_a_key_that_has_to_stay_empty(client: Client) -> None:
