@@ -1,5 +1,6 @@
 """Routes of objects, and of the aggregate over them."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
@@ -30,6 +31,11 @@ from service.wire import WireModel, read
 routes = Routes("Objects", "objects", "/v1/buckets/{bucket_identifier}/objects")
 
 log = structlog.get_logger()
+
+WARNINGS: Final = "X-Tally-Warnings"
+
+_HEADER: Final = 4_000
+"""Bytes of warnings in a header, of which clients take 8 kB."""
 
 _ONE: Final = "/{object_identifier}"
 
@@ -129,18 +135,21 @@ async def _list(request: web.Request, namespace: str, path: BucketPath, asked: L
 @routes.post("/export", errors=(NotFound, Gone))
 async def export_objects(
     request: web.Request, namespace: Namespace, path: BucketPath, query: ListQuery, body: ListRequest | None
-) -> Annotated[str, Answer((NDJSON,))]:
+) -> Annotated[str, Answer((NDJSON,), (WARNINGS,))]:
     """Export objects.
 
-    All objects that match, from one state of the bucket, a line of JSON each; the body is that of a list. The
-    connection is cut when the export cannot be finished, so that nobody takes it for complete.
+    All objects that match, from one state of the bucket, a line of JSON each; the body is that of a list, and what a
+    list would warn of is in the header `X-Tally-Warnings`. The connection is cut when the export cannot be finished, so
+    that nobody takes it for complete.
     """
     asked = list_request(query, body)
     for name in sorted(_PAGING & (query.model_fields_set | (body.model_fields_set if body else set()))):
         place = "query" if name in query.model_fields_set else "body"
         raise Invalid.at((place, name), "an export has no pages: it is everything that matches", "extra_forbidden")
-    pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
+    warnings, pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
     response: Any = web.StreamResponse(headers={"Content-Type": NDJSON})
+    if warnings:
+        response.headers[WARNINGS] = _in_header(warnings)
     first = await anext(pages, b"")
     await response.prepare(request)
     try:
@@ -154,6 +163,13 @@ async def export_objects(
         return response
     await response.write_eof()
     return response
+
+
+def _in_header(warnings: Sequence[str]) -> str:
+    """As JSON in ASCII; the last ones are left out where a header would be too long."""
+    while len(warnings) > 1 and len(json.dumps(warnings)) > _HEADER:
+        warnings = warnings[:-1]
+    return json.dumps(warnings)
 
 
 @routes.post("/delete", errors=(NotFound,))

@@ -144,6 +144,7 @@ _HEADERS: Final[Mapping[str, Header]] = {
         ("Retry-After", "Seconds after which to try again.", "integer"),
         ("WWW-Authenticate", "The scheme that is wanted.", "string"),
         ("ETag", "Of this very content.", "string"),
+        ("X-Tally-Warnings", "What means nothing in the request, as lists have it: a JSON array of texts.", "string"),
         ("Cache-Control", "For how long it may be kept.", "string"),
     )
 }  # fmt: skip

@@ -467,6 +467,24 @@ async def test_lists(client: Client, flights: str, case: str) -> None:
     assert ("warnings" in answer) == bool(expected)
 
 
+@pytest.mark.parametrize("case", LISTS)
+async def test_exports_have_them_in_a_header(client: Client, flights: str, case: str) -> None:
+    body, expected = LISTS[case]
+    data = json.dumps(body).encode()
+    status, _, headers = await client.send("POST", f"/v1/buckets/{flights}/objects/export", data=data)
+    assert status == 200
+    assert json.loads(headers.get("X-Tally-Warnings", "[]")) == expected
+    assert ("X-Tally-Warnings" in headers) == bool(expected)
+
+
+async def test_warnings_in_a_header_are_ascii(client: Client, flights: str) -> None:
+    path = f"/v1/buckets/{flights}/objects/export"
+    data = json.dumps({"filters": {f"größe\n{n}" * 20: 1 for n in range(45)}}).encode()
+    status, _, headers = await client.send("POST", path, data=data)
+    assert (status, len(headers["X-Tally-Warnings"]) < 4_000) == (200, True)
+    assert json.loads(headers["X-Tally-Warnings"])[0].startswith("filters: no object has `größe\n0")
+
+
 async def test_lists_by_query_and_by_cursor(client: Client, flights: str) -> None:
     place = f"/v1/buckets/{flights}/objects"
     answer = await client.ok("GET", f"{place}?metadata.carier=AA&sort_field=dely")
