@@ -36,6 +36,10 @@ def _say(text: str) -> None:
     _console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def _note(text: str) -> None:
+    _console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _complain(text: str) -> None:
     _console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
 
@@ -108,7 +112,10 @@ def run(
         bool, typer.Option(hidden=True, help="Stop when the process that started this ends.")
     ] = False,
 ) -> None:
-    """OpenSearch, the service and the sample data; Ctrl-C stops all of it."""
+    """OpenSearch, the service and the sample data; Ctrl-C stops all of it.
+
+    Requests are not logged, unless TALLY_LOG_LEVEL is info.
+    """
     from service.running import run
 
     # The foreground shows what matters to a person; a log line for each request is asked for by the setting.
@@ -191,7 +198,7 @@ def load(
             if dry_run:
                 raise typer.Exit(1 if found.survey.refused_count else 0)
             address = url or f"http://{settings.host}:{settings.port}"
-            loader = Loader(address, api_key_of(settings, make=False), namespace, _console())
+            loader = Loader(address, api_key_of(settings, make=False), namespace, _console(), _note)
             started = time.perf_counter()
             outcome = _go(send(found, request, loader))
     except LoadError as error:

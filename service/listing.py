@@ -211,7 +211,7 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
     keys = _order(request, shelf)
-    warnings = of_list(condition, _sorted_by(request, keys), shelf.fields) if shelf.warns else []
+    warnings = warned_of(request, shelf)
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
@@ -224,6 +224,14 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     exact = clause.exact and shelf.native
     walk = _Walking(request, shelf, cursors, budget, condition, query, exact, keys, bound)
     return replace(await walk.page(), warnings=warnings)
+
+
+def warned_of(request: ListRequest, shelf: Shelf) -> list[str]:
+    """What the filters and the order of a list name in vain."""
+    if not shelf.warns:
+        return []
+    condition, _ = _condition(request, shelf)
+    return of_list(condition, _sorted_by(request, _order(request, shelf)), shelf.fields)
 
 
 async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:

@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     """Shape of the logs; auto: colours on a terminal, else JSON."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Lowest level that is logged."""
+    """Lowest level that is logged; `run` begins at warning unless this is set. A line for each request is info."""
 
     metrics: bool = True
     """Count requests for `/metrics`; off, the route is not there."""

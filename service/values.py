@@ -75,6 +75,34 @@ def key_given_twice(text: bytes, members: int) -> str | None:
     return found[:60] if found is not None else None
 
 
+_BYTE = re.compile(r" \(byte (\d+)\)$")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def no_json(error: Exception, text: bytes) -> str:
+    """`not valid JSON: expected ':' at line 2, column 5`: what a decoder says, as an editor shows it."""
+    return f"not valid JSON: {_syntax(str(error), text)}"
+
+
+def _syntax(told: str, text: bytes) -> str:
+    if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "it begins with a byte order mark; send UTF-8 without one"
+    if "codec can't decode" in told:
+        return "a text in it is not UTF-8"
+    if not text.strip():
+        return "it is empty"
+    place = _BYTE.search(told)
+    if place is None:
+        if "truncated" in told:
+            return "half of a surrogate pair" if _LONE_SURROGATE.search(text) else "it ends too early"
+        return "a number is beyond the doubles" if "out of range" in told else told
+    before = text[: int(place[1])]
+    column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
+    # A text of one line may be a line of a larger one, which is told beside it.
+    line = f"line {before.count(bytes([10])) + 1}, " if b"\n" in text.strip() else ""
+    return f"{told[: place.start()].removeprefix('JSON is malformed: ')} at {line}column {column}"
+
+
 def encode_json(value: Json) -> bytes:
     """Compact JSON, with every digit of integers beyond 64 bits."""
     try:
@@ -152,6 +180,17 @@ def number(value: int | float) -> int | float:
     """The one spelling of a number: integral doubles below 1e21 are integers, so that 2024.0 is 2024."""
     if isinstance(value, float) and value.is_integer() and -IN_FULL < value < IN_FULL:
         return int(value)
+    return value
+
+
+def spelled_once(value: Json) -> Json:
+    """The value with every number in it in its one spelling: an object may hold -0.0 and 2024.0."""
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list):
+        return [spelled_once(item) for item in value]
+    if isinstance(value, dict):
+        return {name: spelled_once(item) for name, item in value.items()}
     return value
 
 

@@ -1,6 +1,7 @@
 """Base models of what requests say, and how a JSON value becomes one: what no model reads is refused."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Final, TypeVar, Union, get_args, get_origin
@@ -11,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from service.errors import Invalid, Location, Problem
-from service.spelling import unknown_key
+from service.spelling import did_you_mean, unknown_key
 from service.values import Json
 
 M = TypeVar("M", bound=BaseModel)
@@ -97,55 +98,134 @@ class CamelModel(WireModel):
     empty_asks_nothing: ClassVar[bool] = False
 
 
-def read(model: type[M], value: Json, at: Location = ("body",)) -> M:
-    """The model; raises `Invalid` with the location of everything that is wrong."""
+def read(model: type[M], value: Json, at: Location = ("body",), beside: Iterable[str] = ()) -> M:
+    """The model; raises `Invalid` with the location of everything that is wrong. `beside`: keys known to others."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid([_problem(model, each, at) for each in error.errors(include_url=False)]) from None
+        raise Invalid(list(_problems(model, error.errors(include_url=False), at, beside))) from None
 
 
-def _problem(model: type[BaseModel], error: Any, at: Location) -> Problem:
-    steps: Location = error["loc"]
-    if error["type"] == "extra_forbidden" and steps:
-        return _unknown(model, steps, at)
-    message = _explained(error, _bounds(model, steps))
-    return Problem((*at, *(_short(step) for step in steps)), message, error["type"])
+def _problems(model: type[BaseModel], errors: Sequence[Any], at: Location, beside: Iterable[str]) -> Iterator[Problem]:
+    """One problem for each place: what a union cannot be read as, it says once for each of its types."""
+    places: dict[Location, list[Any]] = {}
+    for error in errors:
+        places.setdefault(_place(model, error["loc"], error["type"]), []).append(error)
+    for steps, each in places.items():
+        location: Location = (*at, *(_short(step) for step in steps))
+        if each[0]["type"] == "extra_forbidden" and steps:
+            yield _unknown(model, steps, at, beside if len(steps) == 1 else ())
+        elif len(each) > 1 and all(error["type"] in _WANTED for error in each):
+            wanted = list(dict.fromkeys(_WANTED[error["type"]] for error in each))
+            if "a number" in wanted and "an integer" in wanted:
+                wanted.remove("an integer")
+            what = " or ".join(filter(None, [", ".join(wanted[:-1]), wanted[-1]]))
+            bounds = _bounds(model, steps)
+            message = f"{_within(what, bounds) if len(wanted) == 1 else what} is needed, not {_given(each[0]['input'])}"
+            yield Problem(location, message, each[-1]["type"])
+        else:
+            for error in each:
+                yield Problem(location, _explained(error, _bounds(model, steps)), error["type"])
+
+
+def _place(model: type[BaseModel], steps: Location, kind: str) -> Location:
+    """Where in the request it is: without the names that pydantic gives to the parts of a union."""
+    kept: list[str | int] = []
+    found: list[Any] = [model]
+    for number, step in enumerate(steps):
+        inner = [each for annotation in found for each in _inside(annotation, step)]
+        if inner or isinstance(step, int) or (number == len(steps) - 1 and kind in ("extra_forbidden", "missing")):
+            kept.append(step)
+            found = inner or found
+    return tuple(kept)
 
 
 def _explained(error: Any, bounds: Mapping[str, Any]) -> str:
     """What is needed, with both ends of what is allowed, and what was given."""
-    kind, value = error["type"], error.get("input")
-    least, most = bounds.get("ge"), bounds.get("le")
-    if least is not None and most is not None and kind in _NUMERIC:
-        return f"an integer from {least:,} to {most:,} is needed, not {_shown(value)}"
-    own = "actual_length" in error.get("ctx", {})
-    if own and kind in ("too_short", "too_long") and isinstance(value, list | dict) and "max_length" in bounds:
-        what = "elements" if isinstance(value, list) else "keys"
-        return f"{bounds.get('min_length', 0):,} to {bounds['max_length']:,} {what} are needed, not {len(value):,}"
-    message: str = "an object is needed" if kind == "model_type" else error["msg"]
-    if isinstance(value, str | int | float | bool) and kind != "missing":
-        message += f", not {_shown(value)}"
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind in _BOUNDED:
+        return (
+            f"{_within('a number' if bounds.get('fractions') else 'an integer', bounds)} is needed, not {_given(value)}"
+        )
+    if kind in ("too_short", "too_long") and isinstance(value, list | dict) and "actual_length" in context:
+        return _counted(len(value), "element" if isinstance(value, list) else "key", bounds, context)
+    if kind in _WANTED:
+        return f"{_within(_WANTED[kind], bounds)} is needed, not {_given(value)}"
+    if kind == "missing" and not context:
+        return "this key is needed"
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        hint = did_you_mean(value, known) if isinstance(value, str) else ""
+        return f"{context['expected']} is needed, not {_given(value)}{hint}"
+    if kind == "string_pattern_mismatch":
+        return f"a text of the form {context['pattern']} is needed, not {_given(value)}"
+    if kind in ("string_too_short", "string_too_long"):
+        least, most = bounds.get("min_length", 0), bounds.get("max_length")
+        return f"{_range(least, most, 'character')} needed, not {_given(value)}"
+    message: str = error["msg"]
+    if isinstance(value, str | int | float | bool):
+        message += f", not {_given(value)}"
     return message
 
 
-_NUMERIC: Final = frozenset(
-    {"greater_than_equal", "less_than_equal", "int_type", "int_parsing", "int_from_float", "int_parsing_size"}
-)
+_BOUNDED: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+_WANTED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "a text",
+    **dict.fromkeys(("list_type", "tuple_type"), "an array"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object"),
+}
+"""Pydantic's errors about a type, and the type."""
+
+
+def _within(what: str, bounds: Mapping[str, Any]) -> str:
+    """`an integer from 1 to 1,000`."""
+    if what not in ("an integer", "a number"):
+        return what
+    least = bounds["ge"] if "ge" in bounds else bounds["gt"] + 1 if "gt" in bounds and what == "an integer" else None
+    most = bounds.get("le")
+    if least is None:
+        return what if most is None else f"{what} up to {most:,}"
+    return f"{what} from {least:,} on" if most is None else f"{what} from {least:,} to {most:,}"
+
+
+def _counted(count: int, what: str, bounds: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    least = bounds.get("min_length", context.get("min_length", 0))
+    most = bounds.get("max_length", context.get("max_length"))
+    if most == 0:
+        return f"leave this empty, or out; it has {count:,} {what}{'s' * (count != 1)}"
+    return f"{_range(least, most, what)} needed, not {count:,}"
+
+
+def _range(least: int, most: int | None, what: str) -> str:
+    """`1 to 32 elements are`, with the verb."""
+    if most is None:
+        return f"at least {least:,} {what}{'s are' if least != 1 else ' is'}"
+    if least == most:
+        return f"exactly {most:,} {what}{'s are' if most != 1 else ' is'}"
+    return f"at most {most:,} {what}s are" if not least else f"{least:,} to {most:,} {what}s are"
 
 
 def _bounds(model: type[BaseModel], steps: Location) -> dict[str, Any]:
-    """The limits that are declared at a location: ge, le, min_length, max_length."""
+    """What is declared at a location: ge, gt, le, min_length, max_length; fractions: a number need not be whole."""
     found: dict[str, Any] = {}
     for owner in _models(_annotations(model, list(steps[:-1]))) if steps else ():
         for name, info in owner.model_fields.items():
             if steps[-1] in spellings((name, info)):
                 for each in (*info.metadata, *_metadata(info.annotation)):
                     found |= {key: getattr(each, key) for key in _LIMITS if getattr(each, key, None) is not None}
+                if _holds_float(info.annotation):
+                    found["fractions"] = True
     return found
 
 
-_LIMITS: Final = ("ge", "le", "min_length", "max_length")
+_LIMITS: Final = ("ge", "gt", "le", "min_length", "max_length")
+
+
+def _holds_float(annotation: Any) -> bool:
+    return annotation is float or any(map(_holds_float, get_args(annotation)))
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
@@ -159,7 +239,7 @@ def _metadata(annotation: Any) -> Iterator[Any]:
             yield from _metadata(each)
 
 
-def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
+def _unknown(model: type[BaseModel], steps: Location, at: Location, beside: Iterable[str]) -> Problem:
     *above, key = steps
     place: Location = (*at, *(_short(step) for step in above))
     owners = list(_models(_annotations(model, above)))
@@ -171,7 +251,7 @@ def _unknown(model: type[BaseModel], steps: Location, at: Location) -> Problem:
                 others = ", ".join(f"`{each}`" for each in names if each != key)
                 return Problem((*place, key), f"`{key}` means the same as {others}: send one of them", "repeated")
     known = {spelling for owner in owners for each in owner.model_fields.items() for spelling in spellings(each)}
-    return unknown_key(place, str(key), known)
+    return unknown_key(place, str(key), {*known, *beside})
 
 
 def _annotations(root: Any, steps: list[str | int]) -> list[Any]:
@@ -211,6 +291,11 @@ def _short(step: str | int) -> str | int:
     return step if isinstance(step, int) or len(step) <= _SHOWN else step[: _SHOWN - 1] + "…"
 
 
-def _shown(value: Json) -> str:
+def _given(value: Json) -> str:
+    """A value, as JSON spells it; of what may be long, only what it is."""
+    if isinstance(value, list | dict):
+        return "an array" if isinstance(value, list) else "an object"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "…"

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 
 from service.aggregations.base import Accumulator, Aggregation
+from service.fields import Field, JsonType
 from service.values import MISSING, Json, Missing, identity, order
 
 
@@ -12,6 +13,9 @@ class AddToSet(Aggregation):
     name = "add_to_set"
     nullable = False
     tells_null = True
+
+    def gives(self, field: Field) -> frozenset[JsonType]:
+        return frozenset({"array"})
 
     def accumulator(self) -> Accumulator:
         return _Set()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol
 
-from service.fields import SAFE_INTEGER, Field
+from service.fields import SAFE_INTEGER, Field, JsonType
 from service.paths import Path
 from service.values import Json, Missing, parse_date
 
@@ -87,6 +87,10 @@ class Aggregation:
     """Further keys of the operation that it needs."""
     takes: ClassVar[frozenset[str]] = frozenset()
     """The marks of the values that it counts; others are ignored and warned of. Empty: all of them."""
+
+    def gives(self, field: Field) -> frozenset[JsonType]:
+        """The JSON types of results that are not null, by what is known of the field; empty: nothing is."""
+        return frozenset({"number"})
 
     def native(self, field: Field) -> Native | None:
         """What OpenSearch is asked for, None where only the values give an exact result."""

@@ -3,7 +3,7 @@
 from typing import ClassVar, Final, Literal
 
 from service.aggregations.base import Aggregation, Native, Raw
-from service.fields import ARRIVAL, Field, Leaf
+from service.fields import ARRIVAL, Field, JsonType, Leaf
 from service.values import Json, number, parse_date, render_date
 
 _GROUPS: Final = 5_000
@@ -15,6 +15,9 @@ class End(Aggregation):
 
     ordered = True
     direction: ClassVar[Literal["asc", "desc"]] = "asc"
+
+    def gives(self, field: Field) -> frozenset[JsonType]:
+        return field.types
 
     def native(self, field: Field) -> Native | None:
         if not field.single:

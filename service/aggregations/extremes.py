@@ -1,7 +1,7 @@
 """What min and max share: one of them is the other upside down."""
 
 from service.aggregations.base import NUMBERS, Aggregation, Native, Raw, Selector, exact_as_double, instant
-from service.fields import Field
+from service.fields import Field, JsonType
 from service.values import Json, Missing, is_number, number, render_date
 
 
@@ -11,6 +11,9 @@ class Extreme(Aggregation):
     takes = NUMBERS | {"date"}
     dates = True
     greatest = False
+
+    def gives(self, field: Field) -> frozenset[JsonType]:
+        return field.types & ({"number", "text"} if "date" in field.marks else {"number"})
 
     def native(self, field: Field) -> Native | None:
         if not exact_as_double(field):

@@ -1,6 +1,7 @@
 """push"""
 
 from service.aggregations.base import Accumulator, Aggregation
+from service.fields import Field, JsonType
 from service.values import MISSING, Json, Missing
 
 
@@ -10,6 +11,9 @@ class Push(Aggregation):
     name = "push"
     nullable = False
     ordered = True
+
+    def gives(self, field: Field) -> frozenset[JsonType]:
+        return frozenset({"array"})
 
     def accumulator(self) -> Accumulator:
         return _Pushed()

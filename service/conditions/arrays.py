@@ -1,7 +1,7 @@
 """$size and $elemMatch: conditions on arrays as such. ($all is made of $and with $eq or $elemMatch.)"""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.conditions.base import MATCH_NONE, Clause, Condition, Use
 from service.fields import SHAPE, Fields, shape_token
@@ -59,7 +59,7 @@ class ElemMatch:
         """The array, and paths below it; nothing is known of what lies in an array that is itself an element."""
         yield Use((self.path,), frozenset({"array"}))
         for use in self.condition.uses() if self.path else ():
-            yield Use(tuple((*self.path, *path) for path in use.paths), use.types)
+            yield replace(use, paths=tuple((*self.path, *path) for path in use.paths))
 
     def _with_fields(self, array: list[Json]) -> Iterator[Json]:
         """MongoDB takes an array for an object whose fields are numbers, which no path names here."""

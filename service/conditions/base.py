@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from service.fields import Fields, JsonType
 from service.paths import Path
-from service.values import Json, is_number
+from service.values import Json, is_number, parse_date
 
 Query = dict[str, Any]
 
@@ -32,6 +32,16 @@ class Use:
     paths: tuple[Path, ...]
     """The path as the request spells it, then where it is looked up instead."""
     types: frozenset[JsonType] | None = None
+    undated: tuple[str, ...] = ()
+    """Operands that whole texts are compared with, and which are no dates."""
+    ordered: bool = False
+    """What comes before or after the operand is meant, not what equals it."""
+
+
+def undated(values: Iterable[Json], folded: bool) -> tuple[str, ...]:
+    """The texts among operands that are no dates; that there is any text is what the empty one asks."""
+    texts = [value for value in values if isinstance(value, str) and value]
+    return tuple(text for text in texts if parse_date(text.upper() if folded else text) is None)
 
 
 def types_of(values: Iterable[Json]) -> frozenset[JsonType] | None:

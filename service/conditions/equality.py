@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Use, any_of, none_of, types_of
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Use, any_of, none_of, types_of, undated
 from service.conditions.existence import alike, present
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, candidates
@@ -74,7 +74,7 @@ class Equals:
         return any(map(self._is_wanted, candidates(value, self.path)))
 
     def uses(self) -> Iterable[Use]:
-        yield Use((self.path,), types_of(self.values))
+        yield Use((self.path,), types_of(self.values), undated(self.values, self.folded))
 
     def _is_wanted(self, value: Json) -> bool:
         if value is MISSING:

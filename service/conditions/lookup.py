@@ -1,7 +1,7 @@
 """Conditions on a name that may stand for two places, or for what no index holds."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.conditions.base import MATCH_ALL, Clause, Condition, Use, all_of, any_of, none_of
 from service.conditions.existence import Exists
@@ -35,7 +35,7 @@ class Lookup:
 
     def uses(self) -> Iterable[Use]:
         for here, below in zip(self.here.uses(), self.below.uses(), strict=True):
-            yield Use((*here.paths, *below.paths), here.types)
+            yield replace(here, paths=(*here.paths, *below.paths))
 
 
 @dataclass(frozen=True)

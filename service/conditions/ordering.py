@@ -2,18 +2,21 @@
 
 import math
 import operator
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of, types_of
+from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of, types_of, undated
 from service.conditions.existence import alike
 from service.fields import Field, Fields
 from service.paths import Path, candidates
 from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, fold, fold_all, index_date, is_number, order, parse_date
+
+_BEGINNING: Final = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?", re.ASCII)
 
 Comparator = Literal["gt", "gte", "lt", "lte"]
 
@@ -97,7 +100,9 @@ class Compare:
         return any(map(self._meets, candidates(value, self.path)))
 
     def uses(self) -> Iterable[Use]:
-        yield Use((self.path,), types_of([self.value]))
+        beginning = isinstance(self.value, str) and is_beginning(self.value)
+        texts = () if beginning else undated([self.value], self.folded)
+        yield Use((self.path,), types_of([self.value]), texts, ordered=True)
 
     def _meets(self, end: Json) -> bool:
         compare = COMPARE[self.comparator]
@@ -121,6 +126,11 @@ class Compare:
     @cached_property
     def _own_place(self) -> tuple[Any, ...]:
         return self._place(self.value)
+
+
+def is_beginning(text: str) -> bool:
+    """A year or a month, which as a text comes before all dates in it and after all that are earlier."""
+    return _BEGINNING.fullmatch(text) is not None
 
 
 def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, int | float] | None:

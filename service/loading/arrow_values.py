@@ -124,7 +124,7 @@ class Converter:
         return made
 
     def _floats(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
-        values: list[Json] = array.to_pylist()
+        values: list[Json] = _doubles(array)
         for number, value in enumerate(values):
             if value is not None and not math.isfinite(value):
                 values[number] = None
@@ -235,12 +235,18 @@ def _texts(array: pa.Array) -> list[str | None]:
         return iso(array).to_pylist()  # type: ignore[no-any-return]
     if pa.types.is_date(kind):
         array = array.cast(pa.date32(), safe=False)
-    if pa.types.is_float16(kind):
-        array = array.cast(pa.float32())
     if pa.types.is_floating(kind):
         spelled = {math.inf: "Infinity", -math.inf: "-Infinity"}
-        return [None if v is None else spelled.get(v) or ("NaN" if v != v else _shortest(v)) for v in array.to_pylist()]
+        return [None if v is None else spelled.get(v) or ("NaN" if v != v else _shortest(v)) for v in _doubles(array)]
     return pc.cast(array, _TEXT).to_pylist()  # type: ignore[no-any-return]
+
+
+def _doubles(array: pa.Array) -> list[float | None]:
+    """Floats by their shortest spelling: 0.1 of 32 bits is 0.1, and not 0.10000000149011612."""
+    if pa.types.is_float64(array.type):
+        return array.to_pylist()  # type: ignore[no-any-return]
+    texts = array.cast(pa.float32()).cast(pa.string()).to_pylist()
+    return [None if text is None else float(text) for text in texts]
 
 
 def _shortest(value: float) -> str:

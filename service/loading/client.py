@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -16,8 +16,10 @@ from service.loading.errors import LoadError
 from service.loading.progress import storing
 from service.loading.sending import CHUNK_BYTES, CHUNK_ROWS, Load, Outcome, outcome_of_import
 from service.loading.table import SHOWN, Row
+from service.spelling import misspelt
 
 _RECORDS: Final = 1_000
+_NAMES: Final = 1_000
 _RECORD_BYTES: Final = 8_000_000
 _ITEM: Final = re.compile(r"\bitems[.\[](\d+)")
 _TRANSIENT: Final = ("TooManyRequestsError", "ServiceUnavailableError")
@@ -26,8 +28,17 @@ _TRANSIENT: Final = ("TooManyRequestsError", "ServiceUnavailableError")
 class Loader:
     """Brings rows into buckets and streams of one namespace."""
 
-    def __init__(self, address: str, api_key: str, namespace: str, console: Console) -> None:
+    def __init__(
+        self,
+        address: str,
+        api_key: str,
+        namespace: str,
+        console: Console,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`say` is told what is made because nobody has, each in a line: its name may be misspelt."""
         self._connection = Connection(address, api_key, namespace)
+        self._say = say
         self._namespace = namespace
         self._console = console
 
@@ -86,14 +97,25 @@ class Loader:
             await self._ensure_namespace(connection)
             there = await connection.find(f"/v1/buckets/{in_path(bucket)}")
             if there is None:
-                await connection.send("POST", "/v1/buckets", body, accept=(409,))
+                asked = {"limit": _NAMES}
+                names = await _names(connection, "POST", "/v1/buckets/list", "results", "bucket_name", asked)
+                if "error" not in await connection.send("POST", "/v1/buckets", body, accept=(409,)):
+                    self._made("bucket", bucket, names)
                 there = await connection.find(f"/v1/buckets/{in_path(bucket)}") or {}
             if key:
                 await self._ensure_key(connection, bucket, there, body["unique_key"])
 
     async def _ensure_namespace(self, connection: Connection) -> None:
         if await connection.find(f"/v1/namespaces/{in_path(self._namespace)}") is None:
-            await connection.send("POST", "/v1/namespaces", {"namespace_name": self._namespace}, accept=(409,))
+            asked = {"limit": _NAMES}
+            names = await _names(connection, "POST", "/v1/namespaces/list", "results", "namespace_name", asked)
+            body = {"namespace_name": self._namespace}
+            if "error" not in await connection.send("POST", "/v1/namespaces", body, accept=(409,)):
+                self._made("namespace", self._namespace, names)
+
+    def _made(self, kind: str, name: str, names: Iterable[str]) -> None:
+        meant = misspelt(name, [each for each in names if each != name])
+        self._say(f"made the {kind} {name}" + (f"; did you mean {meant}, which was there?" if meant else ""))
 
     async def _ensure_key(
         self, connection: Connection, bucket: str, there: Mapping[str, Any], wanted: Mapping[str, Any]
@@ -152,9 +174,21 @@ class Loader:
         made = {"externalId": stream, "settings": {"template": {"name": "BasicLiveData"}}}
         async with self._connection as connection:
             await self._ensure_namespace(connection)
-            await connection.send("POST", f"{self._base}/models/spaces", {"items": [{"space": container["space"]}]})
-            await connection.send("POST", f"{self._base}/models/containers", {"items": [container]})
-            await connection.send("POST", f"{self._base}/streams", {"items": [made]}, accept=(409,))
+            models = f"{self._base}/models"
+            space, name = container["space"], container["externalId"]
+            spaces = await _names(connection, "GET", f"{models}/spaces?limit={_NAMES}", "items", "space")
+            await connection.send("POST", f"{models}/spaces", {"items": [{"space": space}]})
+            if space not in spaces and len(spaces) < _NAMES:
+                self._made("space", space, spaces)
+            within = f"{models}/containers?limit={_NAMES}&space={in_path(space)}"
+            containers = await _names(connection, "GET", within, "items", "externalId")
+            await connection.send("POST", f"{models}/containers", {"items": [container]})
+            if name not in containers and len(containers) < _NAMES:
+                self._made("container", name, containers)
+            streams = await _names(connection, "GET", f"{self._base}/streams", "items", "externalId")
+            answer = await connection.send("POST", f"{self._base}/streams", {"items": [made]}, accept=(409,))
+            if "error" not in answer:
+                self._made("stream", stream, streams)
 
     async def stream_records(self, stream: str, rows: Iterator[Row], load: Load, total: int | None) -> None:
         """Records, each row the JSON of one, into a stream that is there."""
@@ -172,6 +206,17 @@ class Loader:
     @property
     def _base(self) -> str:
         return f"/api/v1/projects/{in_path(self._namespace)}"
+
+
+async def _names(
+    connection: Connection, method: str, path: str, key: str, name: str, body: Mapping[str, Any] | None = None
+) -> list[str]:
+    """What there is, for a message: the first `_NAMES`, and nothing if that cannot be told."""
+    try:
+        answer = await connection.send(method, path, body)
+    except Refused:
+        return []
+    return [each[name] for each in answer.get(key, ())]
 
 
 async def _upserted(connection: Connection, path: str, chunk: Sequence[Row]) -> Outcome:

@@ -109,9 +109,11 @@ def report(file: Prepared, request: Request) -> Iterator[str]:
             f"the first at {survey.unit} {survey.repeated_at:,}: the last row of a key is what stays"
         )
     if survey.refused_count:
-        yield f"  {survey.refused_count:,} of the rows cannot be loaded:"
-        yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in survey.refused)
-        if survey.refused_count > len(survey.refused):
+        yield f"  {survey.refused_count:,} of the rows cannot be loaded{':' if request.dry_run else ''}"
+        # Where rows are sent, each is told with what the service refuses, at the end.
+        told = survey.refused if request.dry_run else []
+        yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in told)
+        if request.dry_run and survey.refused_count > len(survey.refused):
             yield f"    … and {survey.refused_count - len(survey.refused):,} more"
     if file.target is not None and request.dry_run:
         yield f"The container {file.target.space}/{file.target.container}:"

@@ -12,7 +12,7 @@ import orjson
 from service.loading.cells import Deciding, written
 from service.loading.errors import LoadError, UsageError
 from service.loading.source import Source
-from service.loading.table import Advance, Column, Keys, Options, Row, Survey, forced_kinds, known_column
+from service.loading.table import Advance, Column, Keys, Options, Row, Survey, check_names, forced_kinds, known_column
 
 _LONGEST_CELL: Final = 1 << 30
 _BOMS: Final = (
@@ -73,6 +73,8 @@ class Delimited:
         self._delimiter = options.delimiter or delimiter
         self._header: list[str] = []
         self._kinds: list[str] = []
+        self._begins = 1
+        """The line where the row begins that is read."""
         csv.field_size_limit(_LONGEST_CELL)
 
     def survey(self, advance: Advance) -> Survey:
@@ -85,9 +87,10 @@ class Delimited:
             options = self._options
             columns = [Deciding(name, options.nulls, forced.get(name), options.typed) for name in self._header]
             places = [self._header.index(name) for name in options.key]
-            begins = reader.line_num + 1
+            begins = self._begins = reader.line_num + 1
             for cells in reader:
                 line, begins = begins, reader.line_num + 1
+                self._begins = begins
                 if not cells:
                     blank += 1
                     continue
@@ -176,9 +179,9 @@ class Delimited:
                     "or --encoding cp1252"
                 ) from None
             except csv.Error as error:
-                raise LoadError(
-                    f"{name}: line {max(1, reader.line_num):,}: {_explained(str(error))}; nothing was sent"
-                ) from None
+                endless = "unexpected end of data" in str(error)
+                line = self._begins if endless else max(1, reader.line_num)
+                raise LoadError(f"{name}: line {line:,}: {_explained(str(error))}; nothing was sent") from None
             finally:
                 text.detach()
 
@@ -195,6 +198,7 @@ class Delimited:
                     f"{name}: line 1: two columns are called {column!r} (number {header.index(column) + 1} and "
                     f"{place + 1}); rename one of them"
                 )
+        check_names(f"{name}: line 1", header, self._options)
         if len(header) == 1 and self._options.delimiter is None:
             for other, spelled in _OTHERS.items():
                 if other != self._delimiter and other in header[0]:
@@ -214,7 +218,7 @@ class Delimited:
 
 def _explained(error: str) -> str:
     if "unexpected end of data" in error:
-        return "a quote that was opened is never closed; --quote none takes quotes as part of the cells"
+        return "a quote that is opened in this row is never closed; --quote none takes quotes as part of the cells"
     if "expected after" in error:
         return f"{error}: a quote inside a quoted cell is doubled; --quote none takes quotes as part of the cells"
     return error

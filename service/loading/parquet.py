@@ -11,7 +11,7 @@ import pyarrow.parquet
 from service.loading.arrow_values import Converter, kind_of, note_of
 from service.loading.errors import LoadError
 from service.loading.source import Source
-from service.loading.table import Advance, Column, Keys, Options, Row, Survey, forced_kinds, known_column
+from service.loading.table import Advance, Column, Keys, Options, Row, Survey, check_names, forced_kinds, known_column
 from service.values import Json
 
 _BATCH: Final = 2_000
@@ -109,6 +109,7 @@ class Parquet:
                     raise LoadError(f"{self._source.name}: two columns{where} are called {name!r}; rename one of them")
 
         check(schema.names, "")
+        check_names(self._source.name, schema.names, self._options)
         if not schema.names:
             raise LoadError(f"{self._source.name}: the file has no columns")
         for field in schema:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from service.loading.errors import UsageError
+from service.loading.errors import LoadError, UsageError
 from service.spelling import did_you_mean
 
 KINDS: Final = ("text", "integer", "number", "boolean", "date", "timestamp")
@@ -124,6 +124,13 @@ def forced_kinds(options: Options, columns: Sequence[str]) -> dict[str, str]:
             known_column(name, columns, "--types")
             found[name] = kind
     return found
+
+
+def check_names(file: str, columns: Sequence[str], options: Options) -> None:
+    """Raises `LoadError` for a column without a name, which no path could ask for; in a stream it gets one."""
+    if "" in columns and not options.typed:
+        place = list(columns).index("") + 1
+        raise LoadError(f"{file}: column {place} of {len(columns)} has no name; give it one, or leave the column out")
 
 
 def known_column(name: str, columns: Iterable[str], option: str) -> None:

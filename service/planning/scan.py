@@ -12,7 +12,7 @@ from service.planning.plan import Extract, Key, Plan, Ranges, Truncate
 from service.planning.rows import Row
 from service.planning.unwind import unwound
 from service.tokens import is_lengthy
-from service.values import MISSING, Json, Missing, identity, is_number, parse_date
+from service.values import MISSING, Json, Missing, identity, is_number, parse_date, spelled_once
 
 
 @dataclass
@@ -77,7 +77,8 @@ class Scan:
 
     def rows(self) -> Iterator[Row]:
         for group in self.groups.values():
-            yield Row(group.cells, [accumulator.result() for accumulator in group.accumulators])
+            results = [spelled_once(accumulator.result()) for accumulator in group.accumulators]
+            yield Row(tuple(map(spelled_once, group.cells)), results)
 
 
 def paths_of(plan: Plan) -> set[Path]:

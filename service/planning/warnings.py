@@ -1,19 +1,24 @@
 """What an answer should be read with: parts of a question that mean nothing, and values that a metric passed by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from service import paths
-from service.conditions.base import Condition, Use
+from service.conditions.base import Condition, Use, types_of, undated
 from service.conditions.logic import leaves
+from service.conditions.ordering import is_beginning
 from service.fields import Field, Fields, JsonType
+from service.iso8601 import parse_instant
 from service.paths import Path
 from service.planning.plan import Plan, Ranges
 from service.planning.rows import Result
 from service.spelling import nearest_path
+from service.values import render_date
 
 _NO_OBJECTS: Final = "there are no objects, so the answer is empty"
 _NO_FIELDS: Final = "there are no objects that have any field, so the answer is empty"
+
+_DATES: Final = "2026-01-31 or 2026-01-31T10:30:00Z"
 
 _SHOWN: Final = 200
 _PLURAL: Final[Mapping[JsonType, str]] = {
@@ -44,7 +49,34 @@ def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
         warnings.append(
             f"unwind: no object has an array at {_spelled(plan.unwind)}; what is no array counts as one element"
         )
-    return warnings + mismatched(plan.condition, fields)
+    return warnings + mismatched(plan.condition, fields) + _having(plan, fields)
+
+
+def _having(plan: Plan, fields: Fields) -> list[str]:
+    """Conditions on metrics that no group can fulfil, or every one does, because of the type of the operand."""
+    warnings: dict[str, None] = {}
+    for having in plan.having:
+        metric = plan.metrics[having.metric]
+        place = f"having: `{_shortened(metric.name)}`"
+        wanted = types_of([having.value])
+        if wanted is None:
+            if not metric.kind.nullable:
+                warnings[f"{place} is never null"] = None
+            elif having.comparison not in ("eq", "ne"):
+                text = f"compares with null by `eq` and `ne` only: `{having.comparison}` is never true"
+                warnings[f"{place} {text}"] = None
+            continue
+        field = fields.get(metric.kind.path) if metric.kind.path else Field((), "")
+        given = metric.kind.gives(field)
+        if given and not given & wanted:
+            held = "dates" if given == {"text"} and (metric.kind.dates or _only_dates(field)) else _listed(given)
+            text = f"gives only {held}, the condition is about {_listed(wanted)}"
+            warnings[f"{place} {text}; values of different types never match"] = None
+        elif "text" in given and (metric.kind.dates or _only_dates(field)):
+            ordered = having.comparison not in ("eq", "ne")
+            if (texts := undated([having.value], False)) and not (ordered and is_beginning(texts[0])):
+                warnings[f"{place} gives only dates, {_no_dates(texts)}"] = None
+    return list(warnings)
 
 
 def of_list(condition: Condition, sorts: Iterable[Use], fields: Fields) -> list[str]:
@@ -73,7 +105,8 @@ def widening(condition: Condition, fields: Fields) -> list[str]:
             for use in leaf.uses():
                 if not any(map(fields.knows, use.paths)):
                     found[f"{no_object(use.paths[0], fields)}, so this condition is true for all objects"] = None
-        if negated:
+        # Texts are before or after something that is no date, whatever they were compared with.
+        if negated or any(use.undated and use.ordered for use in leaf.uses()):
             found |= dict.fromkeys(mismatched(leaf, fields))
     return list(found)
 
@@ -98,6 +131,8 @@ def mismatched(condition: Condition, fields: Fields) -> list[str]:
         if held is not None:
             text = f"filters: {_spelled(known[0])} holds only {held}, the condition is about {_listed(use.types)}"
             warnings[f"{text}; values of different types never match"] = None
+        elif use.undated and _only_dates(fields.get(known[0])):
+            warnings[f"filters: {_spelled(known[0])} holds no texts but dates, {_no_dates(use.undated)}"] = None
     return list(warnings)
 
 
@@ -119,9 +154,24 @@ def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
     # Empty arrays, and arrays in arrays, tell no types of elements.
     if not field.types - {"array"} or field.types & wanted:
         return None
-    if field.types == {"text"} and not field.marks & {"text", "lengthy"}:
+    if field.types == {"text"} and _only_dates(field):
         return "dates"
     return _listed(field.types)
+
+
+def _only_dates(field: Field) -> bool:
+    """Every text that was met is a date."""
+    return "date" in field.marks and not field.marks & {"text", "lengthy"}
+
+
+def _no_dates(texts: Sequence[str]) -> str:
+    """`yesterday` is none and is compared as a text …"""
+    first = texts[0]
+    shown = first if len(first) <= 60 else first[:59] + "…"
+    more = f" (like {len(texts) - 1:,} more)" if len(texts) > 1 else ""
+    millis = parse_instant(first)
+    meant = f"as a date it is written {render_date(millis)}" if millis is not None else f"dates are written as {_DATES}"
+    return f"and `{shown}`{more} is none: it is compared as a text; {meant}"
 
 
 def _listed(types: frozenset[JsonType]) -> str:
@@ -129,5 +179,8 @@ def _listed(types: frozenset[JsonType]) -> str:
 
 
 def _spelled(path: Path) -> str:
-    text = paths.text(path)
-    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}`"
+    return f"`{_shortened(paths.text(path))}`"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

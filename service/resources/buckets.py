@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, Field, StrictInt, field_validator
+from pydantic_core import PydanticCustomError
 
 from service import paths
 from service.clock import arrival, now_millis
@@ -46,8 +47,10 @@ class UniqueKey(WireModel):
     @field_validator("fields")
     @classmethod
     def _are_paths(cls, fields: list[str]) -> list[str]:
-        for each in fields:
-            paths.parse(each)
+        parsed = [paths.parse(each) for each in fields]
+        for place, path in enumerate(parsed):
+            if path in parsed[:place]:
+                raise PydanticCustomError("duplicate", "{name} is there twice; leave out one", {"name": fields[place]})
         return fields
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import orjson
-from pydantic import AliasChoices, Field, StrictBool, model_validator
+from pydantic import AliasChoices, Field, StrictBool, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.clock import arrival, now_millis
@@ -83,6 +83,14 @@ class SourceConfig(WireModel):
                 "bucket_ids": [given["bucket_id"]],
             }
         return given
+
+    @field_validator("bucket_ids", "collection_ids")
+    @classmethod
+    def _are_different(cls, names: list[str] | None) -> list[str] | None:
+        for place, name in enumerate(names or ()):
+            if name in (names or ())[:place]:
+                raise PydanticCustomError("duplicate", "{name} is there twice; leave out one", {"name": name})
+        return names
 
     @model_validator(mode="after")
     def _names_something(self) -> "SourceConfig":

@@ -7,7 +7,8 @@ from pydantic import Field, StrictInt, StrictStr
 
 from service.errors import Invalid
 from service.fields import SHAPE, shape_token
-from service.values import Json, parse_date, render_date
+from service.iso8601 import parse_instant
+from service.values import Json, render_date
 from service.wire import WireModel
 
 Ttl = Annotated[
@@ -47,7 +48,7 @@ class Expiring(WireModel):
 
 
 def _future(text: str, now: int) -> int:
-    at = parse_date(text)
+    at = parse_instant(text)
     shown = repr(text if len(text) <= 60 else text[:59] + "…")
     if at is None:
         raise Invalid.at(

@@ -19,7 +19,7 @@ from service.resources.buckets import UniqueKey
 from service.resources.edges import edge_problems
 from service.resources.schema import check
 from service.storage.document import Parts, Stored
-from service.values import MISSING, Json, key_given_twice, members_of
+from service.values import MISSING, Json, key_given_twice, members_of, no_json
 
 RESERVED: Final = frozenset(
     {
@@ -36,6 +36,8 @@ STATUSES: Final = (
 
 _FLAGS: Final = frozenset({"skip_duplicates", "canonicalize_source", "force_remirror", "auto_process"})
 """Options of a write that the newest client sends with every object: no fields of it."""
+
+_NO_UPLOADS: Final = "`upload_id` is not supported: Tally takes no uploads; send `data` in a blob, inline or as a URL"
 
 MAX_KEY_PREFIX: Final = 8_000
 """UTF-8 bytes of a key prefix, which is indexed as one term."""
@@ -66,7 +68,7 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
             raise Invalid.at(at, "an object is a JSON object", "dict_type")
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(at, f"this is no JSON: {error}", "json_invalid") from None
+        raise Invalid.at(at, no_json(error, bytes(raw)), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(at, "nested too deep", "too_deep") from None
     repeated = key_given_twice(bytes(raw), members_of(value))
@@ -86,6 +88,10 @@ def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incomin
         problems.append(Problem((*at, "key_prefix"), "key_prefix is a string", "string_type"))
     elif len((value.get("key_prefix") or "").encode()) > MAX_KEY_PREFIX:
         problems.append(Problem((*at, "key_prefix"), f"key_prefix has at most {MAX_KEY_PREFIX:,} bytes", "too_long"))
+    upload = value.get("upload_id")
+    if isinstance(upload, str) and upload.startswith("upl_"):
+        # Any other value is the user's own, as every root field is.
+        problems.append(Problem((*at, "upload_id"), _NO_UPLOADS, "not_supported"))
     problems += _blob_problems(value.get("blobs"), at)
     problems += edge_problems(value.get("edges"), at)
     status = value.pop("status", None)
@@ -115,8 +121,7 @@ def _blob_problems(blobs: Json, at: Location) -> list[Problem]:
             problems.append(Problem((*at, "blobs", place), "a blob is an object", "dict_type"))
             continue
         if blob.get("upload_id"):
-            message = "`upload_id` is not supported: Tally takes no uploads; send `data`, inline or as a URL"
-            problems.append(Problem((*at, "blobs", place, "upload_id"), message, "not_supported"))
+            problems.append(Problem((*at, "blobs", place, "upload_id"), _NO_UPLOADS, "not_supported"))
         for name in ("property", "type"):
             if not isinstance(blob.get(name), str | None):
                 problems.append(Problem((*at, "blobs", place, name), f"{name} is a string", "string_type"))

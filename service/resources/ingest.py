@@ -11,7 +11,8 @@ from service.dialects.tree.filters import HAS, container_token
 from service.dialects.tree.properties import CONTAINER, SPACE, Column, Wrong, wrong
 from service.dialects.tree.references import VIEWS, Columns, bad, counted, measured, of_object, shown
 from service.errors import BadRequest, Location
-from service.values import Json, index_date, key_given_twice, members_of
+from service.spelling import did_you_mean
+from service.values import Json, index_date, key_given_twice, members_of, no_json
 
 MAX_ITEMS: Final = 1_000
 MAX_SOURCES: Final = 100
@@ -143,7 +144,7 @@ def _explained(body: bytes) -> list[Item]:
     try:
         given = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"this is no JSON: {error}") from None
+        raise BadRequest(no_json(error, body)) from None
     except RecursionError:
         raise BadRequest("nested too deep") from None
     repeated = key_given_twice(body, members_of(given))
@@ -238,7 +239,10 @@ class Preparing:
             for name, value in properties.items():
                 column = known.get(name)
                 if column is None:
-                    bad((*item.at, "properties", name), f"the container {key[0]}/{key[1]} has no such property")
+                    bad(
+                        (*item.at, "properties", name),
+                        f"the container {key[0]}/{key[1]} has no such property{did_you_mean(name, known)}",
+                    )
                 if value is None:
                     continue
                 if column.simple:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.clock import arrival, now_millis
@@ -25,6 +25,7 @@ from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore
 from service.storage.operations import Draft, Operations, Taken, claim_key
 from service.values import Json, index_date, render_date
+from service.wire import WireModel
 
 NAME: Final = r"^[A-Za-z0-9_-]{3,64}$"
 
@@ -60,6 +61,33 @@ _UNSUPPORTED: Final = {
 }
 
 
+class NamespaceExtractor(WireModel):
+    """A feature extractor: kept and told, never run."""
+
+    feature_extractor_name: str | None = None
+    version: str | None = None
+    feature_extractor_id: str | None = Field(None, description="`name_version` by default.")
+    params: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_name(self) -> Self:
+        if not self.feature_extractor_id and not (self.feature_extractor_name and self.version):
+            raise PydanticCustomError(
+                "no_name", "an extractor needs feature_extractor_name and version, or feature_extractor_id"
+            )
+        return self
+
+
+class PayloadIndex(WireModel):
+    """A field that the vendor would index; kept and told: every field is indexed here."""
+
+    field_name: str = Field(min_length=1)
+    type: str | None = None
+    field_schema: dict[str, Any] | None = None
+    is_protected: bool | None = None
+
+
 class CreateNamespace(Expiring):
     """A namespace to be made."""
 
@@ -68,8 +96,8 @@ class CreateNamespace(Expiring):
     namespace_name: Name
     mode: Literal["managed", "standalone"] | None = Field(None, description="Both mean the same here.")
     description: str | None = None
-    feature_extractors: list[dict[str, Any]] | None = None
-    payload_indexes: list[dict[str, Any]] | None = None
+    feature_extractors: list[NamespaceExtractor] | None = None
+    payload_indexes: list[PayloadIndex] | None = None
 
 
 class CreateStandalone(CreateNamespace):
@@ -87,8 +115,8 @@ class UpdateNamespace(Expiring):
 
     namespace_name: Name | None = None
     description: str | None = None
-    feature_extractors: list[dict[str, Any]] | None = None
-    payload_indexes: list[dict[str, Any]] | None = None
+    feature_extractors: list[NamespaceExtractor] | None = None
+    payload_indexes: list[PayloadIndex] | None = None
 
 
 COMPUTED: Final = frozenset({"bucket_count", "collection_count", "object_count"})
@@ -220,12 +248,16 @@ class Namespaces:
         expiry = request.expiry(now)
         name = request.namespace_name
         scope = Scope(id, name)
+        given: dict[str, Json] = {
+            **dict.fromkeys(type(request).model_fields),
+            **request.model_dump(exclude_unset=True),
+        }
         body = {
-            **request.model_dump(),
+            **given,
             "ttl_seconds": None,
             "expires_at": None,
             **expiry,
-            "feature_extractors": with_ids(request.feature_extractors),
+            "feature_extractors": with_ids(given["feature_extractors"]),
             "created_at": now,
             "updated_at": now,
             "arrival": arrival(),

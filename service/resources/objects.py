@@ -17,7 +17,7 @@ from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, Problem, TallyError, Unavailable
-from service.listing import Cursors, Page, everything, matching, page_of
+from service.listing import Cursors, Page, everything, matching, page_of, warned_of
 from service.paths import Path
 from service.planning.warnings import widening
 from service.resources.buckets import Bucket, Buckets, Policy
@@ -205,8 +205,10 @@ class Objects:
                 await shelf.close(page.opened)
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
-    async def export(self, namespace: str, bucket: str, request: ListRequest) -> AsyncIterator[bytes]:
-        """All objects that match, as lines of JSON, from one state of the bucket."""
+    async def export(
+        self, namespace: str, bucket: str, request: ListRequest
+    ) -> tuple[Sequence[str], AsyncIterator[bytes]]:
+        """Warnings as lists have them, and all objects that match, as lines of JSON, from one state of the bucket."""
         shelf = ObjectShelf(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
         select = _selected(request)
         matching(request, shelf)
@@ -218,7 +220,7 @@ class Objects:
             async for sources in everything(request, shelf):
                 yield await asyncio.to_thread(lines, sources)
 
-        return pages()
+        return warned_of(request, shelf), pages()
 
     async def delete_matching(self, namespace: str, bucket: str, request: DeleteObjects) -> Json:
         """Removes what matches; what takes long goes on in the background, and its task tells how far it is."""

@@ -37,6 +37,7 @@ from service.resources.models import columns_of, container_key, space_key
 from service.resources.namespaces import Namespaces
 from service.resources.streams import Stream, Streams
 from service.scope import Scope
+from service.spelling import did_you_mean
 from service.storage import names
 from service.storage.bulk import Item, Outcome
 from service.storage.catalog import Catalog, Entry, Version
@@ -711,7 +712,10 @@ def _sources(given: Sequence[SourceProperties] | None, columns: Columns) -> set[
             bad(("sources", number, "source"), f"unknown container {shown(key)}", missing=missing)
         for name in columns[key] if "*" in each.properties else each.properties:
             if name not in columns[key]:
-                bad(("sources", number, "properties"), f"no such property: {shown(name)}")
+                bad(
+                    ("sources", number, "properties"),
+                    f"no such property: {shown(name)}{did_you_mean(name, columns[key])}",
+                )
             found.add((*key, name))
     return found
 

@@ -10,7 +10,7 @@ import msgspec
 from service.errors import Invalid, Location, Problem
 from service.resources.incoming import Incoming, read_incoming
 from service.storage.document import Parts, Stored, derived_properties
-from service.values import Json, key_given_twice, members_of, parse_date
+from service.values import Json, key_given_twice, members_of, no_json, parse_date
 
 _ID: Final = re.compile(r"obj_[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SET: Final = ("object_id", "bucket_id", "created_at", "updated_at")
@@ -39,8 +39,12 @@ def read_restored(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> tuple[I
     """Reads one exported object; raises `Invalid` for what no export writes."""
     try:
         parts = _parts(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid.at(at, f"this is no JSON object: {error}", "json_invalid") from None
+    except msgspec.ValidationError:
+        raise Invalid.at(at, "an object is a JSON object", "dict_type") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid.at(at, no_json(error, bytes(raw)), "json_invalid") from None
+    except RecursionError:
+        raise Invalid.at(at, "nested too deep", "too_deep") from None
     repeated = key_given_twice(bytes(raw), members_of(_value(raw)))
     if repeated is not None:
         raise Invalid.at((*at, repeated), f"the key `{repeated}` is given twice in one object", "repeated")

@@ -18,6 +18,7 @@ from service.resources.models import Listing
 from service.resources.namespaces import Namespaces, namespace_key
 from service.scope import Scope
 from service.settings import StreamTemplate
+from service.spelling import did_you_mean
 from service.storage import names
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
@@ -141,8 +142,8 @@ class Streams:
         id, name = item.external_id, item.settings.template.name
         template = self._templates.get(name)
         if template is None:
-            known = ", ".join(self._templates)
-            raise BadRequest(f"items[0].settings.template.name: unknown template {name!r}; known: {known}")
+            known, hint = ", ".join(self._templates), did_you_mean(name, self._templates)
+            raise BadRequest(f"items[0].settings.template.name: unknown template {name!r}{hint}; known: {known}")
         now = now_millis()
         body: dict[str, Any] = {
             "externalId": id,

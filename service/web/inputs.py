@@ -138,7 +138,7 @@ def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] 
         elif (values[0] or name not in texts) and not (name in unsupported and values[0].lower() in _NO):
             given[name] = values[0]
     try:
-        found = read(model, given, ("query",))
+        found = read(model, given, ("query",), but)
     except Invalid as invalid:
         problems += invalid.problems
     if problems:

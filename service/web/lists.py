@@ -9,7 +9,7 @@ from aiohttp import web
 from service.dialects.flat.listing import ListParameters, ListRequest, SortOption, pagination
 from service.errors import Invalid, Problem
 from service.listing import Page
-from service.spelling import did_you_mean
+from service.spelling import did_you_mean, misspelt
 from service.values import Json
 from service.web.inputs import ListQuery
 from service.wire import WireModel
@@ -75,21 +75,59 @@ def is_list(body: Json, creates: type[WireModel], names: tuple[str, ...]) -> boo
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
+_OPENINGS: Final = {
+    **dict.fromkeys(("limit", "page_size", "offset", "page"), tuple(b"%d" % digit for digit in range(10))),
+    **dict.fromkeys(("case_sensitive", "include_total"), (b"true", b"false")),
+    **dict.fromkeys(("search", "cursor", "next_cursor", "after"), (b'"',)),
+    **dict.fromkeys(("filters", "sort", "sorts", "select"), (b"{", b"[")),
+}
+"""How the values of list keys begin in JSON."""
+
+
 def lists_objects(raw: bytes) -> bool:
-    """Whether the body of `POST …/objects` lists (contract, the table of eras); what is no object is for creating."""
+    """Whether the body of `POST …/objects` lists (contract, the table of eras); what is no object is for creating.
+
+    Raises `Invalid` for what would make an object, but looks like a misspelt list.
+    """
     if not raw:
         return True
     try:
         parts = _parts(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    if parts.keys() <= _PAGING or any(_starts(parts, name, b"{") for name in ("filters", "sort")):
+    if parts.keys() <= _PAGING or any(_starts(parts, name, (b"{",)) for name in ("filters", "sort")):
         return True
-    return parts.keys() <= _KNOWN and _starts(parts, "sorts", b"[")
+    if parts.keys() <= _KNOWN and _starts(parts, "sorts", (b"[",)):
+        return True
+    _refuse_misspelt_list(parts)
+    return False
 
 
-def _starts(parts: Mapping[str, msgspec.Raw], name: str, opening: bytes) -> bool:
-    return bytes(parts.get(name, b"")).lstrip().startswith(opening)
+def _refuse_misspelt_list(parts: Mapping[str, msgspec.Raw]) -> None:
+    """Root fields have any name, so `{"limt": 2}` is an object, too; what has nothing else is more often a list."""
+    meant: dict[str, str] = {}
+    for key in parts:
+        name = key if key in _OPENINGS else misspelt(key, _OPENINGS)
+        if name is None:
+            return
+        meant[key] = name
+    if not any(_starts(parts, key, _OPENINGS[name]) for key, name in meant.items()):
+        return
+    way_out = "to list, POST …/objects/list; to store an object of these fields alone, POST …/objects/create"
+    raise Invalid(
+        [
+            Problem(
+                ("body", key),
+                f"`{key}` looks like the list key `{name}`, and nothing here says that an object is meant: {way_out}",
+                "ambiguous",
+            )
+            for key, name in meant.items()
+        ]
+    )
+
+
+def _starts(parts: Mapping[str, msgspec.Raw], name: str, openings: tuple[bytes, ...]) -> bool:
+    return bytes(parts.get(name, b"")).lstrip().startswith(openings)
 
 
 def envelope(request: web.Request, asked: ListRequest, page: Page, results: Json, *, skips: bool = False) -> Json:

@@ -1,6 +1,7 @@
 """Routes of objects, and of the aggregate over them."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, T
 from service.resources.buckets import Policy
 from service.resources.objects import DeleteObjects, Line, failure, raise_if_only_the_backend_failed
 from service.spelling import unknown_key
-from service.values import Json
+from service.values import Json, no_json
 from service.web import schemas
 from service.web.buckets import BucketPath
 from service.web.inputs import NDJSON, Body, Lines, ListQuery, Namespace
@@ -29,6 +30,11 @@ from service.wire import WireModel, read
 routes = Routes("Objects", "objects", "/v1/buckets/{bucket_identifier}/objects")
 
 log = structlog.get_logger()
+
+WARNINGS: Final = "X-Tally-Warnings"
+
+_HEADER: Final = 4_000
+"""Bytes of warnings in a header, of which clients take 8 kB."""
 
 _ONE: Final = "/{object_identifier}"
 
@@ -93,7 +99,8 @@ async def create_or_list_objects(
 
     Creates, unless the body is missing or empty, has `filters` or `sort` as objects, paging keys
     only, or list keys only with `sorts` as an array: then it
-    lists, as it did until mid-2025. With `policy` in the query it always creates.
+    lists, as it did until mid-2025. Where all of its keys are list keys, misspelt ones among them, and it would
+    create all the same, it is refused. With `policy` in the query it always creates.
     """
     if query.policy is None and lists_objects(body):
         asked = list_request(query, read(ListRequest, json_from(body) if body else {}))
@@ -127,18 +134,21 @@ async def _list(request: web.Request, namespace: str, path: BucketPath, asked: L
 @routes.post("/export", errors=(NotFound, Gone))
 async def export_objects(
     request: web.Request, namespace: Namespace, path: BucketPath, query: ListQuery, body: ListRequest | None
-) -> Annotated[str, Answer((NDJSON,))]:
+) -> Annotated[str, Answer((NDJSON,), (WARNINGS,))]:
     """Export objects.
 
-    All objects that match, from one state of the bucket, a line of JSON each; the body is that of a list. The
-    connection is cut when the export cannot be finished, so that nobody takes it for complete.
+    All objects that match, from one state of the bucket, a line of JSON each; the body is that of a list, and what a
+    list would warn of is in the header `X-Tally-Warnings`. The connection is cut when the export cannot be finished, so
+    that nobody takes it for complete.
     """
     asked = list_request(query, body)
     for name in sorted(_PAGING & (query.model_fields_set | (body.model_fields_set if body else set()))):
         place = "query" if name in query.model_fields_set else "body"
         raise Invalid.at((place, name), "an export has no pages: it is everything that matches", "extra_forbidden")
-    pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
+    warnings, pages = await request.app[OBJECTS].export(namespace, path.bucket_identifier, asked)
     response: Any = web.StreamResponse(headers={"Content-Type": NDJSON})
+    if warnings:
+        response.headers[WARNINGS] = _in_header(warnings)
     first = await anext(pages, b"")
     await response.prepare(request)
     try:
@@ -152,6 +162,13 @@ async def export_objects(
         return response
     await response.write_eof()
     return response
+
+
+def _in_header(warnings: Sequence[str]) -> str:
+    """As JSON in ASCII; the last ones are left out where a header would be too long."""
+    while len(warnings) > 1 and len(json.dumps(warnings)) > _HEADER:
+        warnings = warnings[:-1]
+    return json.dumps(warnings)
 
 
 @routes.post("/delete", errors=(NotFound,))
@@ -196,9 +213,11 @@ def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
         if body.replace(raw, b"", 1).count(b":") > 1:
             raise Invalid.at(("body", "objects"), "the key `objects` is given twice in one object", "repeated")
         return _elements(raw), False
+    except msgspec.ValidationError:
+        message = 'send {"objects": […]} or an array of objects'
+        raise Invalid.at(("body",), message, "type_error") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f'send {{"objects": […]}} or an array of objects: {error}'
-        raise Invalid.at(("body",), message, "json_invalid") from None
+        raise Invalid.at(("body",), no_json(error, body), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
 

@@ -76,7 +76,7 @@ _ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.TooLarge(f"the request body is larger than {_LIMIT:,} bytes; use the import route for volumes",
                      {"limit": _LIMIT}),
      "The body is too large."),
-    (errors.Invalid.at(("body", "group_by"), "Field required", "missing"),
+    (errors.Invalid.at(("body", "group_by"), "this key is needed", "missing"),
      "The request does not have the documented form; every wrong place is named."),
     (errors.TooManyRequests("OpenSearch is overloaded", retry_after=2), "Too much at once."),
     (errors.Internal("the service failed; its log knows more under this request's id"), "A fault of the service."),
@@ -144,6 +144,7 @@ _HEADERS: Final[Mapping[str, Header]] = {
         ("Retry-After", "Seconds after which to try again.", "integer"),
         ("WWW-Authenticate", "The scheme that is wanted.", "string"),
         ("ETag", "Of this very content.", "string"),
+        ("X-Tally-Warnings", "What means nothing in the request, as lists have it: a JSON array of texts.", "string"),
         ("Cache-Control", "For how long it may be kept.", "string"),
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from service import deadline
 from service.errors import BadRequest, Invalid, NotFound, TooLarge
-from service.values import Json, key_given_twice, members_of
+from service.values import Json, key_given_twice, members_of, no_json
 from service.web.keys import SETTINGS
 
 _BATCH_LINES: Final = 1_000
@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 100
 
 def namespace_of(request: web.Request, default: str | None = None) -> str:
     """`X-Namespace`, else `?namespace=`."""
+    if len(request.query.getall("namespace", ())) > 1:
+        raise Invalid.at(("query", "namespace"), "given more than once", "repeated")
     header, query = request.headers.get("X-Namespace"), request.query.get("namespace")
     if header and query and header != query:
         raise BadRequest(
@@ -60,7 +62,7 @@ def json_from(body: bytes) -> Json:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid.at(("body",), f"the body is not valid JSON: {error}", "json_invalid") from None
+        raise Invalid.at(("body",), no_json(error, body), "json_invalid") from None
     except RecursionError:
         raise Invalid.at(("body",), "nested too deep", "too_deep") from None
     if _deeper_than(MAX_DEPTH, value):

@@ -312,6 +312,20 @@ async def test_logs_are_lines_of_json_without_secrets(service: Service, client: 
 # The other commands
 
 
+async def test_run_logs_requests_where_the_level_says_so(opensearch_url: str, tmp_path: Path) -> None:
+    """The foreground is for a person: `run` begins at warnings (docs/running.md)."""
+    for settings, lines in (({}, 0), ({"LOG_LEVEL": "info"}, 1)):
+        with start(tmp_path, opensearch_url, "run", SAMPLE="0", **settings) as service:
+            service.says("Ctrl-C stops")
+            address = service.line_with("Tally  ").split()[1]
+            assert await status_of(address, "/v1/namespaces") == 401
+            if lines:
+                service.says('"event": "request"', 10)
+            service.send(signal.SIGTERM)
+            service.ended()
+            assert sum('"event": "request"' in line for line in service.err) == lines
+
+
 def said(folder: Path, url: str, *arguments: str, **settings: object) -> tuple[int, list[str], list[str]]:
     with start(folder, url, *arguments, **settings) as command:
         return command.ended(60), command.out, command.err
@@ -345,7 +359,8 @@ def test_serve_needs_an_opensearch(folder: Path) -> None:
 
 async def loaded(client: Client, folder: Path, file: Path, bucket: str) -> tuple[int, list[str], list[str]]:
     arguments = ("load", str(file), bucket, "--namespace", SPACE, "--url", client.address)
-    return await asyncio.to_thread(said, folder, "", *arguments)
+    code, out, err = await asyncio.to_thread(said, folder, "", *arguments)
+    return code, out, [line for line in err if not line.startswith("made the ")]
 
 
 async def values(client: Client, bucket: str, *fields: str) -> list[Any]:
@@ -403,7 +418,7 @@ async def test_an_interrupted_load_says_where_to_go_on(client: Client, folder: P
             await asyncio.sleep(0.1)
         command.send(signal.SIGINT)
         assert await asyncio.to_thread(command.ended, 60) == 130
-    (line,) = command.err
+    (line,) = (each for each in command.err if not each.startswith("made the "))
     words = re.fullmatch(
         r"interrupted; the first ([\d,]+) of 300,000 rows are done; go on with --skip-rows (\d+) "
         r"\(no row is stored twice\)",

@@ -272,6 +272,43 @@ async def test_sorts_alone_lists_objects_and_makes_none(client: Client, bucket: 
     assert (await client.ok("POST", f"{path}/list"))["total_count"] == 5
 
 
+MISSPELT: Final[dict[str, Json]] = {
+    "a page": {"limt": 2},
+    "two of a page": {"limit": 2, "ofset": 4},
+    "a filter": {"filter": {"metadata.n": 1}},
+    "conditions": {"Filters": [{"field": "n", "value": 1}], "page_size": 5},
+    "an order": {"sort": "n", "limit": 5},
+    "an order as a list": {"sort": [{"field": "n"}]},
+    "a search": {"serach": "x"},
+    "a search that is not listed": {"search": "x", "limit": 1},
+    "a selection": {"select": ["n"]},
+    "a flag": {"casesensitive": True},
+}
+
+
+@pytest.mark.parametrize("case", MISSPELT)
+async def test_a_misspelt_list_makes_no_object(client: Client, bucket: str, case: str) -> None:
+    path = f"/v1/buckets/{bucket}/objects"
+    body = MISSPELT[case]
+    problems = await client.problems("POST", path, body)
+    assert [location for location, _ in problems] == [["body", key] for key in body]
+    assert all("POST …/objects/list" in message and "…/objects/create" in message for _, message in problems)
+    assert (await client.ok("POST", f"{path}/list"))["total_count"] == 0
+    assert await client.ok("POST", f"{path}/create", body)
+    assert await client.ok("POST", f"{path}?policy=insert", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"limt": 2, "metadata": {}}, {"filter": "blur"}, {"sort": "blue"}, {"filter": {"a": 1}, "price": 3}, {"n": 1},
+        {"pages": "many"}, {"metadata": {"limt": 2}}, {"limt": None}, {"key_prefix": "/a"}, {"blobs": []},
+    ],
+)  # fmt: skip
+async def test_what_says_more_is_an_object(client: Client, bucket: str, body: Json) -> None:
+    assert (await client.ok("POST", f"/v1/buckets/{bucket}/objects", body))["bucket_id"] == bucket
+
+
 # Buckets, collections, namespaces
 
 
@@ -411,7 +448,7 @@ async def test_a_wrong_expiry(client: Client) -> None:
         ({"ttl_seconds": value}, "ttl_seconds", "") for value in (0, -1, 1.5, "60", True, 10**11, [60])
     ]
     wrong += [
-        ({"expires_at": value}, "expires_at", "") for value in ("", "soon", "2030", 1_900_000_000, True, "2030-02-30")
+        ({"expires_at": value}, "expires_at", "") for value in ("", "soon", "20300", 1_900_000_000, True, "2030-02-30")
     ]
     wrong += [({"expires_at": value}, "expires_at", "past") for value in (at(-1), "0001-01-01", "1969-12-31T23:59:59Z")]
     wrong += [({"ttl_seconds": 60, "expires_at": value}, "expires_at", "one of them") for value in (at(60), at(3_600))]

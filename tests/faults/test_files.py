@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import secrets
 import sys
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,12 @@ async def test_what_the_command_line_says_of_columns(files: Loading) -> None:
         ("latin.csv", b"n,m\n1,x\n2,M\xfcller\n", (), ["line 3", "0xfc", "--encoding"]),
         ("late.csv", b"n\n" + b"x\n" * 60_000 + b"\xff\n", (), ["line 60,002", "0xff"]),
         ("cut.csv", b"n\nx\n\xc3", (), ["line 3"]),
-        ("open.csv", 'n,m\n1,"open\n2,3\n', (), ["never closed", "--quote none"]),
+        ("open.csv", 'n,m\n1,"open\n2,3\n', (), ["line 2:", "never closed", "--quote none"]),
+        ("open.csv", 'n,m\n1,"a\nb"\n2,x\n3,"open\n4,y\n5,z\n', (), ["line 5:", "never closed"]),
+        ("open.csv", 'n,"m\n1,2\n', (), ["line 1:", "never closed"]),
+        ("nameless.csv", ",n\n0,1\n", (), ["column 1 of 2 has no name"]),
+        ("nameless.tsv", "n\t\n0\t1\n", (), ["column 2 of 2 has no name"]),
+        ("nameless.parquet", parquet(**{"n": [1], "": [2]}), (), ["column 2 of 2 has no name"]),
         ("bad.csv", 'n,m\n1,"a"b\n', (), ["line 2", "quote"]),
         ("semi.csv", "n;m\n1;2\n", (), ["--delimiter ';'"]),
         ("empty.csv", "", (), ["empty"]),
@@ -160,6 +166,20 @@ async def test_ragged_rows_are_refused_with_their_lines(files: Loading) -> None:
     assert said.err == ["line 3: 1 cell, where the header has 2", "line 6: 3 cells, where the header has 2"]
     assert [each["m"] for each in stored] == ["a", "b", "e"]
     assert "1 blank line passed over" in said.out[0]
+    assert sum("where the header has" in line for line in said.out + said.err) == 2
+    dry = await files.run(files.file("ragged.csv", text), "b", "--dry-run")
+    assert [line.strip() for line in dry.out if "where the header has" in line] == said.err
+
+
+async def test_floats_of_32_bits_are_what_they_were_written_as(files: Loading) -> None:
+    values = [0.1, 1 / 3, 16777216.0, 3.4028235e38, 1e-45, -2.5, None, float("nan")]
+    content = parquet(x=pa.array(values, pa.float32()), l=pa.array([[0.1]] * 8, pa.list_(pa.float32())))
+    said, stored = await files.load("f.parquet", content)
+    assert said.code == 0, said.text
+    assert [each["x"] for each in stored] == [0.1, 0.33333334, 16777216, 3.4028235e38, 1e-45, -2.5, None, None]
+    assert stored[0]["l"] == [0.1]
+    _, stored = await files.load("f.parquet", content, "--types", "x=text")
+    assert [each["x"] for each in stored][:2] == ["0.1", "0.33333334"]
 
 
 @pytest.mark.parametrize(
@@ -419,6 +439,41 @@ def _one_line(said: Said, words: str) -> None:
     assert said.code in (1, 2), said.text
     assert len(said.err) == 1, said.err
     assert words in said.err[0]
+
+
+async def test_what_is_made_is_told(files: Loading, client: Client) -> None:
+    """A misspelt name makes something new, so what is made is said, with what it may have been meant for."""
+    letters = "".join(secrets.choice("bcdfghklmnp") for _ in range(12))
+    names = {kind: f"{kind}-{letters}" for kind in ("bucket", "stream", "space", "container")}
+    right = {**names, "namespace": f"namespace-{letters}", "container": f"container_{letters}"}
+    wrong = {kind: name + "x" for kind, name in right.items()}
+    file = files.file("a.csv", "n\n1\n")
+
+    def stream(names: dict[str, str]) -> list[str]:
+        return ["--stream", names["stream"], "--space", names["space"], "--container", names["container"]]
+
+    inside = ["--namespace", right["namespace"]]
+    assert (await files.run(file, right["bucket"], *inside)).made == [
+        f"made the namespace {right['namespace']}", f"made the bucket {right['bucket']}",
+    ]  # fmt: skip
+    assert (await files.run(file, right["bucket"], *inside)).made == []
+    assert (await files.run(file, *stream(right), *inside)).made == [
+        f"made the {kind} {right[kind]}" for kind in ("space", "container", "stream")
+    ]
+    assert (await files.run(file, *stream(right), *inside)).made == []
+
+    def asked(kind: str) -> str:
+        return f"made the {kind} {wrong[kind]}; did you mean {right[kind]}, which was there?"
+
+    assert (await files.run(file, wrong["bucket"], *inside)).made == [asked("bucket")]
+    assert (await files.run(file, *stream({**wrong, "space": right["space"]}), *inside)).made == [
+        asked("container"), asked("stream"),
+    ]  # fmt: skip
+    assert (await files.run(file, "b", "--namespace", wrong["namespace"])).made == [
+        asked("namespace"), "made the bucket b",
+    ]  # fmt: skip
+    for name in (right["namespace"], wrong["namespace"]):
+        await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
 
 
 async def test_names_of_buckets_are_names(files: Loading) -> None:

@@ -325,6 +325,30 @@ async def test_fields_of_any_name_are_looked_into(client: Client, bucket: str) -
     assert all(json.dumps(name)[1:-1] in paths for name in names if "." not in name), answer
 
 
+# One spelling
+
+
+async def test_a_number_is_spelled_in_one_way_by_every_strategy(client: Client, bucket: str) -> None:
+    """An object gives back -0.0 and 2024.0 as they were sent; in answers they are 0 and 2024."""
+    lines = b'{"n": -0.0, "a": [-0.0, 7.0], "o": {"x": 2024.0}}\n{"n": 2024.0, "a": [2024.0], "o": {"x": -0.0}}\n'
+    await client.send("POST", f"/v1/buckets/{bucket}/objects/import", data=lines)
+    kinds = ("first", "last", "min", "max", "add_to_set")
+    seen: dict[str, set[str]] = {"n": set(), "a": set(), "o": set()}
+    for path in seen:
+        for more in ([], ["push"]):
+            metrics = [{"function": kind, "field": path, "alias": kind} for kind in (*kinds, *more)]
+            for unwound in ({}, {"unwind": "a"}):
+                spec = {"group_by": [{"field": path}], "aggregations": metrics, **unwound}
+                status, text, _ = await client.send(
+                    "POST", f"/v1/buckets/{bucket}/objects/aggregate", data=json.dumps(spec).encode()
+                )
+                assert status == 200, text
+                rows, _, info = text.partition('"query_info"')
+                assert ".0" not in rows, (spec, rows)
+                seen[path].add(json.loads("{" + '"query_info"' + info)["query_info"]["strategy"])
+    assert seen["n"] == {"composite", "objects"}
+
+
 # One unprovable metric
 
 

@@ -412,6 +412,21 @@ async def test_having_compares_the_dates_of_min_and_max(client: Client, dated: s
         assert str(value) in message
 
 
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("29991231T235960Z", "3000-01-01T00:00:00Z"), ("2999-W01-1", "2998-12-31T00:00:00Z"),
+        ("2999-365", "2999-12-31T00:00:00Z"), ("2999-12-31t24:00", "3000-01-01T00:00:00Z"),
+        ("2999-06", "2999-06-01T00:00:00Z"),
+    ],
+)  # fmt: skip
+async def test_a_namespace_expires_at_any_form_of_a_date(client: Client, text: str, means: str) -> None:
+    body = {"namespace_name": fresh("expires"), "expires_at": text}
+    made = await client.ok("POST", "/v1/namespaces", body, namespace=None)
+    assert made["expires_at"] == means
+    await client.ok("DELETE", f"/v1/namespaces/{made['namespace_id']}", namespace=None)
+
+
 async def test_other_fields_compare_as_they_did(client: Client, dated: str) -> None:
     """A text is a text where no schema says date: nothing is refused."""
     for value in ("now-1d", 5, "2026-W01-4", "20260101"):

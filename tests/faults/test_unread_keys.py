@@ -6,7 +6,7 @@ The sweep is generated from the declared routes and their examples, so a new rou
 import copy
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -107,7 +107,7 @@ async def test_no_query_with_a_key_that_nobody_reads(client: Client) -> None:
                 if each.get("in") == "query" and each["name"] != "metadata"
             ]
             queries = [f"?{UNKNOWN}=1", "?Limit=1", "?stauts=x", *(f"?{misspelt(name)}=1" for name in known)]
-            queries += [f"?{name}=1&{name}=2" for name in known if name not in ("usedFor", "namespace")]
+            queries += [f"?{name}=1&{name}=2" for name in known if name != "usedFor"]
             for query in queries:
                 status, text = await home.send(route, body, query)
                 if status not in (400, 422):
@@ -193,6 +193,10 @@ CASES: list[tuple[str, str, Json, str, str | None]] = [
      "field_passthrough": [{"source_path": "a", "targt_path": "b"}]}}, "targt_path", "target_path"),
     ("POST", "/v1/collections/all/documents/aggregate", {**COUNT, "filter": {}}, "filter", "filters"),
     ("POST", "/v1/namespaces", {"namespace_name": "nnn", "descripton": "x"}, "descripton", "description"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "feature_extractors": [{"feature_extractor_nme": "a"}]},
+     "feature_extractor_nme", "feature_extractor_name"),
+    ("POST", "/v1/namespaces", {"namespace_name": "nnn", "payload_indexes": [{"field_name": "a", "typ": "integer"}]},
+     "typ", "type"),
 ]  # fmt: skip
 
 
@@ -226,6 +230,8 @@ UNSUPPORTED: list[tuple[str, str, Json, str]] = [
     ("POST", f"{OBJECTS}/list", {"return_presigned_urls": True}, "return_presigned_urls"),
     ("POST", f"{OBJECTS}/create", {"blobs": [{"property": "a", "type": "text", "upload_id": "upl_1"}]}, "upload_id"),
     ("POST", f"{OBJECTS}/batch", {"objects": [{"blobs": [{"property": "a", "upload_id": "upl_1"}]}]}, "upload_id"),
+    ("POST", f"{OBJECTS}/create", {"upload_id": "upl_1"}, "upload_id"),
+    ("POST", OBJECTS, {"upload_id": "upl_1", "metadata": {"a": 1}}, "upload_id"),
 ]  # fmt: skip
 
 
@@ -431,6 +437,134 @@ async def test_keys_that_look_alike_are_not_given_twice(client: Client, bucket: 
     assert status == 200, text
 
 
+SAID: Final[list[tuple[str, Json, list[Json], str]]] = [
+    ("aggregate", {"having": [{"field": "n", "operator": "gt", "value": [1]}]}, ["having", 0, "value"],
+     "true or false, a number or a text is needed, not an array"),
+    ("aggregate", {"aggregations": [{"function": "percentile", "field": "a", "alias": "n", "percent": 101}]},
+     ["aggregations", 0, "percent"], "a number from 0 to 100 is needed, not 101"),
+    ("aggregate", {"aggregations": [{"function": "percentile", "field": "a", "alias": "n", "percent": True}]},
+     ["aggregations", 0, "percent"], "a number from 0 to 100 is needed, not true"),
+    ("aggregate", {"range_buckets": [{"field": "a", "boundaries": ["x"]}]}, ["range_buckets", 0, "boundaries", 0],
+     "a number is needed, not 'x'"),
+    ("aggregate", {"limit": 0}, ["limit"], "an integer from 1 on is needed, not 0"),
+    ("aggregate", {"limit": "5"}, ["limit"], "an integer from 1 on is needed, not '5'"),
+    ("aggregate", {"group_by": [{}]}, ["group_by", 0, "field"], "this key is needed"),
+    ("aggregate", {"group_by": [{"field": "a", "date_trunc": "months"}]}, ["group_by", 0, "date_trunc"],
+     "'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute' or 'second' is needed, not 'months'; did you mean "
+     "`month`?"),
+    ("aggregate", {"group_by": "a"}, ["group_by"], "an array is needed, not 'a'"),
+    ("list", {"filters": [1]}, ["filters"], "an object is needed, not an array"),
+    ("list", {"case_sensitive": "yes"}, ["case_sensitive"], "true or false is needed, not 'yes'"),
+    ("list", {"sorts": [{"field": "n"}] * 9}, ["sorts"], "at most 8 elements are needed, not 9"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAID)
+async def test_what_is_needed_is_said_in_words(client: Client, bucket: str, case: tuple[str, Json, Json, str]) -> None:
+    """Not in those of the library that reads it, and once for each place."""
+    route, body, place, message = case
+    asked = {**COUNT, **body} if route == "aggregate" else body
+    found = await client.problems("POST", f"/v1/buckets/{bucket}/objects/{route}", asked)
+    assert found == [(["body", *place], message)]
+
+
+SYNTAX: Final = [
+    (b'{"limit":', "it ends too early"),
+    (b'{"limit" 1}', "expected ':' at column 10"),
+    (b'{\n "limit": 1,\n "offset": }', "invalid character at line 3, column 12"),
+    (b'{"\xc3\xa4\xc3\xb6" 1}', "expected ':' at column 7"),
+    (b"[1,]", "trailing comma in array at column 4"),
+    (b'\xef\xbb\xbf{"limit": 1}', "it begins with a byte order mark; send UTF-8 without one"),
+    (b"\xff\xfe{\x00}\x00", "it begins with a byte order mark; send UTF-8 without one"),
+    (b'{"search": "\xff"}', "a text in it is not UTF-8"),
+    (b'{"search": "\\ud800"}', "half of a surrogate pair"),
+    (b'{"limit": 1e999}', "a number is beyond the doubles"),
+    (b"  ", "it is empty"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), SYNTAX)
+async def test_what_is_no_json_is_said_as_an_editor_shows_it(
+    client: Client, bucket: str, body: bytes, said: str
+) -> None:
+    for route in ("list", "create", "batch", "aggregate"):
+        if route == "batch" and said.startswith(("a text", "half", "a number")):
+            continue  # what an object holds is that object's matter
+        path = f"/v1/buckets/{bucket}/objects/{route}"
+        status, text, _ = await client.send("POST", path, data=body)
+        (problem,) = json.loads(text)["error"]["details"]["validation_errors"]
+        assert (status, problem["type"], problem["message"]) == (422, "json_invalid", f"not valid JSON: {said}"), route
+    path = f"/api/v1/projects/{client.namespace}/streams/none/records"
+    status, text, _ = await client.send("POST", path, data=body, namespace=None)
+    assert status == 404 or said in json.loads(text)["error"]["message"]
+
+
+async def test_a_line_that_is_no_json(client: Client, bucket: str) -> None:
+    """A byte order mark begins many files, and is not a part of the first line."""
+    lines = b'\xef\xbb\xbf{"n": 1}\n{"n" 2}\n'
+    for query in ("", "?restore=true"):
+        status, text, _ = await client.send("POST", f"/v1/buckets/{bucket}/objects/import{query}", data=lines)
+        assert status == 200, text
+        error = json.loads(text)["errors"][-1]
+        assert (error["line"], error["error"]) == (2, "body: not valid JSON: expected ':' at column 6")
+
+
+async def test_an_extractor_has_a_name(client: Client) -> None:
+    """Its id is made of name and version: it was `None_v1`."""
+    body = {"namespace_name": "nameless", "feature_extractors": [{"version": "v1"}]}
+    ((place, message),) = await client.problems("POST", "/v1/namespaces", body, namespace=None)
+    assert place == ["body", "feature_extractors", 0]
+    assert message == "an extractor needs feature_extractor_name and version, or feature_extractor_id"
+
+
+async def test_a_key_that_has_to_stay_empty(client: Client) -> None:
+    item = {"space": "s", "externalId": "c", "usedFor": "record", "properties": {"a": {"type": {"type": "text"}}}}
+    path = f"/api/v1/projects/{client.namespace}/models/containers"
+    body = {"items": [{**item, "indexes": {"a": {}}}]}
+    _, answer = await client.call("POST", path, body, namespace=None)
+    assert answer["error"]["message"] == "items[0].indexes: leave this empty, or out; it has 1 key"
+
+
+async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: str) -> None:
+    for fields in (["a", "b", "a"], ["metadata.a", "metadata.a"]):
+        body = {"bucket_name": "twice", "unique_key": {"fields": fields}}
+        assert await client.problems("POST", "/v1/buckets", body) == [
+            (["body", "unique_key", "fields"], f"{fields[-1]} is there twice; leave out one")
+        ]
+    for source in (
+        {"type": "bucket", "bucket_ids": [bucket, bucket]},
+        {"type": "collection", "collection_ids": ["one", "two", "one"]},
+    ):
+        ((place, message),) = await client.problems(
+            "POST", "/v1/collections", {"collection_name": "twice", "source": source}
+        )
+        assert place[:2] == ["body", "source"]
+        assert message.endswith("is there twice; leave out one")
+
+
+async def test_a_walk_begins_at_its_offset(client: Client, bucket: str) -> None:
+    await client.batch(bucket, [{"n": n} for n in range(7)])
+    path = f"/v1/buckets/{bucket}/objects/list"
+    for sort in ({"field": "created_at"}, {"field": "n"}):
+        body = {"cursor": "*", "limit": 3, "sort": sort}
+        page = await client.ok("POST", path, {**body, "offset": 2})
+        cursor = page["pagination"]["next_cursor"]
+        further = await client.ok("POST", path, {**body, "cursor": cursor})
+        assert [each["n"] for each in page["results"] + further["results"]] == [2, 3, 4, 5, 6]
+
+
+async def test_the_namespace_in_the_query_is_a_key_like_others(client: Client, bucket: str) -> None:
+    for second in (client.namespace, "default"):
+        query = f"?namespace={client.namespace}&namespace={second}"
+        assert await client.problems("GET", f"/v1/buckets/{bucket}{query}") == [
+            (["query", "namespace"], "given more than once")
+        ]
+    for key, hint in (("inof", ""), ("namespce", "; did you mean `namespace`?")):
+        ((place, message),) = await client.problems("GET", f"/v1/buckets/{bucket}?{key}=1")
+        assert place == ["query", key]
+        assert message == f"unknown key `{key}`{hint} (known keys: namespace)"
+
+
 async def test_two_namespaces_in_one_request_are_refused(client: Client, bucket: str) -> None:
     status, answer = await client.call("GET", f"/v1/buckets/{bucket}?namespace=default")
     assert status == 400
@@ -439,6 +573,8 @@ async def test_two_namespaces_in_one_request_are_refused(client: Client, bucket:
 
 
 CONTRADICTIONS = [
+    {"cursor": "*", "offset": 10_000},
+    {"cursor": "*", "page": 2_000},
     {"limit": 5, "page_size": 6},
     {"limit": 5, "offset": 5, "page": 1},
     {"sort": {"field": "created_at"}, "sort_by": "x"},

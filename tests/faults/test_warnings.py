@@ -17,11 +17,12 @@ OBJECTS: Final[list[Json]] = [
             "carrier": "AA", "delay": 3, "year": "2024", "day": "2024-01-31", "on": True, "tags": ["a", "b"],
             "origin": {"code": "EWR", "place": {"lat": 1.5}}, "empty": [], "gone": None,
             "items": [{"sku": "x", "qty": 2, "parts": [{"no": 1}]}], "matrix": [[{"deep": 1}]], "a.b": 1,
+            "days": ["2024-01-31"], "either": "2024-01-31",
         },
         "blobs": [{"property": "video", "type": "video", "data": "x", "metadata": {"lang": "de"}}],
     },
     {"metadata": {"carrier": "UA", "delay": 1, "year": "2023", "day": "2024-02-01", "mixed": 1}},
-    {"metadata": {"carrier": "UA", "mixed": "one"}},
+    {"metadata": {"carrier": "UA", "mixed": "one", "either": "soon"}},
 ]  # fmt: skip
 
 COUNT: Final = [{"function": "count", "alias": "n"}]
@@ -258,6 +259,77 @@ async def test_a_condition_about_values_of_another_type(client: Client, flights:
         assert answer["total_count"] == 0
 
 
+def no_date(path: str, value: str, meant: str = "dates are written as 2026-01-31 or 2026-01-31T10:30:00Z") -> str:
+    return f"filters: `{path}` holds no texts but dates, and `{value}` is none: it is compared as a text; {meant}"
+
+
+NO_DATE: Final[dict[str, tuple[Json, list[str]]]] = {
+    "an impossible day": ({"metadata.day": {"$gte": "2026-13-45"}}, [no_date("metadata.day", "2026-13-45")]),
+    "a word": ({"metadata.day": {"$lt": "yesterday"}}, [no_date("metadata.day", "yesterday")]),
+    "equal to a word": ({"metadata.day": "yesterday"}, [no_date("metadata.day", "yesterday")]),
+    "not equal": ({"metadata.day": {"$not": {"$eq": "31.01.2024"}}}, [no_date("metadata.day", "31.01.2024")]),
+    "one of several": (
+        {"metadata.day": {"$in": ["2024-01-31", "2024-02-30", "2024-02-31"]}},
+        [no_date("metadata.day", "2024-02-30").replace(" is none", " (like 1 more) is none")],
+    ),
+    "another form": (
+        {"metadata.day": {"$gt": "2024-W05-3"}},
+        [no_date("metadata.day", "2024-W05-3", "as a date it is written 2024-01-31T00:00:00Z")],
+    ),
+    "in elements": ({"metadata.days": {"$elemMatch": {"$gt": "later"}}}, [no_date("metadata.days", "later")]),
+    "the list form": (
+        {"AND": [{"field": "day", "operator": "gt", "value": "31/01/2024"}]}, [no_date("metadata.day", "31/01/2024")],
+    ),
+    "a month": ({"metadata.day": {"$gte": "2024-02", "$lt": "2025"}}, []),
+    "a month that there is not": ({"metadata.day": {"$gte": "2024-13"}}, [no_date("metadata.day", "2024-13")]),
+    "a month that equals nothing": (
+        {"metadata.day": "2024-01"},
+        [no_date("metadata.day", "2024-01", "as a date it is written 2024-01-01T00:00:00Z")],
+    ),
+    "any text": ({"metadata.day": {"$gt": "", "$ne": ""}}, []),
+    "a part of a text": ({"metadata.day": {"$startsWith": "2024-01"}, "metadata.days": {"$regex": "^2024"}}, []),
+    "small letters": (
+        {"case_sensitive": False, "AND": [{"field": "metadata.day", "value": "2024-01-31t00:00:00z"}]}, [],
+    ),
+    "dates and other texts": ({"metadata.either": {"$lt": "soon"}}, []),
+    "no dates": ({"metadata.year": {"$lt": "soon"}}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_DATE)
+async def test_a_mistyped_date(client: Client, flights: str, case: str) -> None:
+    filters, expected = NO_DATE[case]
+    assert await warnings(client, flights, filters=filters) == expected
+    answer = await client.ok("POST", f"/v1/buckets/{flights}/objects/list", {"filters": filters})
+    assert answer.get("warnings", []) == expected
+
+
+async def test_a_mistyped_date_in_having(client: Client, flights: str) -> None:
+    for function in ("min", "last"):
+        for value, operator, warned in (
+            ("yesterday", "lt", True), ("2024-01", "gt", False), ("2024-01", "eq", True), ("2024-02-01", "gt", False),
+        ):  # fmt: skip
+            conditions = [{"field": "n", "operator": operator, "value": value}]
+            found = await warnings(client, flights, aggregations=total("metadata.day", function), having=conditions)
+            assert [each.partition(":")[0] for each in found] == ["having"] * warned
+            assert not warned or f"`n` gives only dates, and `{value}` is none" in found[0]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"metadata.day": {"$lt": "yesterday"}},
+        {"AND": [{"field": "day", "operator": "gte", "value": "2024-13-01"}]},
+        {"NOT": [{"field": "day", "value": "31.01.2024"}]},
+    ],
+)
+async def test_nothing_is_deleted_by_a_mistyped_date(client: Client, flights: str, filters: Json) -> None:
+    """Every date comes before `yesterday`, as a text."""
+    ((place, message),) = await client.problems("POST", f"/v1/buckets/{flights}/objects/delete", {"filters": filters})
+    assert place == ["body", "filters"]
+    assert "`metadata.day` holds no texts but dates" in message
+
+
 async def test_ranges_over_texts(client: Client, flights: str) -> None:
     for path, held in (("metadata.carrier", "texts"), ("metadata.day", "dates"), ("metadata.origin", "objects")):
         ranges = [{"field": path, "boundaries": [1, 2], "default_bucket": "rest"}]
@@ -265,6 +337,58 @@ async def test_ranges_over_texts(client: Client, flights: str) -> None:
             f"range_buckets: `{path}` holds only {held}, which lie in no range of numbers"
         ]
     assert await warnings(client, flights, range_buckets=[{"field": "metadata.mixed", "boundaries": [1]}]) == []
+
+
+def having(metric: str, says: str) -> str:
+    return f"having: `{metric}` {says}"
+
+
+def gives(metric: str, held: str, wanted: str) -> str:
+    return having(metric, f"gives only {held}, the condition is about {wanted}; values of different types never match")
+
+
+HAVING: Final[dict[str, tuple[Json, str, Json, list[str]]]] = {
+    "a count and a text": (COUNT, "gt", "1", [gives("n", "numbers", "texts")]),
+    "a count and a boolean": (COUNT, "eq", True, [gives("n", "numbers", "booleans")]),
+    "a count and null": (COUNT, "eq", None, [having("n", "is never null")]),
+    "not null": (COUNT, "ne", None, [having("n", "is never null")]),
+    "greater than null": (
+        total("metadata.delay", "avg"),
+        "gt",
+        None,
+        [having("n", "compares with null by `eq` and `ne` only: `gt` is never true")],
+    ),
+    "a mean and null": (total("metadata.delay", "avg"), "eq", None, []),
+    "a mean and a text": (total("metadata.delay", "avg"), "ne", "2", [gives("n", "numbers", "texts")]),
+    "a sum over texts": (total("metadata.carrier"), "gte", "0", [gives("n", "numbers", "texts")]),
+    "a percentile": (
+        total("metadata.delay", "percentile", percent=50), "lt", "5", [gives("n", "numbers", "texts")],
+    ),
+    "a distinct count": (
+        total("metadata.carrier", "count_distinct"), "lte", False, [gives("n", "numbers", "booleans")],
+    ),
+    "a minimum of numbers": (total("metadata.delay", "min"), "lt", "5", [gives("n", "numbers", "texts")]),
+    "a maximum of dates": (total("metadata.day", "max"), "lt", 5, [gives("n", "dates", "numbers")]),
+    "a date": (total("metadata.day", "max"), "gt", "2024-01-01", []),
+    "a first number": (total("metadata.delay", "first"), "eq", "3", [gives("n", "numbers", "texts")]),
+    "a last text": (total("metadata.carrier", "last"), "eq", "UA", []),
+    "a first of either": (total("metadata.mixed", "first"), "eq", "one", []),
+    "a first boolean": (total("metadata.on", "first"), "eq", True, []),
+    "an array": (total("metadata.carrier", "push"), "eq", "UA", [gives("n", "arrays", "texts")]),
+    "a set": (total("metadata.delay", "add_to_set"), "gt", 1, [gives("n", "arrays", "numbers")]),
+    "a number": (COUNT, "gt", 1, []),
+    "of a path that is told already": (
+        total("metadata.dely", "max"), "gt", "x", [no_object("n", "metadata.dely", "metadata.delay")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HAVING)
+async def test_having_about_values_of_another_type(client: Client, flights: str, case: str) -> None:
+    metrics, operator, value, expected = HAVING[case]
+    conditions = [{"field": "n", "operator": operator, "value": value}]
+    found = await warnings(client, flights, aggregations=metrics, having=conditions)
+    assert [each for each in found if "ignores" not in each] == expected
 
 
 async def test_unwinding_what_is_never_an_array(client: Client, flights: str) -> None:
@@ -341,6 +465,24 @@ async def test_lists(client: Client, flights: str, case: str) -> None:
     answer = await client.ok("POST", f"/v1/buckets/{flights}/objects/list", body)
     assert answer.get("warnings", []) == expected
     assert ("warnings" in answer) == bool(expected)
+
+
+@pytest.mark.parametrize("case", LISTS)
+async def test_exports_have_them_in_a_header(client: Client, flights: str, case: str) -> None:
+    body, expected = LISTS[case]
+    data = json.dumps(body).encode()
+    status, _, headers = await client.send("POST", f"/v1/buckets/{flights}/objects/export", data=data)
+    assert status == 200
+    assert json.loads(headers.get("X-Tally-Warnings", "[]")) == expected
+    assert ("X-Tally-Warnings" in headers) == bool(expected)
+
+
+async def test_warnings_in_a_header_are_ascii(client: Client, flights: str) -> None:
+    path = f"/v1/buckets/{flights}/objects/export"
+    data = json.dumps({"filters": {f"größe\n{n}" * 20: 1 for n in range(45)}}).encode()
+    status, _, headers = await client.send("POST", path, data=data)
+    assert (status, len(headers["X-Tally-Warnings"]) < 4_000) == (200, True)
+    assert json.loads(headers["X-Tally-Warnings"])[0].startswith("filters: no object has `größe\n0")
 
 
 async def test_lists_by_query_and_by_cursor(client: Client, flights: str) -> None:

@@ -176,3 +176,29 @@ async def test_over_several_shards_and_from_the_records_themselves(settings: Set
         assert told["otherRecords"] == {"by": 8 + 40 - (3 + 2 + 2 + 1 + 1)}
         halves = {"by": by("carrier", 5), "avg": {"avg": {"property": property_of("number")}}}
         assert (await info(project, stream, halves, **period))["otherRecords"] == told["otherRecords"]
+
+
+async def test_a_name_that_there_is_not_tells_the_nearest(project: Project, client: Client, stream: str) -> None:
+    def without(name: str) -> list[str]:
+        return ["s", property_of("carrier")[1], name]
+
+    base = f"/api/v1/projects/{project.name}"
+    records_at = f"{base}/streams/{stream}/records"
+    source = {"type": "container", "space": "s", "externalId": property_of("carrier")[1]}
+    elsewhere = ["s", "nowhere", "carrier"]
+    item = {"space": "s", "externalId": "x", "sources": [{"source": source, "properties": {"delays": 1}}]}
+    template = {"externalId": "one", "settings": {"template": {"name": "ImutableTestStream"}}}
+    cases: list[tuple[str, Json, str]] = [
+        (f"{records_at}/aggregate", {"aggregates": {"a": {"avg": {"property": without("dealy")}}}}, "`delay`?"),
+        (f"{records_at}/aggregate", {"aggregates": {"a": {"max": {"property": ["createdTme"]}}}}, "`createdTime`?"),
+        (f"{records_at}/aggregate", {"aggregates": {"a": {"avg": {"property": elsewhere}}}}, "no container s/nowhere"),
+        (f"{records_at}/filter", {"filter": {"exists": {"property": without("numbr")}}}, "`number`?"),
+        (f"{records_at}/filter", {"sort": [{"property": without("Note")}]}, "`notes`?"),
+        (f"{records_at}/filter", {"sources": [{"source": source, "properties": ["othr"]}]}, "`other`?"),
+        (f"{records_at}", {"items": [item]}, "`delay`?"),
+        (f"{base}/streams", {"items": [template]}, "`ImmutableTestStream`?"),
+    ]
+    for path, body, hint in cases:
+        status, answer = await client.call("POST", path, body, namespace=None)
+        assert status == 400, answer
+        assert hint in answer["error"]["message"], answer

@@ -21,6 +21,9 @@ class Said:
     code: int
     out: list[str]
     err: list[str]
+    """What went wrong."""
+    made: list[str]
+    """What there was not before, as stderr tells it."""
 
     @property
     def text(self) -> str:
@@ -37,7 +40,9 @@ def run_load(address: str, key: str, arguments: Sequence[str], stdin: bytes | No
     done = CliRunner().invoke(cli, given, input=stdin, env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert "Traceback" not in done.output
-    return Said(done.exit_code, done.stdout.splitlines(), done.stderr.splitlines())
+    err = done.stderr.splitlines()
+    made = [line for line in err if line.startswith("made the ")]
+    return Said(done.exit_code, done.stdout.splitlines(), [line for line in err if line not in made], made)
 
 
 @dataclass(frozen=True)

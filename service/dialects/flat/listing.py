@@ -174,7 +174,7 @@ class ListRequest(ListParameters):
         if self.cursor not in (None, "", "*") and self.start:
             name = "offset" if self.offset is not None else "page"
             raise Invalid.at(self._at(name), "a cursor says where the page begins: leave this out", "contradiction")
-        if not self.cursor and self.start + self.size > WINDOW:
+        if self.cursor in (None, "", "*") and self.start + self.size > WINDOW:
             raise Invalid.at(
                 self._at("offset" if self.offset is not None else "page"),
                 f"offset and page reach {WINDOW:,} results, this page ends at {self.start + self.size:,}; go on with "

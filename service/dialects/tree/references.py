@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 from service.dialects.tree.properties import TOP, Column
 from service.errors import BadRequest, Location, dotted
-from service.spelling import unknown_key
+from service.spelling import did_you_mean, unknown_key
 from service.values import Json
 
 VIEWS: Final = "views are not supported, name the container"
@@ -39,17 +39,19 @@ class References:
         if len(given) == 1:
             if given[0] in tops:
                 return TOP[given[0]]
-            known = f"; alone can stand here: {', '.join(tops)}" if tops else ""
+            known = f"; alone can stand here: {', '.join(tops)}{did_you_mean(given[0], tops)}" if tops else ""
             bad(at, f"a property is [space, container, property], not {shown(given)}{known}")
         if len(given) != 3:
             bad(at, f"a property is [space, container, property], not {shown(given)}")
         space, container, name = given
         if "/" in container:
             bad(at, VIEWS)
-        column = self.columns.get((space, container), {}).get(name)
-        if column is None:
-            bad(at, f"no container declares the property {shown(given)}")
-        return column
+        known_here = self.columns.get((space, container))
+        if known_here is None:
+            bad(at, f"no container declares the property {shown(given)}: there is no container {space}/{container}")
+        if name not in known_here:
+            bad(at, f"no container declares the property {shown(given)}{did_you_mean(name, known_here)}")
+        return known_here[name]
 
 
 def shown(value: Json) -> str:
