@@ -95,7 +95,7 @@ def _syntax(told: str, text: bytes) -> str:
     if place is None:
         if "truncated" in told:
             return "half of a surrogate pair" if _LONE_SURROGATE.search(text) else "it ends too early"
-        return "a number is beyond the doubles" if "out of range" in told else told
+        return "a number is out of range, beyond what doubles hold" if "out of range" in told else told
     before = text[: int(place[1])]
     column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
     # A text of one line may be a line of a larger one, which is told beside it.

@@ -478,7 +478,7 @@ SYNTAX: Final = [
     (b"\xff\xfe{\x00}\x00", "it begins with a byte order mark; send UTF-8 without one"),
     (b'{"search": "\xff"}', "a text in it is not UTF-8"),
     (b'{"search": "\\ud800"}', "half of a surrogate pair"),
-    (b'{"limit": 1e999}', "a number is beyond the doubles"),
+    (b'{"limit": 1e999}', "a number is out of range, beyond what doubles hold"),
     (b"  ", "it is empty"),
 ]
 
