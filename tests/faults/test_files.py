@@ -3,10 +3,10 @@
 import asyncio
 import datetime
 import decimal
-import gzip
 import io
 import json
 import os
+import random
 import re
 import secrets
 import sys
@@ -19,9 +19,13 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.client import Client
+from tests.support.compressed import compressed
 from tests.support.loading import Loading, Said, run_load
 
 Json = Any
+
+NOISE = random.Random(1).randbytes(5_000).hex().encode()
+"""What gzip cannot make small."""
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +143,12 @@ async def test_what_the_command_line_says_of_columns(files: Loading) -> None:
         ("key.csv", "n,m\n1,2\n", ("--key", "k"), ["no column 'k'"]),
         ("a.xls", "x", (), ["a.xls", "--format"]),
         ("a.parquet", "no table", (), ["a.parquet", "Parquet"]),
-        ("a.csv.gz", gzip.compress(b"n\n" + os.urandom(5_000).hex().encode())[:-50], (), ["gzip", "cut off"]),
+        (
+            "a.csv.gz",
+            compressed(b"n\n" + NOISE)[:-50],
+            (),
+            ["gzip", "cut off"],
+        ),
         ("enc.csv", "n\n1\n", ("--encoding", "utf-9"), ["no such encoding"]),
         ("delim.csv", "n\n1\n", ("--delimiter", "::"), ["one character"]),
         ("format.csv", "n\n1\n", ("--format", "xml"), ["ndjson"]),
@@ -193,15 +202,15 @@ async def test_floats_of_32_bits_are_what_they_were_written_as(files: Loading) -
         ("a.csv", "n,m\r\n1,Müller\r\n", ()),
         ("a.csv", "n;m\n1;Müller\n", ("--delimiter", ";")),
         ("a.tsv", "n\tm\n1\tMüller\n", ()),
-        ("a.csv.gz", gzip.compress("n,m\n1,Müller\n".encode()), ()),
+        ("a.csv.gz", compressed("n,m\n1,Müller\n".encode()), ()),
         ("a.txt", "n|m\n1|Müller\n", ("--format", "csv", "--delimiter", "|")),
-        ("a.tsv.gz", gzip.compress("n\tm\n1\tMüller\n".encode()), ()),
+        ("a.tsv.gz", compressed("n\tm\n1\tMüller\n".encode()), ()),
         ("a.parquet", parquet(n=[1], m=["Müller"]), ()),
-        ("a.parquet.gz", gzip.compress(parquet(n=[1], m=["Müller"])), ()),
+        ("a.parquet.gz", compressed(parquet(n=[1], m=["Müller"])), ()),
         ("a.json", '[\n {"metadata":\r\n {"n": 1, "m": "Müller"}}\n]', ()),
         ("a.json", '{\n "metadata": {"n": 1, "m": "Müller"}\n}', ()),
         ("a.json", '{"metadata": {"n": 1, "m": "Müller"}}\n', ()),
-        ("a.jsonl.gz", gzip.compress('{"metadata": {"n": 1, "m": "Müller"}}'.encode()), ()),
+        ("a.jsonl.gz", compressed('{"metadata": {"n": 1, "m": "Müller"}}'.encode()), ()),
     ],
 )
 async def test_forms_of_the_same_row(files: Loading, name: str, content: bytes | str, options: tuple[str, ...]) -> None:
@@ -213,7 +222,7 @@ async def test_forms_of_the_same_row(files: Loading, name: str, content: bytes |
 async def test_stdin(files: Loading) -> None:
     for given, options in (
         (b"n,m\n1,x\n", ("--format", "csv")),
-        (gzip.compress(b"n\tm\n1\tx\n"), ("--format", "tsv")),
+        (compressed(b"n\tm\n1\tx\n"), ("--format", "tsv")),
         (b'{"metadata":{"n":1,"m":"x"}}\n', ()),
         (b'[{"metadata":{"n":1,"m":"x"}}]', ()),
         (parquet(n=[1], m=["x"]), ()),

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.client import Client
+from tests.support.compressed import compressed
 from tests.support.loading import Loading
 
 Json = Any
@@ -73,7 +74,7 @@ def text_file(
     lines = [delimiter.join(map(cell, each)) for each in (header, *rows)]
     content = (end.join(lines) + end).encode(encoding)
     if name.endswith(".gz"):
-        content = gzip.compress(content)
+        content = compressed(content)
 
     def read(content: bytes) -> Rows:
         plain = gzip.decompress(content) if name.endswith(".gz") else content
@@ -250,7 +251,7 @@ def json_files() -> list[Hostile]:
     array = "[\n" + " ,\r\n".join(each.replace('":', '" :\n ') for each in OBJECTS) + "\n]"
     return [
         Hostile("objects.ndjson", lines, (), lines_of, same),
-        Hostile("spaced.jsonl.gz", gzip.compress(spaced.encode()), (), lines_of, same),
+        Hostile("spaced.jsonl.gz", compressed(spaced.encode()), (), lines_of, same),
         Hostile("array.json", array.encode(), (), lambda content: list(spelled(content)), same),
     ]
 

@@ -1,7 +1,6 @@
 """Imports: NDJSON of any size, plain or gzip; a bad line never stops the good ones."""
 
 import asyncio
-import gzip
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ import pytest
 from service.serving import served
 from service.settings import Settings
 from tests.support.client import Client
+from tests.support.compressed import compressed
 
 Json = Any
 GZIP = {"Content-Encoding": "gzip"}
@@ -59,9 +59,9 @@ A, B = b'{"metadata":{"n":1}}', b'{"metadata":{"n":2}}'
         b"\n\n" + A + b"\n \t\n\r\n" + B + b"\n\n\n",
         b"\xef\xbb\xbf" + A + b"\n" + B,
         b"  " + A + b"  \n\t" + B + b"\t",
-        gzip.compress(A + b"\n" + B),
-        gzip.compress(A + b"\n") + gzip.compress(B + b"\n"),
-        gzip.compress(A + b"\n" + B) + b"\0" * 512,
+        compressed(A + b"\n" + B),
+        compressed(A + b"\n") + compressed(B + b"\n"),
+        compressed(A + b"\n" + B) + b"\0" * 512,
     ],
     ids=["LF", "no LF at the end", "CRLF", "blank lines", "BOM", "indented", "gzip", "two gzips", "padded gzip"],
 )
@@ -75,7 +75,7 @@ async def test_forms_of_the_same_two_lines(client: Client, bucket: str, body: by
 
 
 async def test_nothing_is_an_import_too(client: Client, bucket: str) -> None:
-    for body in (b"", b"\n\n", gzip.compress(b"")):
+    for body in (b"", b"\n\n", compressed(b"")):
         answer = await client.ok("POST", route(bucket), data=body)
         assert (answer["lines"], answer["succeeded_count"], answer["failed_count"]) == (0, 0, 0)
 
@@ -110,7 +110,7 @@ async def test_only_the_first_errors_are_told(client: Client, bucket: str) -> No
     assert [each["line"] for each in answer["errors"]] == list(range(1, 21))
 
 
-BROKEN = gzip.compress(b"".join(b'{"metadata":{"n":"%s"}}\n' % os.urandom(20).hex().encode() for _ in range(3_000)))
+BROKEN = compressed(b"".join(b'{"metadata":{"n":"%s"}}\n' % os.urandom(20).hex().encode() for _ in range(3_000)))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_a_too_long_line_fails_alone(small: Client, bucket: str, length: i
     """Whether it comes in one piece or in many."""
     long = b'{"metadata":{"n":"%s"}}' % (b"x" * length)
     body = b"\n".join([A, long[:length], B, long[:length]])
-    body = gzip.compress(body) if packed else body
+    body = compressed(body) if packed else body
     answer = await small.ok("POST", route(bucket), data=body)
     assert (answer["succeeded_count"], [each["line"] for each in answer["errors"]]) == (2, [2, 4])
     assert "long" in answer["errors"][0]["error"]
