@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -143,7 +144,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         catalog.documents.on_missing = missing.set
         watching = [
             asyncio.create_task(watch_blocks(gateway)),
-            asyncio.create_task(_set_up_again(app, gateway, missing)),
+            asyncio.create_task(_set_up_again(app, gateway, catalog, secret, missing)),
             asyncio.create_task(_keep_time(gateway)),
         ]
         background = [beginning, *watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
@@ -186,13 +187,16 @@ async def _begin(
     await deadline.unhurried(app[CARETAKER].run(app[SETTINGS].caretaking_seconds))
 
 
-async def _set_up_again(app: web.Application, gateway: Gateway, missing: asyncio.Event) -> None:
+async def _set_up_again(
+    app: web.Application, gateway: Gateway, catalog: Catalog, secret: Secret, missing: asyncio.Event
+) -> None:
     """A catalogue that is gone while the service runs is made again if the cluster is empty; else that is logged."""
     while True:
         await missing.wait()
         await app[STATE].begun.wait()
         try:
             await bootstrap(gateway)
+            secret.text = await cursor_secret(catalog)
             await app[NAMESPACES].ensure("default")
             log.warning("the catalogue was gone and the cluster empty; it was set up again")
         except TallyError as error:
