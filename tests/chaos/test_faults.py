@@ -1,0 +1,55 @@
+"""What may befall a cluster of three nodes and two services on it, one after the other, under a mixed load.
+
+Whatever happens: no answer is wrong, nothing acknowledged is lost, nothing is there twice. The short form has the
+faults that matter most; the full one (`make chaos`) writes what it saw into docs/quality.md.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import table
+from tests.chaos.cluster import Cluster, Replica, Replicas
+from tests.chaos.faults import LINES, Line, Scene, short_form
+from tests.chaos.oracle import Report
+from tests.chaos.world import World
+
+CHOSEN = [each for each in LINES if each.short or not short_form()]
+
+Stage = tuple[Cluster, Replicas]
+
+
+@pytest.fixture(scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    folder: Path = tmp_path_factory.mktemp("chaos")
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(Cluster(folder))
+        replicas = [await stack.enter_async_context(Replica(folder / f"s{n}", cluster)) for n in range(2)]
+        yield cluster, replicas
+
+
+@pytest.fixture(scope="module")
+async def reports() -> AsyncIterator[list[Report]]:
+    found: list[Report] = []
+    yield found
+    print(f"\n{table.table(found)}")
+    if len(found) == len(LINES):
+        table.write(found)
+
+
+@pytest.mark.parametrize("line", CHOSEN, ids=lambda line: line.act.__name__)
+async def test_nothing_acknowledged_is_lost(stage: Stage, reports: list[Report], line: Line) -> None:
+    cluster, replicas = stage
+    report = Report(line.title)
+    reports.append(report)
+    world = World(replicas, report, seed=len(reports))
+    await world.make()
+    scene = Scene(cluster, replicas, world, report)
+    await line.act(scene)
+    await scene.world.check()
+    print(f"\n{report.told}\nwell after {report.seconds}")
+    assert report.requests > 100
+    assert report.clean, report.told
+    await scene.world.remove()
