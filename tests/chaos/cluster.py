@@ -62,8 +62,13 @@ class Cluster:
         await asyncio.gather(*(node.astop() for node in self.nodes))
 
     async def start(self) -> None:
-        """Starts the nodes that do not run."""
-        await asyncio.gather(*(node.astart(180) for node in self.nodes if not node.alive()))
+        """Starts the nodes that do not run; Java compiles quickly rather than well, as they do not live long."""
+        before = os.environ.get("JAVA_TOOL_OPTIONS")
+        os.environ["JAVA_TOOL_OPTIONS"] = f"{before or ''} -XX:TieredStopAtLevel=1".strip()
+        try:
+            await asyncio.gather(*(node.astart(180) for node in self.nodes if not node.alive()))
+        finally:
+            os.environ.pop("JAVA_TOOL_OPTIONS") if before is None else os.environ.update(JAVA_TOOL_OPTIONS=before)
 
     async def restart_all(self) -> None:
         await asyncio.gather(*(node.astop() for node in self.nodes))
@@ -128,6 +133,12 @@ class Cluster:
     def resume(self, node: EmbeddedNode) -> None:
         os.kill(node.pid, signal.SIGCONT)
 
+    async def mend(self) -> None:
+        """Whatever was done to the nodes is undone."""
+        self._resume_all()
+        await self.start()
+        await self.well(len(self.nodes))
+
     def _resume_all(self) -> None:
         for node in self.nodes:
             if node.alive():
@@ -138,10 +149,14 @@ class Replica:
     """One service process after the other on the same port."""
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
-        self.folder = folder
         self.cluster = cluster
+        self._prepare(folder)
+
+    def _prepare(self, folder: Path) -> None:
+        self.folder = folder
         self.port = free_port()
         self.alive = False
+        self._turn = asyncio.Lock()
         self.lives = 0
         """Processes that there were."""
 
@@ -150,20 +165,21 @@ class Replica:
         clock = int(str(settings.pop("clock", 0)))
         given: dict[str, object] = {
             "PORT": self.port,
-            "OPENSEARCH_URL": self.proxy.url,
             "API_KEY": KEY,
             "OPENSEARCH_TIMEOUT": 10,
             "CARETAKING_SECONDS": 5,
             "REPLICAS": 1,
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "warning",
+            **({} if "OPENSEARCH_URL" in settings else {"OPENSEARCH_URL": self.proxy.url}),
             **settings,
         }
-        self.service = Service("serve", folder=self.folder, settings=given, clock=clock)
-        self.lives += 1
-        self.client = await Client(f"http://127.0.0.1:{self.port}", KEY).__aenter__()
-        await self.ready(60)
-        self.alive = True
+        async with self._turn:
+            self.service = Service("serve", folder=self.folder, settings=given, clock=clock)
+            self.lives += 1
+            self.client = await Client(f"http://127.0.0.1:{self.port}", KEY).__aenter__()
+            await self.ready(90)
+            self.alive = True
 
     async def ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -177,22 +193,26 @@ class Replica:
 
     async def kill(self) -> None:
         """As a power cut ends it."""
-        self.alive = False
-        self.service.send(signal.SIGKILL)
-        await asyncio.to_thread(self.service.ended)
-        await self._gone()
+        await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
-        self.alive = False
-        self.service.send(signal.SIGTERM)
-        await asyncio.to_thread(self.service.ended, 60)
-        await self._gone()
+        await self._end(signal.SIGTERM)
 
-    async def _gone(self) -> None:
-        text = self.service.text
-        self.service.__exit__(None, None, None)
-        await self.client.session.close()
-        assert "Traceback" not in text, text[-3000:]
+    async def _end(self, number: signal.Signals) -> None:
+        async with self._turn:  # whoever starts it again waits until it is gone
+            self.alive = False
+            service, client = self.service, self.client
+            service.send(number)
+            await asyncio.to_thread(service.ended, 60)
+            service.__exit__(None, None, None)
+            await client.session.close()
+            assert "Traceback" not in service.text, service.text[-3000:]
+
+    async def mend(self) -> None:
+        """Whatever was done to it is undone."""
+        self.proxy.calm()
+        if not self.alive:
+            await self.start()
 
     async def restart(self, **settings: object) -> None:
         if self.alive:

@@ -46,7 +46,7 @@ class Scene:
     async def load(self, *, spare: bool = False, **options: Any) -> AsyncIterator[None]:
         """A load before, during and after the block; `spare`: only the second service has it."""
         self.world.at = [self.other] if spare else list(self.replicas)
-        async with self.world.load(**options):
+        async with self.world.load(pause=2.0 if spare else 0.8, **options):
             await asyncio.sleep(BEFORE)
             yield
             if self.report.seconds is None:

@@ -70,6 +70,8 @@ class Table:
         self.name = name
         self.report = report
         self.possible: dict[str, frozenset[State]] = {}
+        self.ever: dict[str, frozenset[State]] = {}
+        """All that was ever possible."""
         self.ids: dict[str, str] = {}
         """Key → the id that an acknowledged write told."""
         self.unsettled: set[str] = set()
@@ -98,6 +100,7 @@ class Table:
 
     def _set(self, key: str, states: frozenset[State]) -> None:
         self.possible[key] = states
+        self.ever[key] = self.ever.get(key, ABSENT) | states
         for watch in self._watches:
             watch.allowed[key] = watch.allowed.get(key, ABSENT) | states
 

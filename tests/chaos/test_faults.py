@@ -4,6 +4,7 @@ Whatever happens: no answer is wrong, nothing acknowledged is lost, nothing is t
 faults that matter most; the full one (`make chaos`) writes what it saw into docs/quality.md.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -42,14 +43,23 @@ async def reports() -> AsyncIterator[list[Report]]:
 @pytest.mark.parametrize("line", CHOSEN, ids=lambda line: line.act.__name__)
 async def test_nothing_acknowledged_is_lost(stage: Stage, reports: list[Report], line: Line) -> None:
     cluster, replicas = stage
+    await cluster.mend()
+    for replica in replicas:
+        await replica.mend()
     report = Report(line.title)
     reports.append(report)
-    world = World(replicas, report, seed=len(reports))
-    await world.make()
-    scene = Scene(cluster, replicas, world, report)
-    await line.act(scene)
-    await scene.world.check()
-    print(f"\n{report.told}\nwell after {report.seconds}")
+    world, begun = World(replicas, report, seed=len(reports)), time.monotonic()
+    try:
+        await world.make()
+        scene = Scene(cluster, replicas, world, report)
+        await line.act(scene)
+        await scene.world.check()
+    except BaseException as error:
+        report.wrong.append(f"it was not finished: {error!r}")
+        raise
+    finally:
+        seconds = time.monotonic() - begun
+        print(f"\n{report.told}\nwell after {report.seconds or 0:.1f} s, all of it {seconds:.0f} s", flush=True)
     assert report.requests > 100
     assert report.clean, report.told
     await scene.world.remove()

@@ -17,7 +17,7 @@ import aiohttp
 import orjson
 
 from tests.chaos.cluster import Replica, Replicas
-from tests.chaos.oracle import Report, State, Table
+from tests.chaos.oracle import ABSENT, Report, State, Table
 from tests.support.records import container, fresh, record
 
 Json = Any
@@ -26,6 +26,8 @@ Work = Callable[[str, random.Random], Awaitable[None]]
 PASSING: Final = (429, 503, 504, 507)
 """What a client is told of trouble that is not its own."""
 _PASSING_TYPES: Final = ("TooManyRequestsError", "ServiceUnavailableError", "TimeoutError", "InsufficientStorageError")
+_PATIENCE: Final = 5.0
+"""Seconds for which somebody who follows a stream may not know what was acknowledged."""
 _POOL: Final = 20
 """Ids of records, and keys of upserts, that each writer uses again and again."""
 
@@ -34,6 +36,19 @@ def kind_of(status: int, answer: Json) -> str:
     error = answer.get("error") if isinstance(answer, dict) else None
     kind = error.get("type") if isinstance(error, dict) else None
     return f"{status} {kind}" if kind else str(status)
+
+
+class Pace:
+    """Lets so many through in a second, evenly."""
+
+    def __init__(self, rate: float) -> None:
+        self._between = 1 / rate
+        self._free = time.monotonic()
+
+    async def turn(self) -> None:
+        now = time.monotonic()
+        self._free = max(self._free + self._between, now)
+        await asyncio.sleep(self._free - now)
 
 
 class World:
@@ -61,8 +76,13 @@ class World:
         """From then on nothing is left of it."""
         self._numbers = itertools.count(1)
         self._turns = itertools.count()
+        self._pace: Pace | None = None
 
     # Requests
+
+    def limit(self, rate: float) -> None:
+        """From now on so many requests a second at most."""
+        self._pace = Pace(rate)
 
     async def call(
         self,
@@ -78,6 +98,8 @@ class World:
 
         `allowed`: what else than success may be told; anything else is a wrong answer, and None, too.
         """
+        if self._pace is not None:
+            await self._pace.turn()
         replica = at or await self._next()
         life, begun = replica.lives, time.monotonic()
         options: dict[str, Any] = {"namespace": None if path.startswith(("/api/", "/v1/namespaces")) else self.name}
@@ -93,6 +115,7 @@ class World:
             if replica.alive and replica.lives == life:
                 self.report.wrong.append(f"{what}: {error!r} of a service that was not killed")
             self.report.errors["cut"] += 1
+            await asyncio.sleep(0.2)
             return None, None
         except TimeoutError:
             self.report.wrong.append(f"{what}: no answer in 45 s")
@@ -185,7 +208,7 @@ class World:
     # The load
 
     @asynccontextmanager
-    async def load(self, *, pause: float = 0.15, writes: bool = True, names: bool = True) -> AsyncIterator[None]:
+    async def load(self, *, pause: float = 0.8, writes: bool = True, names: bool = True) -> AsyncIterator[None]:
         """Writers and readers until the end of the block; `pause`: seconds between two requests of one, at most."""
         stop = asyncio.Event()
         work: list[tuple[str, Work]] = [
@@ -552,9 +575,10 @@ class World:
                 table.settle(dict(seen))
             for stream, table in ((self.stream, self.records), (self.immutable, self.log)):
                 follower = Follower(self, stream, table, at=replica)
-                for _ in range(50):
+                for _ in range(30):
                     if await follower.whole(who):
                         break
+                    await asyncio.sleep(0.5)
                 await self.count_records_at(who, stream, table, at=replica)
                 table.settle(follower.state)
             await self._check_filter(who, replica)
@@ -618,29 +642,34 @@ class Follower:
         self.at = at
         self.state: dict[str, State] = {}
         self.cursor: str | None = None
-        self.broken = False
-        """The round before did not come to its end, so this one only finishes it."""
+        self.behind: dict[str, float] = {}
+        """What it does not know yet, and since when."""
 
     async def round(self, who: str, chance: random.Random) -> None:
         await self.whole(who)
 
     async def whole(self, who: str) -> bool:
-        """All news, page by page; then it knows what was acknowledged before. Whether all pages came."""
+        """All news, page by page. Whether it then knows all that was acknowledged before.
+
+        A write is told once all earlier ones of its shard are done, so others that are slow may keep it waiting.
+        """
         with self.table.watched() as watch:
             more = True
             while more:
                 start = {"cursor": self.cursor} if self.cursor else {"initializeCursor": "1d-ago"}
                 status, page = await self.world.call("POST", self.path, {"limit": 200, **start}, at=self.at)
                 if status is None:
-                    self.broken = True
+                    self.behind.clear()
                     return False
                 for item in page["items"]:
                     gone = item["status"] == "deleted"
                     self.state[item["externalId"]] = None if gone else item["properties"]["s"]["c"]["i32"]
                 self.cursor, more = page["nextCursor"], page["hasNext"]
-        if self.broken:
-            self.broken = False
-            return False
-        for key in self.state.keys() | watch.allowed.keys():
-            self.table.check_one(who, watch, key, self.state.get(key))
-        return True
+        now, ever = time.monotonic(), self.table.ever
+        unknown = [key for key in self.state.keys() | watch.allowed.keys() if self.state.get(key) not in watch.may(key)]
+        self.behind = {key: self.behind.get(key, now) for key in unknown}
+        for key, since in list(self.behind.items()):
+            if self.state.get(key) not in ever.get(key, ABSENT) or now - since > _PATIENCE:
+                self.table.check_one(who, watch, key, self.state.get(key))
+                del self.behind[key]
+        return not unknown

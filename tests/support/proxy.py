@@ -113,6 +113,7 @@ class Proxy:
         refused: Sequence[bool] = ()
         if is_bulk and self.busy_items:
             headers = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
+            headers["Accept-Encoding"] = "identity"
             body, refused = self._divided(body)
             if not body:
                 return web.json_response({"took": 0, "errors": True, "items": _united([], refused)})
