@@ -35,9 +35,9 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
 async def reports() -> AsyncIterator[list[Report]]:
     found: list[Report] = []
     yield found
-    print(f"\n{table.table(found)}")
-    if len(found) == len(LINES):
-        table.write(found)
+    print(f"\n{table.table([table.row(each) for each in found])}")
+    if not short_form():
+        table.write(found, [each.title for each in LINES])
 
 
 @pytest.mark.parametrize("line", CHOSEN, ids=lambda line: line.act.__name__)
