@@ -208,6 +208,10 @@ class Replica:
             await client.session.close()
             assert "Traceback" not in service.text, service.text[-3000:]
 
+    def failures(self) -> list[str]:
+        """What the process says of failures that are its own, or that nobody knows."""
+        return [text for text in self.service.text.splitlines() if '"level": "error"' in text]
+
     async def mend(self) -> None:
         """Whatever was done to it is undone."""
         self.proxy.calm()

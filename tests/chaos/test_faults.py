@@ -59,6 +59,8 @@ async def test_nothing_acknowledged_is_lost(stage: Stage, reports: list[Report],
         raise
     finally:
         seconds = time.monotonic() - begun
+        for replica in replicas:
+            print("\n".join(line[:1_000] for line in replica.failures()[-5:]))
         print(f"\n{report.told}\nwell after {report.seconds or 0:.1f} s, all of it {seconds:.0f} s", flush=True)
     assert report.requests > 100
     assert report.clean, report.told

@@ -127,10 +127,11 @@ class World:
             if self.wiped_at is not None and begun > self.wiped_at:
                 self.report.wrong.append(f"{what}: {status}, though nothing is left")
             return status, answer
-        if status in allowed:
+        is_gone = self.wiped and status in (401, 404)
+        if status in allowed and not is_gone:
             return status, answer
         self.report.errors[kind_of(status, answer)] += 1
-        if status not in PASSING and not (self.wiped and status in (401, 404)):
+        if status not in PASSING and not is_gone:
             self.report.wrong.append(f"{what}: {status} {str(answer)[:400]}")
         await asyncio.sleep(0.2)
         return None, answer
