@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 .DEFAULT_GOAL := help
 
-.PHONY: help run test check prove chaos mutations bench fmt lock clean
+.PHONY: help run test check prove chaos soak mutations bench fmt lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -35,8 +35,9 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo | tail -n 8
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
-test: check ## everything: `check`, then integration, property and e2e tests on a real OpenSearch
+test: check ## everything: `check`, then integration, property and e2e tests on a real OpenSearch, faults of a cluster
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
+	@$(BIN)/python -m pytest tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
@@ -44,8 +45,11 @@ prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with 
 		$(BIN)/python -m pytest tests/properties -s
 	@TALLY_PROVE_INTERLEAVINGS=$${INTERLEAVINGS:-100000} $(BIN)/python -m pytest tests/model -s
 
-chaos: .venv/dev.stamp ## writers, readers and followers while service processes are stopped and killed
-	@$(BIN)/python -m pytest tests/chaos -s
+chaos: .venv/dev.stamp ## nodes, services, answers and indices fail under load; writes the table in docs/quality.md
+	@TALLY_CHAOS=full $(BIN)/python -m pytest tests/chaos -s
+
+soak: .venv/dev.stamp ## a mixed load at 80 % of the maximum for MINUTES (15); nothing fails, nothing grows
+	@TALLY_SOAK_MINUTES=$${MINUTES:-15} $(BIN)/python -m pytest tests/chaos/soak.py -s
 
 mutations: .venv/dev.stamp ## deliberate faults, one at a time in a copy of the code; the tests must catch each
 	@$(BIN)/python -m tests.mutations

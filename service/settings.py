@@ -68,7 +68,7 @@ PREFIX: Final = "TALLY_"
 _OTHERS: Final = ("CACHE_DIR", "MAVEN_URL", "DASHBOARDS_PASSWORD")
 """Variables with our prefix that are no settings of the service: what `run` fetches, what a command is given."""
 
-_NOT_OURS: Final = ("TEST_", "PROVE_", "CHAOS_")
+_NOT_OURS: Final = ("TEST_", "PROVE_", "CHAOS", "SOAK_")
 """What the tests of this repository read."""
 
 DAY: Final = 86_400.0

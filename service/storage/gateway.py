@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -28,6 +29,9 @@ _TOOK = re.compile(r'\{"took":(\d+)')
 
 _TRIES: Final = 3
 """Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
+
+_EARLIER: Final = 0.1
+"""Seconds by which the client gives up before a request has no time left."""
 
 _RETRIED: Final = (502, 503, 504)
 
@@ -80,6 +84,7 @@ class Gateway:
             serializers={"application/json": _Unread(), "text/plain": TextSerializer()},
             timeout=timeout,
             max_retries=0,  # requests are sent again here, where it is known that they were
+            retry_on_timeout=True,  # they are not, but a node that hangs is put aside for a while
             maxsize=connections,
             **tls,
         )
@@ -140,11 +145,19 @@ class Gateway:
         try:
             if not seconds:
                 raise TimeoutError
+            until = time.monotonic() + seconds
             async with asyncio.timeout(seconds):  # for all tries together
                 for tries in range(1, _TRIES + 1):
+                    # The client has to see the end of the time before it is cut short, or it learns nothing of it.
+                    left = until - time.monotonic()
                     try:
                         text: str = await self._client.transport.perform_request(
-                            method, path, params=dict(params or {}), body=body, headers=headers, timeout=seconds
+                            method,
+                            path,
+                            params=dict(params or {}),
+                            body=body,
+                            headers=headers,
+                            timeout=max(0.001, left - min(_EARLIER, left * 0.05)),
                         )
                     except ConnectionTimeout:
                         raise

@@ -14,7 +14,7 @@ from service.serving import served
 from service.settings import Settings
 from tests.conftest import KEY
 from tests.support.client import Client
-from tests.support.losing import LosingProxy
+from tests.support.proxy import Proxy
 from tests.support.records import Project, container, record
 
 Json = Any
@@ -31,13 +31,13 @@ async def opensearch(opensearch_url: str) -> AsyncIterator[aiohttp.ClientSession
 
 
 @pytest.fixture(scope="module")
-async def proxy(opensearch_url: str) -> AsyncIterator[LosingProxy]:
-    async with LosingProxy(opensearch_url) as proxy:
+async def proxy(opensearch_url: str) -> AsyncIterator[Proxy]:
+    async with Proxy(opensearch_url) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-async def lossy(settings: Settings, proxy: LosingProxy, client: Client) -> AsyncIterator[Client]:
+async def lossy(settings: Settings, proxy: Proxy, client: Client) -> AsyncIterator[Client]:
     """A service whose OpenSearch is behind the proxy; it cares for nothing by itself."""
     changed = settings.model_copy(update={"opensearch_url": proxy.url, "caretaking_seconds": 3_600})
     async with served(changed, KEY) as address, Client(address, KEY, client.namespace) as other:
@@ -103,7 +103,7 @@ KINDS: Mapping[str, Named] = {
 }
 
 
-async def each_answer_lost(proxy: LosingProxy, work: Callable[[], Awaitable[None]]) -> None:
+async def each_answer_lost(proxy: Proxy, work: Callable[[], Awaitable[None]]) -> None:
     """Once undisturbed, then with the answer of each of its writes lost; it has to succeed all the same."""
     proxy.lose(None)
     await work()
@@ -114,9 +114,7 @@ async def each_answer_lost(proxy: LosingProxy, work: Callable[[], Awaitable[None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_name_with_lost_answers(
-    lossy: Client, client: Client, bucket: str, proxy: LosingProxy, kind: str
-) -> None:
+async def test_a_name_with_lost_answers(lossy: Client, client: Client, bucket: str, proxy: Proxy, kind: str) -> None:
     named = KINDS[kind]
 
     async def work() -> None:
@@ -137,7 +135,7 @@ async def test_a_name_with_lost_answers(
     await each_answer_lost(proxy, work)
 
 
-async def test_a_stream_with_lost_answers(lossy: Client, project: Project, proxy: LosingProxy) -> None:
+async def test_a_stream_with_lost_answers(lossy: Client, project: Project, proxy: Proxy) -> None:
     other = project.at(lossy)
 
     async def work() -> None:
@@ -155,7 +153,7 @@ async def test_a_stream_with_lost_answers(lossy: Client, project: Project, proxy
     await each_answer_lost(proxy, work)
 
 
-async def test_a_model_with_lost_answers(lossy: Client, project: Project, proxy: LosingProxy) -> None:
+async def test_a_model_with_lost_answers(lossy: Client, project: Project, proxy: Proxy) -> None:
     other = project.at(lossy)
 
     async def work() -> None:
@@ -170,7 +168,7 @@ async def test_a_model_with_lost_answers(lossy: Client, project: Project, proxy:
     await each_answer_lost(proxy, work)
 
 
-async def test_objects_with_lost_answers(lossy: Client, client: Client, space: str, proxy: LosingProxy) -> None:
+async def test_objects_with_lost_answers(lossy: Client, client: Client, space: str, proxy: Proxy) -> None:
     path = "/v1/buckets/full/objects"
 
     async def work() -> None:
@@ -192,9 +190,7 @@ async def test_objects_with_lost_answers(lossy: Client, client: Client, space: s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_same_rename_at_once(
-    lossy: Client, client: Client, bucket: str, proxy: LosingProxy, kind: str
-) -> None:
+async def test_the_same_rename_at_once(lossy: Client, client: Client, bucket: str, proxy: Proxy, kind: str) -> None:
     named = KINDS[kind]
     proxy.lose(None)
     for _ in range(5):
@@ -219,7 +215,7 @@ async def test_a_rename_that_stops(
     """The service reaches OpenSearch no more after so many of its writes; another one finds everything in order."""
     named = KINDS[kind]
     name, new = fresh(), fresh()
-    async with LosingProxy(opensearch_url) as proxy:
+    async with Proxy(opensearch_url) as proxy:
         changed = settings.model_copy(
             update={"opensearch_url": proxy.url, "caretaking_seconds": 3_600, "opensearch_timeout": 5}
         )
@@ -245,7 +241,7 @@ async def test_a_create_that_stops(
     settings: Settings, client: Client, bucket: str, opensearch_url: str, kind: str, writes: int
 ) -> None:
     named, name = KINDS[kind], fresh()
-    async with LosingProxy(opensearch_url) as proxy:
+    async with Proxy(opensearch_url) as proxy:
         changed = settings.model_copy(
             update={"opensearch_url": proxy.url, "caretaking_seconds": 3_600, "opensearch_timeout": 5}
         )
@@ -266,7 +262,7 @@ async def test_a_stream_whose_deletion_stops(
 ) -> None:
     id = await project.stream()
     await project.ingest(id, record("a", {"n": 1}))
-    async with LosingProxy(opensearch_url) as proxy:
+    async with Proxy(opensearch_url) as proxy:
         changed = settings.model_copy(
             update={"opensearch_url": proxy.url, "caretaking_seconds": 3_600, "opensearch_timeout": 5}
         )

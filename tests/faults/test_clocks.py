@@ -15,33 +15,17 @@ from tests.support.processes import Service, free_port
 from tests.support.records import Project, container, record
 
 AHEAD = 600
-SITE = f"""
-import time
-_time, _time_ns = time.time, time.time_ns
-time.time = lambda: _time() + {AHEAD}
-time.time_ns = lambda: _time_ns() + {AHEAD} * 10**9
-"""
 
 
 @pytest.fixture(scope="module")
 async def ahead(opensearch_url: str, client: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """A client of that service."""
     folder = tmp_path_factory.mktemp("ahead")
-    (folder / "sitecustomize.py").write_text(SITE)
-    path, port = os.environ.get("PYTHONPATH"), free_port()
-    os.environ["PYTHONPATH"] = str(folder)
-    try:
-        service = Service(
-            "serve",
-            folder=folder,
-            settings={"OPENSEARCH_URL": opensearch_url, "PORT": port, "API_KEY": KEY, "LOG_FORMAT": "json"},
-        )
-    finally:
-        os.environ.pop("PYTHONPATH") if path is None else os.environ.update(PYTHONPATH=path)
-    with service:
+    settings = {"OPENSEARCH_URL": opensearch_url, "PORT": free_port(), "API_KEY": KEY, "LOG_FORMAT": "json"}
+    with Service("serve", folder=folder, settings=settings, clock=AHEAD) as service:
         await asyncio.to_thread(service.says, "clock differs from OpenSearch's", 120)
         await asyncio.to_thread(service.says, '"serving"', 120)
-        async with Client(f"http://127.0.0.1:{port}", KEY, client.namespace) as other:
+        async with Client(f"http://127.0.0.1:{settings['PORT']}", KEY, client.namespace) as other:
             yield other
 
 

@@ -15,6 +15,8 @@ from typing import IO, Self
 import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[2]
+CLOCK = Path(__file__).parent / "clock"
+"""What gives a Python process a wrong clock, if it is on its path."""
 
 
 def free_port() -> int:
@@ -55,7 +57,8 @@ def using(folder: Path) -> list[str]:
 class Service:
     """`python -m service …` with settings of its own; every line it writes is kept with its moment."""
 
-    def __init__(self, *arguments: str, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(self, *arguments: str, folder: Path, settings: Mapping[str, object], clock: int | None = None) -> None:
+        """`clock`: its clock is wrong by so many seconds; `set_clock` changes that while it runs."""
         self.folder = folder
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
         if cache := os.environ.get("TALLY_CACHE_DIR"):
@@ -64,6 +67,10 @@ class Service:
         environment["TALLY_DRAIN_SECONDS"] = "0"
         environment |= {f"TALLY_{name}": str(value) for name, value in settings.items()}
         environment |= {"TALLY_DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+        if clock is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.set_clock(clock)
+            environment |= {"PYTHONPATH": str(CLOCK), "TALLY_TEST_CLOCK": str(folder / "clock")}
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service", *arguments],
@@ -84,6 +91,12 @@ class Service:
         ]
         for reader in self._readers:
             reader.start()
+
+    def set_clock(self, seconds: int) -> None:
+        """From now on (a tenth of a second later) the clock is wrong by so much."""
+        new = self.folder / "clock.new"
+        new.write_text(str(seconds))
+        new.replace(self.folder / "clock")
 
     @staticmethod
     def _read(stream: IO[str], lines: list[str]) -> None:
