@@ -40,6 +40,9 @@ class Proxy:
         self._lost: int | None = None
         self._last: int | None = None
         self._then: Callable[[], Awaitable[None]] | None = None
+        self.lossy = 0.0
+        """The share of writes whose answers are lost, never two in a row."""
+        self._was_lost = False
         self._chance = random.Random(1)
         self.latency = 0.0
         """Seconds that each request waits before it is passed on."""
@@ -88,7 +91,7 @@ class Proxy:
     def calm(self) -> None:
         """Everything passes again."""
         self.lose(None)
-        self.latency = self.cut = self.drip = self.busy = self.busy_items = 0.0
+        self.latency = self.cut = self.lossy = self.drip = self.busy = self.busy_items = 0.0
 
     def _handler(self, session: aiohttp.ClientSession) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def passed(request: web.Request) -> web.StreamResponse:
@@ -125,7 +128,7 @@ class Proxy:
             return self._abort(request)
         if write and mine == self._lost and self._then is not None:
             await self._then()
-        if write and mine in (self._lost, self._last):
+        if write and (mine in (self._lost, self._last) or self._is_lost_now()):
             return self._abort(request)
         if any(refused) and status == 200:
             told = orjson.loads(text)
@@ -150,6 +153,10 @@ class Proxy:
             return self._abort(request)
         await response.write_eof()
         return response
+
+    def _is_lost_now(self) -> bool:
+        self._was_lost = not self._was_lost and self._chance.random() < self.lossy
+        return self._was_lost
 
     def _divided(self, body: bytes) -> tuple[bytes, list[bool]]:
         """What of a bulk request is passed on, and which of its items are refused."""
