@@ -35,8 +35,8 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@PYTHONPATH=. $(BIN)/lint-imports --no-logo | tail -n 8
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
-test: check ## everything: `check`, then integration, property and e2e tests on a real OpenSearch, faults of a cluster
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
+test: check ## everything: `check`, then all tests on a real OpenSearch, at last faults of a cluster
+	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
 	@$(BIN)/python -m pytest tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran

@@ -80,15 +80,6 @@ async def bucket(client: Client, request: pytest.FixtureRequest) -> AsyncIterato
     await client.call("DELETE", f"/v1/buckets/{made['bucket_id']}")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`make test`), a file stays with one of them; e2e tests, which look at the clock, too."""
-    for item in items:
-        file = item.path.relative_to(ROOT)
-        group = "e2e" if file.parts[1] == "e2e" else str(file)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_unconfigure() -> None:
     """DuckDB's binding tells of leaks of its own when the interpreter ends, after everything of ours was told."""
     if "duckdb" in sys.modules:

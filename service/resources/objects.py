@@ -168,6 +168,7 @@ class Objects:
         """PUT and PATCH: metadata is merged, other fields are replaced, what is not given stays."""
         home = await self._buckets.find(namespace, bucket)
         incoming = read_incoming(raw)
+        self._writer.look(home)
         for _ in range(ROUNDS):
             found = await self._read(home, id)
             write = Write(0, incoming=incoming, id=id, retried=True)

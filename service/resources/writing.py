@@ -91,6 +91,7 @@ class Writer:
         policy = policy or (key.default_policy if key else "insert")
         if policy != "insert" and key is None:
             raise Invalid.at(("query", "policy"), f"policy {policy!r} needs a bucket with a unique_key")
+        self.look(home)
         arrival, created = arrival or new_arrival(), created or now_millis()
         for index, write in enumerate(writes):
             if index % _SLICE == _SLICE - 1:
@@ -123,6 +124,10 @@ class Writer:
             left = [write for write in now if _lost(write)] + later
         if refresh and any(write.error is None for write in writes):
             await self._store.refresh(home.scope)
+
+    def look(self, home: Bucket) -> None:
+        """Before a request writes: what was read earlier counts if it is what the look at the catalogue found."""
+        self._store.keep(home.scope, home.id, home.fields_version)
 
     def _new(self, home: Bucket, write: Write, arrival: int, created: int) -> None:
         """An object that nobody has yet; a random id needs no check, so a retry does no harm."""
@@ -257,7 +262,6 @@ class Writer:
 
     async def store(self, home: Bucket, writes: list[Write]) -> None:
         """Writes what can be indexed. A lost race clears the action, so that the caller decides again."""
-        self._store.keep(home.scope, home.id, home.fields_version)
         for _ in range(ROUNDS):
             documents = await self._encoded(home, writes)
             pairs = [(write, document) for write, document in documents if write.error is None]

@@ -64,6 +64,31 @@ WRITE_BLOCKS: Final = frozenset({5, 6, 8, 10, 12, 13})
 """Those that keep Tally from writing."""
 
 
+_PASSING: Final = frozenset(
+    {
+        "already_closed_exception",
+        "cluster_manager_not_discovered_exception",
+        "connect_transport_exception",
+        "failed_to_commit_cluster_state_exception",
+        "illegal_index_shard_state_exception",
+        "index_shard_closed_exception",
+        "index_shard_not_started_exception",
+        "index_shard_recovering_exception",
+        "no_longer_primary_shard_exception",
+        "no_node_available_exception",
+        "node_closed_exception",
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+        "process_cluster_event_timeout_exception",
+        "receive_timeout_transport_exception",
+        "retry_on_primary_exception",
+        "send_request_transport_exception",
+        "shard_not_in_primary_mode_exception",
+    }
+)
+"""What OpenSearch says, some of it with status 500, while a node leaves, hangs or comes back."""
+
+
 def block_error(id: int) -> TallyError | None:
     """What a block of OpenSearch means for a request, None for one that passes by itself while a node starts."""
     if id in _FULL:
@@ -116,7 +141,7 @@ def translated(error: TransportError) -> Exception:
         return BadRequest("the answer has more groups than OpenSearch allows at once (search.max_buckets)")
     if status == 429:
         return TooManyRequests("OpenSearch is overloaded", retry_after=2)
-    if status in (502, 503, 504):
+    if status in (502, 503, 504) or (status == 500 and kinds & _PASSING):
         return Unavailable("OpenSearch is not available", retry_after=5)
     if status in (401, 403):
         log.error("opensearch refused our credentials", status=status, kinds=sorted(kinds))

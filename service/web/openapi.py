@@ -86,7 +86,8 @@ _ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
      "OpenSearch's disk is full: nothing can be stored, everything can be read."),
 )  # fmt: skip
 _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
-    (errors.BadRequest("aggregates.a.avg.property: no container declares the property ['s', 'c', 'x']"),
+    (errors.BadRequest("aggregates.a.avg.property: no container declares the property ['s', 'c', 'x']: "
+                       "there is no container s/c"),
      "The request is wrong: the message names the place."),
     (errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"),
      "No key, a wrong one, or no access to this project, or no such project."),
