@@ -151,7 +151,7 @@ def _explained(error: Any, bounds: Mapping[str, Any]) -> str:
         return _counted(len(value), "element" if isinstance(value, list) else "key", bounds, context)
     if kind in _WANTED:
         return f"{_within(_WANTED[kind], bounds)} is needed, not {_given(value)}"
-    if kind == "missing" and not context:
+    if kind == "missing" and error["msg"] == "Field required":  # pydantic's own, not a model's
         return "this key is needed"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])

@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from service import deadline
-from service.errors import InsufficientStorage, Internal, TallyError, Unavailable
+from service.errors import InsufficientStorage, Internal, TallyError, TooManyRequests, Unavailable
 from service.storage.gateway import Gateway, error_of
 from service.values import Json
 
@@ -123,7 +123,11 @@ async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item
         async for attempt in patience:
             with attempt:
                 left = [place for place, item in enumerate(results) if item.outcome is Outcome.OVERLOADED]
-                for place, item in zip(left, await _bulk(gateway, [writes[place] for place in left]), strict=True):
+                try:
+                    items = await _bulk(gateway, [writes[place] for place in left])
+                except TooManyRequests:
+                    raise _Busy from None
+                for place, item in zip(left, items, strict=True):
                     results[place] = item
                 if any(item.outcome is Outcome.OVERLOADED for item in results):
                     raise _Busy

@@ -494,7 +494,8 @@ def sorts(many: int) -> Json:
 
 @cases(
     *(Case(f"limit {n}", {"limit": n}) for n in (1, 999, 1000)),
-    *(Case(f"limit {n}", {"limit": n}, ("limit", "1,000", repr(n))) for n in (0, 1001, -1, 1.5, True, "1")),
+    *(Case(f"limit {n}", {"limit": n}, ("limit", "1,000", json.dumps(n))) for n in (0, 1001, -1, 1.5, True)),
+    Case("limit of text", {"limit": "1"}, ("limit", "1,000", "'1'")),
     *(Case(f"{n} sources", {"sources": chosen(n)}) for n in (1, 10)),
     *(Case(f"{n} sources", {"sources": chosen(n)}, ("sources", "10", str(n))) for n in (0, 11)),
     Case("an unknown property", {"sources": chosen(1, ["b"])}, ("sources[0].properties", "'b'")),

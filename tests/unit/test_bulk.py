@@ -87,6 +87,12 @@ async def test_only_what_was_too_much_is_sent_again() -> None:
     assert gateway.bodies == [b"1\none\n2\n", b"2\n"]
 
 
+async def test_a_whole_request_that_was_too_much_is_sent_again() -> None:
+    gateway = Answering(TooManyRequests("refused"), {"items": [item(201)]})
+    assert [each.outcome for each in await bulk(gateway, [[b"1"]])] == [Outcome.STORED]
+    assert gateway.bodies == [b"1\n", b"1\n"]
+
+
 async def test_a_deletion_by_query_tells_its_failures() -> None:
     failure = {"status": 403, "cause": {"type": "cluster_block_exception", "reason": "blocked"}}
     whole = {"deleted": 3, "version_conflicts": 1, "failures": [], "timed_out": False}
