@@ -121,7 +121,7 @@ def fresh(prefix: str) -> str:
 
 async def ended(ask: Callable[[], Awaitable[Any]]) -> Any:
     """A task when it is over, asked for as the vendor documents it: again and again."""
-    for _ in range(100):
+    for _ in range(600):
         task = await ask()
         if task.status in ("COMPLETED", "FAILED"):
             break
