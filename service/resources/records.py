@@ -644,9 +644,12 @@ _LOST: Final = frozenset({Outcome.CONFLICT, Outcome.ABSENT})
 
 
 def _code(item: Item) -> int:
+    """Of one record among others: 202, 409, 500 or 503 (contract, records, 6), whatever the whole request would be."""
     if item.done:
         return 202
-    return 409 if item.outcome is Outcome.CONFLICT else item.error.status
+    if item.outcome is Outcome.CONFLICT:
+        return 409
+    return 500 if item.error.status == 500 else 503
 
 
 def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], items: Sequence[Item], message: str) -> None:

@@ -196,8 +196,8 @@ async def test_what_creates(client: Client, bucket: str) -> None:
     assert "object_id" in await client.ok("POST", f"{path}/create", {"filters": {"a": 1}})
     assert "object_id" in await client.ok("POST", f"{path}?policy=insert", {})
     assert (await client.ok("POST", f"{path}/list"))["pagination"]["total"] == 5
-    for body in ({"sort": ["x"]}, {"search": "x"}):  # may be meant as a list
-        assert (await client.call("POST", path, body))[0] == 422
+    for unclear in ({"sort": ["x"]}, {"search": "x"}):  # may be meant as a list
+        assert (await client.call("POST", path, unclear))[0] == 422
     assert (await client.call("POST", path, data="null"))[0] == 422
 
 
