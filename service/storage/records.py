@@ -190,7 +190,9 @@ class RecordStore:
         if unmapped:
             # An older index came back from a snapshot.
             for index in {details["_index"] for place in unmapped for details in actions[place][0].values()}:
-                await self._map(index, self._mapped[index])
+                # One that is dropped meanwhile is not known any more, or not there: its items fail again.
+                with suppress(Absent):
+                    await self._map(index, self._mapped.get(index, {}))
             for place, item in zip(unmapped, await bulk(self.gateway, [lines[each] for each in unmapped]), strict=True):
                 items[place] = item
         return items

@@ -8,7 +8,8 @@ from opensearchpy import TransportError
 
 from service.errors import TallyError, TooManyRequests
 from service.storage.bulk import Item, Outcome, bulk, delete_by_query
-from service.storage.gateway import Gateway
+from service.storage.gateway import Gateway, Refresher
+from service.storage.records import RecordStore
 
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark];"
 
@@ -112,3 +113,11 @@ async def test_a_deletion_by_query_tells_its_failures() -> None:
         removal.check()
     with pytest.raises(TooManyRequests):
         await delete_by_query(Answering(TooManyRequests("overloaded")), "x", {}, {})
+
+
+async def test_records_of_an_index_that_is_dropped_meanwhile() -> None:
+    unmapped = {"items": [item(400, "strict_dynamic_mapping_exception")]}
+    gateway = Answering(unmapped, {}, unmapped)
+    store = RecordStore(gateway, Refresher(gateway), 1, 0)
+    (found,) = await store.write([({"index": {"_index": "x", "_id": "1"}}, b"{}")])
+    assert (found.outcome, found.error.status) == (Outcome.UNMAPPED, 503)
