@@ -211,7 +211,7 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
     keys = _order(request, shelf)
-    warnings = warned_of(request, shelf)
+    warnings = _warned(request, shelf, condition, keys)
     clause = condition.compile(shelf.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
@@ -228,10 +228,12 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
 
 def warned_of(request: ListRequest, shelf: Shelf) -> list[str]:
     """What the filters and the order of a list name in vain."""
-    if not shelf.warns:
-        return []
     condition, _ = _condition(request, shelf)
-    return of_list(condition, _sorted_by(request, _order(request, shelf)), shelf.fields)
+    return _warned(request, shelf, condition, _order(request, shelf))
+
+
+def _warned(request: ListRequest, shelf: Shelf, condition: Condition, keys: Sequence[SortKey]) -> list[str]:
+    return of_list(condition, _sorted_by(request, keys), shelf.fields) if shelf.warns else []
 
 
 async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
