@@ -28,8 +28,8 @@ while; if it is not abandoned but slow, it fails at its next step, and nothing i
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -101,7 +101,7 @@ class Operations:
         entry = await self._catalog.create(
             draft.id, draft.kind, draft.namespace_id, draft.name, draft.body, None, _intent("create", draft.name)
         )
-        try:
+        async with self._undone_unless_done(entry):
             await self._claim(entry, draft.name)
             await prepare(entry)
             if home is not None:
@@ -109,12 +109,6 @@ class Operations:
                 if above is None or not above.live:
                     raise Homeless
             return await self._catalog.replace(entry, draft.body, view=draft.view)
-        except Conflict:
-            await self._abandon(entry)
-            raise
-        except BaseException:
-            self._spawn(self._abandon(entry))
-            raise
 
     # Change and rename
 
@@ -129,15 +123,9 @@ class Operations:
             return await self._catalog.replace(entry, body, view=view)
         former = entry.name
         entry = await self._catalog.mark(entry, _intent("rename", name))
-        try:
+        async with self._undone_unless_done(entry):
             await self._claim(entry, name)
             entry = await self._catalog.replace(entry, body, name, view, _intent("finish", former))
-        except Conflict:
-            await self._abandon(entry)
-            raise
-        except BaseException:
-            self._spawn(self._abandon(entry))
-            raise
         # The name has changed; what is left will be done by somebody else if it cannot be done now.
         with suppress(TallyError, Conflict):
             return await self.finish(entry)
@@ -246,6 +234,18 @@ class Operations:
             with suppress(Conflict):
                 await self.undo(owner)
         raise Conflict
+
+    @asynccontextmanager
+    async def _undone_unless_done(self, entry: Entry) -> AsyncIterator[None]:
+        """Undoes what was begun with this version of an entry if it fails; what is cut short is undone later."""
+        try:
+            yield
+        except Conflict:
+            await self._abandon(entry)
+            raise
+        except BaseException:
+            self._spawn(self._abandon(entry))
+            raise
 
     async def _abandon(self, entry: Entry) -> None:
         """What this process began and cannot bring to its end; what is not done here, another one does later."""

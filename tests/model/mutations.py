@@ -116,16 +116,19 @@ MUTATIONS: Final[Sequence[Mutation]] = (
         "a name is taken without a claim",
         operations,
         '        entry = await self._catalog.mark(entry, _intent("rename", name))\n'
-        "        try:\n            await self._claim(entry, name)\n",
-        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n        try:\n',
+        "        async with self._undone_unless_done(entry):\n            await self._claim(entry, name)\n",
+        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n'
+        "        async with self._undone_unless_done(entry):\n",
         TWICE,
     ),
     Mutation(
         "a claim is written before its entry intends to take the name",
         operations,
-        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n        try:\n',
+        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n'
+        "        async with self._undone_unless_done(entry):\n",
         "        await self._claim(entry, name)\n"
-        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n        try:\n'
+        '        entry = await self._catalog.mark(entry, _intent("rename", name))\n'
+        "        async with self._undone_unless_done(entry):\n"
         "            return await self._catalog.replace(entry, body, name, view)\n",
         ([BUCKET], ([RENAME], [("create", "bucket", "b")], [("care",)])),
     ),
