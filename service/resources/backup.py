@@ -9,6 +9,7 @@ deleted by then, a restore removes from the data.
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -31,7 +32,7 @@ _ROUNDS: Final = 5
 _MOST: Final = 10_000
 """Entries of a kind that are looked at together."""
 _TERMS: Final = 65_000
-"""Bucket ids of one query (`index.max_terms_count` is 65,536)."""
+"""Bucket ids of one clause (`index.max_terms_count` is 65,536)."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
 Say = Callable[[str], None]
@@ -61,8 +62,8 @@ class Backups:
         self._repository = repository
         self._say = say
 
-    async def names(self) -> list[str]:
-        """The complete backups, oldest first."""
+    async def complete(self) -> list[str]:
+        """The names of the complete backups."""
         there = {each.name for each in await self._snapshots() if each.complete}
         found = [name.removesuffix("-data") for name in there if name.endswith("-data")]
         return sorted(name for name in found if f"{name}-catalog" in there)
@@ -137,7 +138,7 @@ class Backups:
         found = await self._snapshots(name)
         if not found or not found[0].complete:
             state = f"is {found[0].state}" if found else "is not there"
-            known = ", ".join(await self.names()) or "none"
+            known = ", ".join(await self.complete()) or "none"
             raise BadRequest(f"{backup!r} is no complete backup: the snapshot {name} {state}. Complete ones: {known}")
         return found[0]
 
@@ -150,8 +151,7 @@ class Backups:
     async def _put_back(self, snapshot: Snapshot, mine: Callable[[str], bool]) -> None:
         for attempt in range(_ROUNDS):
             for index in filter(mine, await self._present()):
-                with_it = await self._deleted(index)
-                self._say(f"deleted {index}" if with_it else f"{index} was gone already")
+                await self._delete(index)
             if not snapshot.indices:
                 return
             body = {"indices": ",".join(snapshot.indices), "include_global_state": False}
@@ -168,12 +168,10 @@ class Backups:
             await self._started(index)
         self._say(f"restored {len(snapshot.indices)} indices from {snapshot.name}")
 
-    async def _deleted(self, index: str) -> bool:
-        try:
+    async def _delete(self, index: str) -> None:
+        with suppress(Absent):
             await self._request("DELETE", f"/{index}")
-        except Absent:
-            return False
-        return True
+            self._say(f"deleted {index}")
 
     async def _started(self, index: str) -> None:
         """Returns when all of an index can be read."""
@@ -197,8 +195,9 @@ class Backups:
             if id not in there:
                 await self._store.make(Scope(id, entry.name))
                 self._say(f"made an index for {entry.name}, a namespace that was made while the backup was taken")
-            elif len(buckets[id]) <= _TERMS:
-                orphans: Json = {"bool": {"must_not": [{"terms": {"bucket_id": buckets[id]}}]}}
+            else:
+                kept = [buckets[id][start : start + _TERMS] for start in range(0, len(buckets[id]), _TERMS)]
+                orphans: Json = {"bool": {"must_not": [{"terms": {"bucket_id": some}} for some in kept]}}
                 removal = await delete_by_query(self._gateway, names.objects_alias(id), orphans, {"refresh": "true"})
                 removal.check()
                 if removal.deleted:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ import pytest
 from service.app import backups
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.errors import BadRequest
-from service.serving import served
 from service.settings import Settings
-from tests.conftest import KEY
-from tests.faults.test_restored import again, counted
+from tests.faults.test_restored import again, counted, two_services
 from tests.support.client import Client
 from tests.support.processes import ROOT
 from tests.support.records import Project, container, record
@@ -44,15 +41,8 @@ async def there(settings: Settings, node: tuple[str, Path]) -> Settings:
 
 @pytest.fixture
 async def both(there: Settings) -> AsyncIterator[tuple[Client, Client]]:
-    name = f"k{os.urandom(4).hex()}"
-    async with AsyncExitStack() as stack:
-        clients = []
-        for _ in range(2):
-            address = await stack.enter_async_context(served(there, KEY))
-            clients.append(await stack.enter_async_context(Client(address, KEY, name)))
-        await clients[0].ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
-        await clients[0].ok("POST", "/v1/buckets", {"bucket_name": "b"})
-        yield clients[0], clients[1]
+    async with two_services(there, str(there.opensearch_url)) as clients:
+        yield clients
 
 
 async def tally(settings: Settings, *arguments: str) -> tuple[int, str]:
@@ -184,4 +174,4 @@ async def test_mistakes_are_told(there: Settings) -> None:
             await store.restore("four")
         with pytest.raises(BadRequest, match="no name of a backup"):
             await store.take("Four/4")
-        assert "four" in await store.names()
+        assert "four" in await store.complete()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ async def snapshots(node: tuple[str, Path]) -> AsyncIterator[Snapshots]:
         yield Snapshots(session, folder / os.urandom(4).hex())
 
 
-@pytest.fixture
-async def both(settings: Settings, node: tuple[str, Path]) -> AsyncIterator[tuple[Client, Client]]:
-    """Two services on one OpenSearch, with a namespace of their own."""
-    changed = settings.model_copy(update={"opensearch_url": node[0]})
+@asynccontextmanager
+async def two_services(settings: Settings, url: str) -> AsyncIterator[tuple[Client, Client]]:
+    """On one OpenSearch, with a namespace of their own that has the buckets `b` and `other`."""
+    changed = settings.model_copy(update={"opensearch_url": url})
     name = f"r{os.urandom(4).hex()}"
     async with AsyncExitStack() as stack:
         clients = []
@@ -75,9 +75,15 @@ async def both(settings: Settings, node: tuple[str, Path]) -> AsyncIterator[tupl
             address = await stack.enter_async_context(served(changed, KEY))
             clients.append(await stack.enter_async_context(Client(address, KEY, name)))
         await clients[0].ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
-        await clients[0].ok("POST", "/v1/buckets", {"bucket_name": "b"})
-        await clients[0].ok("POST", "/v1/buckets", {"bucket_name": "other"})
+        for bucket in ("b", "other"):
+            await clients[0].ok("POST", "/v1/buckets", {"bucket_name": bucket})
         yield clients[0], clients[1]
+
+
+@pytest.fixture
+async def both(settings: Settings, node: tuple[str, Path]) -> AsyncIterator[tuple[Client, Client]]:
+    async with two_services(settings, node[0]) as clients:
+        yield clients
 
 
 async def again(client: Client, path: str, body: Json) -> Json:
