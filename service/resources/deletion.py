@@ -15,7 +15,7 @@ from service.listing import Cursors, everything
 from service.resources.buckets import Buckets
 from service.resources.shelves import ObjectShelf
 from service.resources.tasks import KEPT, Tasks, task_key
-from service.storage.bulk import Item, Outcome
+from service.storage.bulk import LOST, Item, Outcome
 from service.storage.catalog import Entry
 from service.storage.objects import ObjectStore
 from service.values import Json
@@ -101,8 +101,7 @@ class Deletion:
         async for page in everything(request, shelf):
             items = await self.store.write(source.scope, [_deletion(each) for each in page])
             progress.deleted += sum(item.done for item in items) + await self._own(shelf, page, items)
-            changed = (Outcome.ABSENT, Outcome.CONFLICT)
-            failures = [item for item in items if not item.done and item.outcome not in changed]
+            failures = [item for item in items if not item.done and item.outcome not in LOST]
             progress.add(failures)
             await self.tasks.tell(task, "IN_PROGRESS", **progress.data)
             if any(item.outcome in _HOPELESS for item in failures):
@@ -111,11 +110,7 @@ class Deletion:
 
     async def _own(self, shelf: ObjectShelf, page: Sequence[Json], items: Sequence[Item]) -> int:
         """Of a request that was sent again, as its answer was lost, what is gone was deleted by its first sending."""
-        unsure = [
-            each["_id"]
-            for each, item in zip(page, items, strict=True)
-            if item.again and item.outcome in (Outcome.ABSENT, Outcome.CONFLICT)
-        ]
+        unsure = [each["_id"] for each, item in zip(page, items, strict=True) if item.again and item.outcome in LOST]
         if not unsure:
             return 0
         return sum(not found.get("found") for found in await self.store.read(shelf.bucket.scope, unsure))

@@ -18,6 +18,7 @@ from typing import Any, Final
 from service.conditions.base import MATCH_ALL, Query
 from service.errors import Unavailable
 from service.storage import names
+from service.storage.bulk import settled
 from service.storage.records import Place, RecordStore, Shard
 from service.values import Json, index_date
 
@@ -174,7 +175,7 @@ class Follower:
             if (id := announced[hit["_id"]]) in there and _same(hit["_source"], there[id])
         ]
         if pending:
-            await self.store.write([(deletion(index, found), None) for _, found in pending])
+            settled(await self.store.write([(deletion(index, found), None) for _, found in pending]))
             there = await self._there(index, list(announced.values()))
             if any(_same(hit["_source"], there.get(found["_id"])) for hit, found in pending):
                 raise Unavailable("a deletion cannot be finished; try again", retry_after=5)

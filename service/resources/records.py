@@ -39,7 +39,7 @@ from service.resources.streams import Stream, Streams
 from service.scope import Scope
 from service.spelling import did_you_mean
 from service.storage import names
-from service.storage.bulk import Item, Outcome
+from service.storage.bulk import Item, Outcome, settled
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.records import RecordStore
 from service.tokens import string_term
@@ -323,9 +323,7 @@ class Records:
             lost = []
             for item, mine in decided:
                 ended = [next(results) for _ in mine]
-                failed = [each for each in ended if not each.done and each.outcome not in _LOST]
-                if failed:
-                    raise failed[0].error
+                settled(ended)
                 if not all(each.done for each in ended):
                     lost.append(item)
             if not lost:
@@ -637,10 +635,6 @@ def _once(prepared: Sequence[Prepared]) -> None:
         error = Invalid([Problem((), f"the same record twice in one request: {told}")])
         error.details = {"duplicated": twice}
         raise error
-
-
-_LOST: Final = frozenset({Outcome.CONFLICT, Outcome.ABSENT})
-"""Somebody else changed the record first."""
 
 
 def _code(item: Item) -> int:

@@ -4,7 +4,7 @@ OpenSearch answers 200 to a bulk request of which every item failed. Callers get
 answer, and `settled` raises for whatever is neither done nor a lost race, so no failure can pass for success.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -58,6 +58,8 @@ class Outcome(Enum):
 
 
 DONE: Final = frozenset({Outcome.STORED, Outcome.DELETED})
+LOST: Final = frozenset({Outcome.ABSENT, Outcome.CONFLICT})
+"""Somebody else was first; what that means, and whether it is tried again, is the caller's to know."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,13 @@ class Removal:
         """Raises the first failure's error, with the number of failures as `failed_count`."""
         if self.failures:
             raise counted(self.failures[0].error, len(self.failures))
+
+
+def settled(items: Iterable[Item]) -> None:
+    """Raises the first error of what is neither done nor a lost race."""
+    for item in items:
+        if not item.done and item.outcome not in LOST:
+            raise item.error
 
 
 def counted(error: TallyError, failed: int) -> TallyError:

@@ -337,6 +337,10 @@ async def test_a_blocked_stream(opensearch: aiohttp.ClientSession, project: Proj
         ("/delete", {"items": [{"space": "s", "externalId": "a"}]}),
     ):
         assert (await project.call("POST", f"/streams/{id}/records{route}", body))[0] in (429, 503, 507)
+    # The deletion is announced, and whoever follows the stream would finish it.
+    status, answer = await project.call("POST", f"/streams/{id}/records/sync", {"initializeCursor": "1d-ago"})
+    assert status == 503
+    assert "index.blocks.write" in answer["error"]["message"]
     await ask(opensearch, "PUT", f"/{index}/_settings", {"index.blocks.write": None})
     assert await project.values(id, "n") == {"a": 1}
     await project.delete_stream(id)
