@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-import orjson
+import msgspec
 from pydantic import AliasChoices, Field, StrictBool, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -671,7 +671,7 @@ def _told(entry: Entry, count: int) -> Json:
 
 
 def _selection(entry: Entry) -> str:
-    return orjson.dumps(entry.body["branches"], option=orjson.OPT_SORT_KEYS).decode()
+    return msgspec.json.encode(entry.body["branches"], order="sorted").decode()
 
 
 def _children(scope: Scope, id: str) -> Json:

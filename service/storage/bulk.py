@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Final
 from urllib.parse import quote
 
-import orjson
+import msgspec
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -153,7 +153,7 @@ async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Ite
     body = b"\n".join(line for lines in writes for line in lines) + b"\n"
     text, again = await gateway.request_once_or_again("POST", "/_bulk", body, headers=_NDJSON, params=params)
     items: list[Item] = []
-    for each in orjson.loads(text)["items"]:
+    for each in msgspec.json.decode(text)["items"]:
         ((verb, item),) = each.items()
         items.append(_item(verb, item["status"], item.get("error") or {}, again=again))
     blocked = next((item for item in items if item.outcome is Outcome.BLOCKED), None)

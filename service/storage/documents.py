@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-import orjson
+import msgspec
 
 from service.errors import Unavailable
 from service.storage.gateway import Absent, Conflict, Gateway
@@ -84,7 +84,7 @@ class Documents:
                 raise Conflict from None
 
     async def search(self, body: Mapping[str, Any]) -> Json:
-        return orjson.loads(await self._there(self._gateway.search(self._alias, body)))
+        return msgspec.json.decode(await self._there(self._gateway.search(self._alias, body)))
 
     async def _there(self, answer: Awaitable[Any]) -> Any:
         try:

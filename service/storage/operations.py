@@ -37,6 +37,7 @@ from service import deadline
 from service.errors import TallyError
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.gateway import Conflict
+from service.storage.terms import terms
 from service.values import Json
 
 _SHORT_NAME: Final = 300
@@ -96,8 +97,10 @@ class Operations:
         """Makes a resource with a name of its own.
 
         `home`: the entry that it belongs to. `prepare`: makes what the resource needs before it is there. Raises
-        `Taken`, `Homeless`, or `Conflict` if it took so long that somebody undid it.
+        `Taken`, `Homeless`, or `Conflict` if it took so long that somebody undid it; `Invalid`, with nothing written,
+        for a view that cannot be indexed.
         """
+        terms(draft.view)
         entry = await self._catalog.create(
             draft.id, draft.kind, draft.namespace_id, draft.name, draft.body, None, _intent("create", draft.name)
         )
@@ -115,12 +118,13 @@ class Operations:
     async def change(self, entry: Entry, body: Mapping[str, Json], name: str, view: Mapping[str, Json]) -> Entry:
         """Replaces the body, and the name if it is another one.
 
-        Raises `Taken`, or `Conflict` if somebody else changed the entry meanwhile.
+        Raises `Taken`, or `Conflict` if somebody else changed the entry meanwhile; `Invalid` as `create` does.
         """
         if _does(entry, "finish"):
             entry = await self.finish(entry)
         if name == entry.name:
             return await self._catalog.replace(entry, body, view=view)
+        terms(view)
         former = entry.name
         entry = await self._catalog.mark(entry, _intent("rename", name))
         async with self._undone_unless_done(entry):

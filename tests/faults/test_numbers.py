@@ -1,9 +1,11 @@
 """Numbers at the ends of what doubles, integers and JSON can say; names sent to OpenSearch are never those of users."""
 
 import json
+import os
 from fractions import Fraction
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.client import Client
@@ -377,3 +379,47 @@ async def test_two_unprovable_metrics_in_different_groups(client: Client, bucket
     assert (first["sum p"], first["avg q"], second["sum q"], second["avg q"]) == (
         4 * (2**52 + 1), None, 4 * (2**52 + 3), 2**52 + 3,
     )  # fmt: skip
+
+
+async def test_a_number_in_the_catalogue_stops_nobody(client: Client, bucket: str, opensearch_url: str) -> None:
+    """Background work reads what requests of everybody have left there."""
+    id = f"bkt_{os.urandom(5).hex()}"
+    left = {
+        "kind": "bucket",
+        "namespace_id": "ns_none",
+        "name": id,
+        "body": {"metadata": {"a": 10**400}, "created_at": 0, "status": "DELETING"},
+        "intent": {"do": "remove", "name": id},
+        "ops": [],
+    }
+    async with (
+        aiohttp.ClientSession(opensearch_url) as opensearch,
+        opensearch.put(f"/tally-catalog/_doc/bucket:{id}?refresh=true", json=left) as response,
+    ):
+        assert response.status == 201
+    space = await client.ok("POST", "/v1/namespaces", {"namespace_name": f"ends-{bucket}"}, namespace=None)
+    gone = await client.ok("DELETE", f"/v1/namespaces/{space['namespace_id']}", namespace=None)
+    assert (await client.task(gone["task_id"]))["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("number", [2**64, 10**400])
+async def test_numbers_that_are_kept_have_64_bits(
+    client: Client, bucket: str, opensearch_url: str, number: int
+) -> None:
+    """What is refused for them leaves nothing in the catalogue."""
+    extractor = {"feature_extractor_name": "e", "version": "v1", "params": {"a": [number]}}
+    for method, path, body in (
+        ("PATCH", f"/v1/buckets/{bucket}", {"bucket_name": f"renamed-{bucket}", "metadata": {"a": number}}),
+        ("POST", "/v1/buckets", {"bucket_name": f"kept-{bucket}", "metadata": {"a": {"b": number}}}),
+        ("POST", "/v1/namespaces", {"namespace_name": f"kept-{bucket}", "feature_extractors": [extractor]}),
+    ):
+        ((_, message),) = await client.problems(method, path, body)
+        assert "outside 64 bits" in message
+    async with (
+        aiohttp.ClientSession(opensearch_url) as opensearch,
+        opensearch.post("/tally-catalog/_refresh"),
+        opensearch.get("/tally-catalog/_search?size=10000&_source=name,intent") as response,
+    ):
+        entries = (await response.json())["hits"]["hits"]
+    assert any(entry["_id"] == f"bucket:{bucket}" for entry in entries)
+    assert [entry for entry in entries if f"-{bucket}" in json.dumps(entry["_source"])] == []

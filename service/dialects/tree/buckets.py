@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-import orjson
+import msgspec
 
 from service.aggregations.base import Accuracy, Inexact
 from service.dialects.tree.filters import NOTHING, Filter, canonical, within
@@ -380,8 +380,8 @@ def spelled(key: Json) -> Json:
     if not isinstance(key, str):
         return key
     try:
-        return orjson.loads(key)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(key)
+    except msgspec.DecodeError:
         return key
 
 

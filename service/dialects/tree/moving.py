@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, cast
 
-import orjson
+import msgspec
 
 from service.aggregations.base import Accuracy
 from service.dialects.tree.filters import Filter
@@ -230,8 +230,8 @@ def _path(
 
 def _key(text: str, at: Location) -> Json:
     try:
-        key = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        key = msgspec.json.decode(text)
+    except msgspec.DecodeError:
         key = None
     if not (isinstance(key, str | bool) or is_number(key)):
         raise refusal(at, f'a KEY is "text" in double quotes, a number, true or false, not {shown(text)}')
