@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from service.aggregations.base import Accuracy, Inexact
 from service.dialects.tree.filters import NOTHING, Filter, canonical, within
 from service.dialects.tree.moving import MovingFunction
@@ -26,7 +24,7 @@ from service.dialects.tree.nodes import (
     with_children,
 )
 from service.dialects.tree.properties import NUMBERS, Column, render_time, timestamp, wrong
-from service.dialects.tree.references import refusal, shown
+from service.dialects.tree.references import decode_key, refusal, shown
 from service.errors import Location
 from service.planning.dates import calendar
 from service.planning.zones import CYCLE
@@ -380,8 +378,8 @@ def spelled(key: Json) -> Json:
     if not isinstance(key, str):
         return key
     try:
-        return msgspec.json.decode(key)
-    except msgspec.DecodeError:
+        return decode_key(key)
+    except ValueError:
         return key
 
 

@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, cast
 
-import msgspec
-
 from service.aggregations.base import Accuracy
 from service.dialects.tree.filters import Filter
 from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
-from service.dialects.tree.references import measured, refusal, shown
+from service.dialects.tree.references import decode_key, measured, refusal, shown
 from service.dialects.tree.windows import Max, Mean, Min, Sum, WeightedMean, Window
 from service.errors import Location
 from service.values import Json, is_number
@@ -230,8 +228,8 @@ def _path(
 
 def _key(text: str, at: Location) -> Json:
     try:
-        key = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        key = decode_key(text)
+    except ValueError:
         key = None
     if not (isinstance(key, str | bool) or is_number(key)):
         raise refusal(at, f'a KEY is "text" in double quotes, a number, true or false, not {shown(text)}')

@@ -1,8 +1,11 @@
 """Which property a request means, and how it says so when there is none (contract, 1 Properties)."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
+
+import msgspec
 
 from service.dialects.tree.properties import TOP, Column
 from service.errors import BadRequest, Location, dotted
@@ -110,3 +113,11 @@ def named(body: Json) -> set[tuple[str, str]]:
             else:
                 stack += value
     return found
+
+
+def decode_key(text: str) -> Json:
+    """A bucket's key from JSON; raises `ValueError` for what is none, and for numbers beyond all doubles."""
+    key = msgspec.json.decode(text)
+    if isinstance(key, int) and abs(key) > sys.float_info.max:
+        raise ValueError(text)
+    return key
