@@ -82,7 +82,7 @@ FAULTS: Final = (
     Fault(
         "weeks start on Mondays",
         "service/planning/columns.py",
-        'back = truncate.week_start - 7 if truncate.unit == "week" and truncate.week_start else 0',
+        'back = truncate.week_start - 7 if unit == "week" and truncate.week_start else 0',
         "back = 0",
     ),
     Fault(
@@ -142,8 +142,8 @@ FAULTS: Final = (
     Fault(
         "$ne passes by what lacks the field",
         "service/conditions/equality.py",
-        "        if end is MISSING:\n            return None in self._wanted",
-        "        if end is MISSING:\n            return True",
+        "        if value is MISSING:\n            return None in self._wanted",
+        "        if value is MISSING:\n            return True",
     ),
     Fault(
         "sums of large integers believed",
