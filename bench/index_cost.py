@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.system import System
-from service.encoding import Met
+from service.encoding import ObservedField
 from service.loading import flights
 from service.resources.incoming import Encoded, object_id, read_incoming, with_blobs
 from service.storage.bootstrap import mappings
@@ -58,7 +58,7 @@ def _orders(count: int) -> Iterable[bytes]:
 
 
 def _documents(lines: Iterable[bytes]) -> tuple[list[Document], Mapping[str, str]]:
-    known: dict[str, Met] = {}
+    known: dict[str, ObservedField] = {}
     batch = Encoded({}, known, 1_000)
     documents = []
     for number, line in enumerate(lines):

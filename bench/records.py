@@ -13,7 +13,7 @@ from opensearchpy import AsyncOpenSearch
 
 from bench.measure import add, comparison, console, side_by_side, watched
 from bench.system import NAMESPACE, System
-from service.dialects.tree.properties import Column, Key
+from service.dialects.tree.properties import Key, PropertyColumn
 from service.resources.ingest import Preparing, read_items
 
 BASE: Final = f"/api/v1/projects/{NAMESPACE}"
@@ -71,7 +71,7 @@ def _documents(body: bytes) -> list[Mapping[str, Any]]:
     columns = {}
     for name, type in TYPES.items():
         key = ("bench", "reading", name)
-        columns[name] = Column(key, str(type["type"]), bool(type.get("list")))
+        columns[name] = PropertyColumn(key, str(type["type"]), bool(type.get("list")))
     known = {("bench", "reading"): columns}
     now = int(time.time() * 1_000)
     preparing = Preparing(known, now, content=False)

@@ -231,7 +231,7 @@ def dashboards(
     tally: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
 ) -> None:
     """A dashboard over a namespace for OpenSearch Dashboards: saved objects as NDJSON, or sent there."""
-    from service.dashboards import Tally, ndjson, saved_objects, send
+    from service.dashboards import TallyClient, ndjson, saved_objects, send
     from service.running import api_key_of
 
     if bucket and stream:
@@ -247,7 +247,7 @@ def dashboards(
     key = api_key_of(settings, make=False)
 
     async def made() -> bytes:
-        async with Tally(tally or f"http://{settings.host}:{settings.port}", key) as asked:
+        async with TallyClient(tally or f"http://{settings.host}:{settings.port}", key) as asked:
             if stream:
                 return ndjson(saved_objects(await asked.of_records(namespace, stream, title)))
             return ndjson(saved_objects(await asked.of_objects(namespace, bucket, title)))

@@ -16,11 +16,11 @@ from service.dialects.flat.render import render
 from service.dialects.flat.spec import AggregateRequest
 from service.errors import Invalid, NotFound, OverBudget, Problem, Unavailable
 from service.fields import Fields
-from service.planning.composite import PAGE, Grouping, Page
+from service.planning.composite import PAGE, CompositePage, Grouping
 from service.planning.plan import Extract, Plan, Truncate
-from service.planning.rows import Result, Row, finish
+from service.planning.rows import GroupRow, Result, finish
 from service.planning.scan import Scan
-from service.planning.strategy import Composite, Objects, choose
+from service.planning.strategy import Composite, ObjectScan, choose
 from service.planning.tuples import Tuples
 from service.planning.warnings import ignored, no_object, of_plan
 from service.values import MISSING, Json
@@ -37,7 +37,7 @@ _INLINE = 500
 class View(Protocol):
     """One state of a bucket's objects, which later writes do not change."""
 
-    async def search(self, body: Mapping[str, Any]) -> Page: ...
+    async def search(self, body: Mapping[str, Any]) -> CompositePage: ...
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
         """About how many values each key has: for a message, never for an answer."""
@@ -48,7 +48,7 @@ class View(Protocol):
         ...
 
 
-class Source(Protocol):
+class AggregateSource(Protocol):
     """A bucket's objects in storage."""
 
     @property
@@ -62,16 +62,16 @@ class Source(Protocol):
     @property
     def condition(self) -> Condition: ...
 
-    async def newer(self) -> "Source | None":
+    async def newer(self) -> "AggregateSource | None":
         """The bucket with its fields as they are now, None if they are still the same."""
         ...
 
-    async def search(self, body: Mapping[str, Any]) -> Page: ...
+    async def search(self, body: Mapping[str, Any]) -> CompositePage: ...
 
     def view(self) -> AbstractAsyncContextManager[View]: ...
 
 
-class Limits(Protocol):
+class AggregateLimits(Protocol):
     """How much one answer may cost."""
 
     group_budget: int
@@ -86,7 +86,7 @@ class TooManyValues(Exception):
         self.positions = positions
 
 
-async def aggregate(request: AggregateRequest, source: Source, limits: Limits) -> dict[str, Json]:
+async def aggregate(request: AggregateRequest, source: AggregateSource, limits: AggregateLimits) -> dict[str, Json]:
     """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one.
 
     What is known of the fields may grow while the answer is made, by a writer elsewhere whose object is seen
@@ -124,14 +124,14 @@ async def _rendered(result: Result, plan: Plan, milliseconds: int) -> dict[str, 
         return await _work(len(result.rows), render, result, plan, milliseconds)
 
 
-async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
+async def answer(plan: Plan, source: AggregateSource, limits: AggregateLimits) -> Result:
     """Runs the plan's strategy; where an answer cannot be proved exact, that metric is folded from its values."""
     fold: frozenset[int] = frozenset()
     estimate: frozenset[int] = frozenset()
     while True:
         strategy = choose(plan, source.fields, source.query, fold=fold, estimate=estimate)
         try:
-            if isinstance(strategy, Objects):
+            if isinstance(strategy, ObjectScan):
                 return await _objects(plan, strategy, source, limits)
             if isinstance(strategy, Tuples):
                 return await _tuples(plan, strategy, source, limits)
@@ -147,7 +147,7 @@ async def answer(plan: Plan, source: Source, limits: Limits) -> Result:
             fold |= inexact.positions
 
 
-async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Limits) -> Result:
+async def _composite(plan: Plan, strategy: Composite, source: AggregateSource, limits: AggregateLimits) -> Result:
     if not strategy.folds:
         # A search is consistent in itself: one page needs no point in time.
         size = min(strategy.page, limits.group_budget + 1)
@@ -162,10 +162,12 @@ async def _composite(plan: Plan, strategy: Composite, source: Source, limits: Li
         return await _finished(plan, strategy, source.fields, rows, first)
 
 
-async def _all_rows(strategy: Composite, view: View, plan: Plan, limits: Limits) -> tuple[list[Row], Page]:
+async def _all_rows(
+    strategy: Composite, view: View, plan: Plan, limits: AggregateLimits
+) -> tuple[list[GroupRow], CompositePage]:
     grouping = strategy.main
-    rows: list[Row] = []
-    first: Page | None = None
+    rows: list[GroupRow] = []
+    first: CompositePage | None = None
     async for page in _pages(grouping, view, min(strategy.page, limits.group_budget + 1)):
         first = first or page
         rows += await _rows(grouping, page, len(plan.metrics))
@@ -177,7 +179,7 @@ async def _all_rows(strategy: Composite, view: View, plan: Plan, limits: Limits)
     return rows, first
 
 
-async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Page]:
+async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[CompositePage]:
     """To the end: a page that is not full or, as a bucket_selector may empty any page, one without `after_key`."""
     after = None
     while True:
@@ -189,7 +191,12 @@ async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Pag
 
 
 async def _fold(
-    grouping: Grouping, positions: tuple[int, ...], view: View, plan: Plan, rows: list[Row], limits: Limits
+    grouping: Grouping,
+    positions: tuple[int, ...],
+    view: View,
+    plan: Plan,
+    rows: list[GroupRow],
+    limits: AggregateLimits,
 ) -> None:
     """Fills the metrics that are made of each group's values and how often each occurs."""
     groups: dict[Hashable, list[Accumulator]] = {
@@ -198,7 +205,7 @@ async def _fold(
     width = len(plan.keys)
     seen = 0
 
-    def take(page: Page) -> int:
+    def take(page: CompositePage) -> int:
         count = 0
         for row, documents in grouping.rows(page.buckets, 0):
             count += 1
@@ -220,7 +227,9 @@ async def _fold(
             row.metrics[position] = accumulator.result()
 
 
-async def _finished(plan: Plan, strategy: Composite, fields: Fields, rows: list[Row], first: Page) -> Result:
+async def _finished(
+    plan: Plan, strategy: Composite, fields: Fields, rows: list[GroupRow], first: CompositePage
+) -> Result:
     if first.matched:
         _dates(plan, fields, [_has_date(rows, position, first.beside) for position in range(len(plan.keys))])
     before = None if strategy.selected else len(rows)
@@ -235,7 +244,7 @@ async def _finished(plan: Plan, strategy: Composite, fields: Fields, rows: list[
     return Result(kept, matched, before, strategy.name, accuracy, ignored(plan, counts))
 
 
-async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits) -> Result:
+async def _objects(plan: Plan, strategy: ObjectScan, source: AggregateSource, limits: AggregateLimits) -> Result:
     scan = Scan(plan)
     read = 0
     async with source.view() as view:
@@ -249,7 +258,7 @@ async def _objects(plan: Plan, strategy: Objects, source: Source, limits: Limits
     return await _scanned(plan, scan, source.fields, strategy.name)
 
 
-async def _tuples(plan: Plan, strategy: Tuples, source: Source, limits: Limits) -> Result:
+async def _tuples(plan: Plan, strategy: Tuples, source: AggregateSource, limits: AggregateLimits) -> Result:
     scan = Scan(plan)
     seen = 0
     async with source.view() as view:
@@ -273,7 +282,7 @@ async def _scanned(plan: Plan, scan: Scan, fields: Fields, strategy: str) -> Res
     return Result(kept, matched, before, strategy, accuracy, ignored(plan, scan.ignored), scan.met)
 
 
-async def _rows(grouping: Grouping, page: Page, width: int) -> list[Row]:
+async def _rows(grouping: Grouping, page: CompositePage, width: int) -> list[GroupRow]:
     buckets = page.buckets
     return await _work(len(buckets), lambda: [row for row, _ in grouping.rows(buckets, width)])
 
@@ -285,7 +294,7 @@ async def _work(size: int, function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.to_thread(function, *arguments)
 
 
-def _has_date(rows: list[Row], position: int, counted: Mapping[str, int]) -> bool:
+def _has_date(rows: list[GroupRow], position: int, counted: Mapping[str, int]) -> bool:
     if f"dated{position}" in counted:
         return counted[f"dated{position}"] > 0
     return any(row.cells[position] is not None for row in rows)

@@ -17,17 +17,17 @@ from service.errors import TallyError
 from service.listing import Cursors, Secret
 from service.metrics import watch_loop
 from service.resources.backup import Backups
-from service.resources.buckets import Buckets
+from service.resources.buckets import BucketService
 from service.resources.caretaker import Caretaker
-from service.resources.collections import Collections
+from service.resources.collections import CollectionService
 from service.resources.inspecting import Inspecting
-from service.resources.models import Models
-from service.resources.namespaces import Namespaces
-from service.resources.objects import Objects
-from service.resources.records import Records
+from service.resources.models import ModelService
+from service.resources.namespaces import NamespaceService
+from service.resources.objects import ObjectService
+from service.resources.records import RecordService
 from service.resources.sealing import cursor_secret
-from service.resources.streams import Streams
-from service.resources.tasks import Tasks
+from service.resources.streams import StreamService
+from service.resources.tasks import TaskService
 from service.settings import TEMPLATES, Settings
 from service.storage.blocks import watch_blocks, write_block
 from service.storage.bootstrap import bootstrap, ready
@@ -122,23 +122,23 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         refresher = Refresher(gateway)
         catalog = Catalog(gateway, refresher.refresh)
         store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
-        tasks = Tasks(catalog)
+        tasks = TaskService(catalog)
         secret = Secret(earlier=app[EARLIER_SECRET])
         cursors = Cursors(secret, settings.cursor_seconds)
-        namespaces = app[NAMESPACES] = Namespaces(catalog, store, tasks, cursors, settings.object_budget)
-        buckets = app[BUCKETS] = Buckets(namespaces, catalog, store, tasks)
-        collections = app[COLLECTIONS] = Collections(namespaces, buckets, catalog, store)
+        namespaces = app[NAMESPACES] = NamespaceService(catalog, store, tasks, cursors, settings.object_budget)
+        buckets = app[BUCKETS] = BucketService(namespaces, catalog, store, tasks)
+        collections = app[COLLECTIONS] = CollectionService(namespaces, buckets, catalog, store)
         buckets.on_schema = collections.sync
-        app[OBJECTS] = Objects(buckets, store, tasks, cursors, settings)
+        app[OBJECTS] = ObjectService(buckets, store, tasks, cursors, settings)
         app[INSPECTING] = Inspecting(
             namespaces, buckets, catalog, Inspector(gateway, refresher, store.missing), cursors
         )
         app[TASKS] = tasks
         records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
-        app[MODELS] = Models(namespaces, catalog, cursors, records)
+        app[MODELS] = ModelService(namespaces, catalog, cursors, records)
         templates = {**TEMPLATES, **settings.stream_templates}
-        streams = app[STREAMS] = Streams(namespaces, catalog, records, cursors, templates)
-        app[RECORDS] = Records(namespaces, streams, catalog, records, cursors, settings)
+        streams = app[STREAMS] = StreamService(namespaces, catalog, records, cursors, templates)
+        app[RECORDS] = RecordService(namespaces, streams, catalog, records, cursors, settings)
         namespaces.on_remove = records.drop_all
         app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
         app[CARETAKER].on_deletion = app[OBJECTS].go_on

@@ -42,7 +42,7 @@ class Unindexable(Exception):
 
 
 @dataclass
-class Met:
+class ObservedField:
     """What was met at one path; grows only."""
 
     natural: str | None = None
@@ -59,11 +59,13 @@ class Encoder:
     `leaves` tell what catalogue and index must know before the documents are written.
     """
 
-    def __init__(self, natural: dict[str, str], known: Mapping[str, Met], skipped: Container[str] = OWN_FIELDS) -> None:
+    def __init__(
+        self, natural: dict[str, str], known: Mapping[str, ObservedField], skipped: Container[str] = OWN_FIELDS
+    ) -> None:
         self.natural = natural
         self._skipped = skipped
         self._known = known
-        self.met: dict[str, Met] = {}
+        self.met: dict[str, ObservedField] = {}
         self.leaves: dict[str, Leaf] = {}
         self._undo: list[Callable[[], object]] = []
         self.new_names: list[str] = []
@@ -172,7 +174,7 @@ class Encoder:
                 else:
                     self._value(name, item, separator, True, flat, shapes, depth + 1)
 
-    def _whole(self, name: str, met: Met, value: Json, flat: dict[str, Any]) -> None:
+    def _whole(self, name: str, met: ObservedField, value: Json, flat: dict[str, Any]) -> None:
         """Arrays are also written whole, as JSON, and so is what lies where an array lay before.
 
         Where something else came first it is of no use: not every value would be there.
@@ -190,7 +192,7 @@ class Encoder:
             else:
                 self._leaf(name, met, "json", text.decode(), flat)
 
-    def _number(self, name: str, met: Met, value: int | float, flat: dict[str, Any]) -> None:
+    def _number(self, name: str, met: ObservedField, value: int | float, flat: dict[str, Any]) -> None:
         integral = isinstance(value, int) or value.is_integer()
         if integral:
             integer = int(value)
@@ -209,7 +211,7 @@ class Encoder:
             self._mark(met, leaf)
         self._leaf(name, met, leaf, int(value) if leaf == "long" else value, flat)
 
-    def _leaf(self, name: str, met: Met, leaf: Leaf, value: Any, flat: dict[str, Any]) -> None:
+    def _leaf(self, name: str, met: ObservedField, leaf: Leaf, value: Any, flat: dict[str, Any]) -> None:
         physical = met.names.get(leaf) or self._physical(name, met, leaf)
         if physical not in flat:
             flat[physical] = value
@@ -218,7 +220,7 @@ class Encoder:
         else:
             flat[physical] = [flat[physical], value]
 
-    def _physical(self, name: str, met: Met, leaf: Leaf) -> str:
+    def _physical(self, name: str, met: ObservedField, leaf: Leaf) -> str:
         """The index field for a type at a path; the first type that is no date takes the plain name."""
         if met.natural is None and leaf not in ("date", "json", "fold"):
             if name not in self.natural:
@@ -245,15 +247,15 @@ class Encoder:
             if type(item) is list or type(item) is dict:
                 self._check_depth(name, item, depth + 1)
 
-    def _meet(self, name: str) -> Met:
+    def _meet(self, name: str) -> ObservedField:
         if len(name) > MAX_NAME:
             raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_NAME:,} are possible")
-        met = self.met[name] = Met(self.natural.get(name))
+        met = self.met[name] = ObservedField(self.natural.get(name))
         self.new_names.append(name)
         self._undo.append(partial(self.met.pop, name))
         return met
 
-    def _mark(self, met: Met, mark: Mark) -> None:
+    def _mark(self, met: ObservedField, mark: Mark) -> None:
         met.marks.add(mark)
         self._undo.append(partial(met.marks.discard, mark))
 
@@ -264,7 +266,7 @@ def _without_data(blobs: Json) -> Json:
     return [{key: each for key, each in blob.items() if key != "data"} for blob in blobs]
 
 
-def unite(known: Mapping[str, Met], met: Mapping[str, Met]) -> dict[str, Met] | None:
+def unite(known: Mapping[str, ObservedField], met: Mapping[str, ObservedField]) -> dict[str, ObservedField] | None:
     """What is known now, None if nothing new was met."""
     if all(
         name in known and each.marks <= known[name].marks and each.bits <= known[name].bits
@@ -273,17 +275,17 @@ def unite(known: Mapping[str, Met], met: Mapping[str, Met]) -> dict[str, Met] | 
         return None
     union = dict(known)
     for name, each in met.items():
-        old = union.get(name, Met())
-        union[name] = Met(each.natural or old.natural, old.marks | each.marks, max(old.bits, each.bits))
+        old = union.get(name, ObservedField())
+        union[name] = ObservedField(each.natural or old.natural, old.marks | each.marks, max(old.bits, each.bits))
     return union
 
 
-def dump_met(met: Mapping[str, Met]) -> dict[str, Json]:
+def dump_met(met: Mapping[str, ObservedField]) -> dict[str, Json]:
     return {name: [each.natural, sorted(each.marks), each.bits] for name, each in met.items()}
 
 
-def load_met(stored: Mapping[str, Any]) -> dict[str, Met]:
-    return {name: Met(natural, set(marks), bits) for name, (natural, marks, bits) in stored.items()}
+def load_met(stored: Mapping[str, Any]) -> dict[str, ObservedField]:
+    return {name: ObservedField(natural, set(marks), bits) for name, (natural, marks, bits) in stored.items()}
 
 
 def _short(value: int) -> str:

@@ -46,7 +46,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchPage:
     """A page of hits; `total` and `aggs` where they were asked for."""
 
     hits: Sequence[Hit]
@@ -56,7 +56,7 @@ class Found:
     """Bytes of the answer."""
 
 
-class Shelf(Protocol):
+class ListSource(Protocol):
     """What is listed: a bucket's objects, a namespace's buckets."""
 
     @property
@@ -114,11 +114,11 @@ class Shelf(Protocol):
         """The documented statistics, from the aggregations."""
         ...
 
-    def tally(self) -> "Tally":
+    def tally(self) -> "StatsAccumulator":
         """The same from the items themselves."""
         ...
 
-    async def search(self, body: Mapping[str, Json], view: str | None) -> Found: ...
+    async def search(self, body: Mapping[str, Json], view: str | None) -> SearchPage: ...
 
     async def open(self) -> str:
         """A point in time, which lives as long as a cursor after each use."""
@@ -131,7 +131,7 @@ class Shelf(Protocol):
         ...
 
 
-class Tally(Protocol):
+class StatsAccumulator(Protocol):
     """Gathers statistics item by item."""
 
     def add(self, item: Mapping[str, Json]) -> None: ...
@@ -140,7 +140,7 @@ class Tally(Protocol):
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """One page: the things as they are stored, and what is known of all that matched."""
 
     sources: Sequence[Mapping[str, Json]]
@@ -207,7 +207,7 @@ def gone(lifetime: float) -> Gone:
     )
 
 
-async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: int) -> Page:
+async def page_of(request: ListRequest, shelf: ListSource, cursors: Cursors, budget: int) -> ListPage:
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
     condition, computes = _condition(request, shelf)
     keys = _order(request, shelf)
@@ -226,17 +226,17 @@ async def page_of(request: ListRequest, shelf: Shelf, cursors: Cursors, budget: 
     return replace(await walk.page(), warnings=warnings)
 
 
-def warned_of(request: ListRequest, shelf: Shelf) -> list[str]:
+def warned_of(request: ListRequest, shelf: ListSource) -> list[str]:
     """What the filters and the order of a list name in vain."""
     condition, _ = _condition(request, shelf)
     return _warned(request, shelf, condition, _order(request, shelf))
 
 
-def _warned(request: ListRequest, shelf: Shelf, condition: Condition, keys: Sequence[SortKey]) -> list[str]:
+def _warned(request: ListRequest, shelf: ListSource, condition: Condition, keys: Sequence[SortKey]) -> list[str]:
     return of_list(condition, _sorted_by(request, keys), shelf.fields) if shelf.warns else []
 
 
-async def everything(request: ListRequest, shelf: Shelf) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
+async def everything(request: ListRequest, shelf: ListSource) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
     """All that matches, page by page, as one state of the data has it; for what is too much for one answer.
 
     Each is tested here: a writer may have brought a kind of value that the query does not reckon with.
@@ -269,7 +269,7 @@ async def _ahead(pages: AsyncGenerator[Sequence[Hit]]) -> AsyncGenerator[Sequenc
             await asyncio.gather(coming, return_exceptions=True)
 
 
-def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
+def matching(request: ListRequest, shelf: ListSource) -> tuple[Condition, Clause]:
     """What is meant, and what finds it or more; raises `Invalid`."""
     condition, computes = _condition(request, shelf)
     if computes:
@@ -278,7 +278,7 @@ def matching(request: ListRequest, shelf: Shelf) -> tuple[Condition, Clause]:
     return condition, clause if clauses_in(clause.query) <= MAX_CLAUSES else Clause(MATCH_ALL, exact=False)
 
 
-def _condition(request: ListRequest, shelf: Shelf) -> tuple[Condition, bool]:
+def _condition(request: ListRequest, shelf: ListSource) -> tuple[Condition, bool]:
     condition, computes = read_list_filters(
         request.filters,
         ("body", "filters"),
@@ -291,16 +291,16 @@ def _condition(request: ListRequest, shelf: Shelf) -> tuple[Condition, bool]:
     return condition, computes
 
 
-def _order(request: ListRequest, shelf: Shelf) -> list[SortKey]:
+def _order(request: ListRequest, shelf: ListSource) -> list[SortKey]:
     return request.order(lambda path: shelf.resource.place(path, lambda root: bool(shelf.fields.get(root).marks)))
 
 
-def _sort(keys: Sequence[SortKey], shelf: Shelf) -> list[Json]:
+def _sort(keys: Sequence[SortKey], shelf: ListSource) -> list[Json]:
     """OpenSearch's `sort`: key after key, and what ties in all of them in order of arrival."""
     return [*(clause for key in keys for clause in shelf.order(key)), *shelf.ties]
 
 
-def _is_computed(key: SortKey, shelf: Shelf) -> bool:
+def _is_computed(key: SortKey, shelf: ListSource) -> bool:
     return key.path[0] in shelf.resource.computed
 
 
@@ -313,7 +313,7 @@ def _sorted_by(request: ListRequest, keys: Sequence[SortKey]) -> list[Use]:
 @dataclass
 class _Walking:
     request: ListRequest
-    shelf: Shelf
+    shelf: ListSource
     cursors: Cursors
     budget: int
     condition: Condition
@@ -330,7 +330,7 @@ class _Walking:
         """No update changes a result's place, so that no point in time is needed."""
         return all(key.immutable for key in self.keys)
 
-    async def page(self) -> Page:
+    async def page(self) -> ListPage:
         given = self.request.cursor
         if given and given != "*":
             return await self._further(self.cursors.open(given, self.bound, self.request.cursor_at))
@@ -338,7 +338,7 @@ class _Walking:
             return await self._first(None)
         return await self._opening(self._first)
 
-    async def _first(self, view: str | None) -> Page:
+    async def _first(self, view: str | None) -> ListPage:
         size, start = self.request.size, self.request.start
         if self.exact:
             body = {**self._body(size), "from": start, "track_total_hits": True, "aggs": dict(self.shelf.aggs)}
@@ -349,7 +349,7 @@ class _Walking:
             hits, total, stats = await self._tested(start, size, view)
         return await self._page(hits, start, total, stats, view, more=bool(hits) and start + len(hits) < total)
 
-    async def _further(self, content: Mapping[str, Json]) -> Page:
+    async def _further(self, content: Mapping[str, Json]) -> ListPage:
         """From a cursor on: what is known of everything that matched came with it."""
         if content["view"] is not None:
             return replace(await self._after(content, content["view"]), settled=True)
@@ -357,7 +357,7 @@ class _Walking:
             return await self._after(content, None)
         return await self._opening(lambda view: self._after(content, view))
 
-    async def _opening(self, work: Callable[[str], Awaitable[Page]]) -> Page:
+    async def _opening(self, work: Callable[[str], Awaitable[ListPage]]) -> ListPage:
         view = await self.shelf.open()
         try:
             return replace(await work(view), opened=view)
@@ -365,7 +365,7 @@ class _Walking:
             await self.shelf.close(view)
             raise
 
-    async def _after(self, content: Mapping[str, Json], view: str | None) -> Page:
+    async def _after(self, content: Mapping[str, Json], view: str | None) -> ListPage:
         # A new kind of value would be one more key of the order, which the cursor has no place in.
         self.sort = content["sort"]
         hits: list[Hit] = []
@@ -380,7 +380,7 @@ class _Walking:
 
     async def _page(
         self, hits: Sequence[Hit], start: int, total: int, stats: Json, view: str | None, *, more: bool
-    ) -> Page:
+    ) -> ListPage:
         cursor = None
         if more:
             cursor = self.cursors.seal(
@@ -394,7 +394,7 @@ class _Walking:
             )
         elif view is not None:
             await self.shelf.close(view)
-        return Page([hit.source for hit in hits], start, total, stats, cursor)
+        return ListPage([hit.source for hit in hits], start, total, stats, cursor)
 
     def _body(self, size: int) -> dict[str, Json]:
         return {
@@ -450,7 +450,7 @@ class _Walking:
 
 
 @asynccontextmanager
-async def _seen(shelf: Shelf, view: str | None) -> AsyncIterator[str]:
+async def _seen(shelf: ListSource, view: str | None) -> AsyncIterator[str]:
     """One state of the data for all pages of a walk."""
     own = view or await shelf.open()
     try:
@@ -462,13 +462,13 @@ async def _seen(shelf: Shelf, view: str | None) -> AsyncIterator[str]:
 
 async def _computed(
     request: ListRequest,
-    shelf: Shelf,
+    shelf: ListSource,
     cursors: Cursors,
     condition: Condition,
     query: Json,
     keys: Sequence[SortKey],
     bound: str,
-) -> Page:
+) -> ListPage:
     """Filters and sorts by numbers that are counted now; a cursor goes on after the same result, wherever it is."""
     given = request.cursor
     gone_on = cursors.open(given, bound, request.cursor_at) if given and given != "*" else None
@@ -499,13 +499,13 @@ async def _computed(
     cursor = None
     if end < len(rows):
         cursor = cursors.seal(of=bound, after=rows[end - 1][1].place[-1], start=end)
-    return Page([hit.source for _, hit in rows[start:end]], start, len(rows), await tally.stats(), cursor)
+    return ListPage([hit.source for _, hit in rows[start:end]], start, len(rows), await tally.stats(), cursor)
 
 
 Row = tuple[Mapping[str, Json], Hit]
 
 
-def _sorted(rows: list[Row], keys: Sequence[SortKey], shelf: Shelf) -> list[Row]:
+def _sorted(rows: list[Row], keys: Sequence[SortKey], shelf: ListSource) -> list[Row]:
     """Rows in order of arrival by all keys: computed fields by their values, stored ones by those that OpenSearch gave.
 
     A stored key is one clause, whose value is never null. What has no value of a computed field comes last.

@@ -5,7 +5,7 @@ from service.aggregations.base import (
     Accumulator,
     Aggregation,
     Inexact,
-    Native,
+    Pushdown,
     Raw,
     Selector,
     exact_as_double,
@@ -23,13 +23,13 @@ class Avg(Aggregation):
     name = "avg"
     takes = NUMBERS
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = field.numbers
         fractions = "fraction" in field.marks
         certain = len(leaves) == 1 and not fractions and sums_exactly(field, 2**31)
-        return Native(
+        return Pushdown(
             [{kind: {"field": leaf}} for leaf in leaves for kind in ("sum", "value_count")],
             accuracy="double" if fractions else "exact",
             selector=Selector({"s": 0, "c": 1}, "params.c > 0 && params.s / params.c {op} params.value")

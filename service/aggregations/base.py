@@ -38,7 +38,7 @@ class Selector:
 
 
 @dataclass(frozen=True)
-class Native:
+class Pushdown:
     """Sub-aggregations that OpenSearch computes in each group."""
 
     bodies: Sequence[Json]
@@ -92,11 +92,11 @@ class Aggregation:
         """The JSON types of results that are not null, by what is known of the field; empty: nothing is."""
         return frozenset({"number"})
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         """What OpenSearch is asked for, None where only the values give an exact result."""
         return None
 
-    def estimate(self, field: Field) -> Native | None:
+    def estimate(self, field: Field) -> Pushdown | None:
         """What OpenSearch is asked for when the values are too many to be folded."""
         return None
 

@@ -1,6 +1,6 @@
 """count"""
 
-from service.aggregations.base import Accumulator, Aggregation, Native, Raw, Selector
+from service.aggregations.base import Accumulator, Aggregation, Pushdown, Raw, Selector
 from service.fields import SHAPE, Field
 from service.values import MISSING, Json, Missing
 
@@ -16,19 +16,19 @@ class Count(Aggregation):
     needs_field = False
     counts_arrays = True
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         if not self.path or field.never_null:
-            return Native((), selector=Selector({"a": "_count"}))
+            return Pushdown((), selector=Selector({"a": "_count"}))
         if field.through:
             return None
         leaves, tokens = field.evidence
         if not leaves and not tokens:
-            return Native(())
+            return Pushdown(())
         clauses: list[Json] = [{"exists": {"field": leaf}} for leaf in leaves]
         if tokens:
             clauses.append({"terms": {SHAPE: tokens}})
         query = clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
-        return Native([{"filter": query}], selector=Selector({"a": "{0}>_count"}))
+        return Pushdown([{"filter": query}], selector=Selector({"a": "{0}>_count"}))
 
     def read(self, field: Field, raw: Raw, documents: int) -> int:
         if raw:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final, Literal
 
-from service.aggregations.base import Aggregation, Native, Raw
+from service.aggregations.base import Aggregation, Pushdown, Raw
 from service.fields import ARRIVAL, Field, JsonType, Leaf
 from service.values import Json, number, parse_date, render_date
 
@@ -19,7 +19,7 @@ class End(Aggregation):
     def gives(self, field: Field) -> frozenset[JsonType]:
         return field.types
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         if not field.single:
             return None
         hit = {
@@ -28,7 +28,7 @@ class End(Aggregation):
             "_source": False,
             "docvalue_fields": list(field.leaves.values()) or ["object_id"],
         }
-        return Native([{"top_hits": hit}], page=_GROUPS)
+        return Pushdown([{"top_hits": hit}], page=_GROUPS)
 
     def read(self, field: Field, raw: Raw, documents: int) -> Json:
         found = raw[0]["hits"]["hits"][0].get("fields", {})

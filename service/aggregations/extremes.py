@@ -1,6 +1,6 @@
 """What min and max share: one of them is the other upside down."""
 
-from service.aggregations.base import NUMBERS, Aggregation, Native, Raw, Selector, exact_as_double, instant
+from service.aggregations.base import NUMBERS, Aggregation, Pushdown, Raw, Selector, exact_as_double, instant
 from service.fields import Field, JsonType
 from service.values import Json, Missing, is_number, number, render_date
 
@@ -15,11 +15,11 @@ class Extreme(Aggregation):
     def gives(self, field: Field) -> frozenset[JsonType]:
         return field.types & ({"number", "text"} if "date" in field.marks else {"number"})
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = [*field.numbers, *([field.dates] if field.dates else [])]
-        return Native(
+        return Pushdown(
             [{self.name: {"field": leaf}} for leaf in leaves],
             selector=Selector({"a": 0}) if len(leaves) == 1 and not field.dates else None,
         )
@@ -27,18 +27,18 @@ class Extreme(Aggregation):
     def read(self, field: Field, raw: Raw, documents: int) -> Json:
         numbers = [answer["value"] for answer in raw[: len(field.numbers)] if answer["value"] is not None]
         dates = [answer["value"] for answer in raw[len(field.numbers) :] if answer["value"] is not None]
-        found = Found(self.greatest)
+        found = ExtremeAccumulator(self.greatest)
         for value in numbers:
             found.take(0, number(value))
         for value in dates:
             found.take(1, int(value))
         return found.result()
 
-    def accumulator(self) -> "Found":
-        return Found(self.greatest)
+    def accumulator(self) -> "ExtremeAccumulator":
+        return ExtremeAccumulator(self.greatest)
 
 
-class Found:
+class ExtremeAccumulator:
     """The extreme so far, as (0, number) or (1, epoch milliseconds)."""
 
     def __init__(self, greatest: bool) -> None:

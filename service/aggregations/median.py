@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Native, Raw
-from service.aggregations.percentile import Percentile, Ranked
+from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Pushdown, Raw
+from service.aggregations.percentile import Percentile, QuantileAccumulator
 from service.fields import Field
 
 
@@ -14,7 +14,7 @@ class Median(Aggregation):
     takes = NUMBERS
     estimates = True
 
-    def estimate(self, field: Field) -> Native | None:
+    def estimate(self, field: Field) -> Pushdown | None:
         """OpenSearch's t-digest."""
         return Percentile(self.path).estimate(field)
 
@@ -22,4 +22,4 @@ class Median(Aggregation):
         return Percentile(self.path).read(field, raw, documents)
 
     def accumulator(self) -> Accumulator:
-        return Ranked(Fraction(1, 2))
+        return QuantileAccumulator(Fraction(1, 2))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Native, Raw, finite
+from service.aggregations.base import NUMBERS, Accumulator, Aggregation, Pushdown, Raw, finite
 from service.fields import Field
 from service.numbers import rounded
 from service.values import Json, Missing, is_number
@@ -22,11 +22,11 @@ class Percentile(Aggregation):
     estimates = True
     parameters = ("percent",)
 
-    def estimate(self, field: Field) -> Native | None:
+    def estimate(self, field: Field) -> Pushdown | None:
         """OpenSearch's t-digest; None where the numbers lie in two index fields, as two digests do not add up."""
         if len(field.numbers) > 1:
             return None
-        return Native(
+        return Pushdown(
             [{"percentiles": {"field": leaf, "percents": [float(self.percent)]}} for leaf in field.numbers],
             accuracy="estimate",
         )
@@ -38,10 +38,10 @@ class Percentile(Aggregation):
         return None
 
     def accumulator(self) -> Accumulator:
-        return Ranked(Fraction(self.percent) / 100)
+        return QuantileAccumulator(Fraction(self.percent) / 100)
 
 
-class Ranked:
+class QuantileAccumulator:
     """Every number and how often it occurs."""
 
     def __init__(self, share: Fraction) -> None:

@@ -1,7 +1,7 @@
 """stddev"""
 
 from service.aggregations.base import NUMBERS, Accumulator, Aggregation
-from service.aggregations.variance import Spread, root
+from service.aggregations.variance import MomentsAccumulator, root
 
 
 class StdDev(Aggregation):
@@ -14,6 +14,6 @@ class StdDev(Aggregation):
         return _Deviation()
 
 
-class _Deviation(Spread):
+class _Deviation(MomentsAccumulator):
     def result(self) -> int | float | None:
         return root(self.variance())

@@ -1,7 +1,7 @@
 """stddev_samp"""
 
 from service.aggregations.base import NUMBERS, Accumulator, Aggregation
-from service.aggregations.variance import Spread, root
+from service.aggregations.variance import MomentsAccumulator, root
 
 
 class StdDevSamp(Aggregation):
@@ -11,10 +11,10 @@ class StdDevSamp(Aggregation):
     takes = NUMBERS
 
     def accumulator(self) -> Accumulator:
-        return _Deviation()
+        return _SampleDeviation()
 
 
-class _Deviation(Spread):
+class _SampleDeviation(MomentsAccumulator):
     freedom = 1
 
     def result(self) -> int | float | None:

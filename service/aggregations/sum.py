@@ -7,7 +7,7 @@ from service.aggregations.base import (
     Accumulator,
     Aggregation,
     Inexact,
-    Native,
+    Pushdown,
     Raw,
     Selector,
     exact_as_double,
@@ -29,13 +29,13 @@ class Sum(Aggregation):
     nullable = False
     takes = NUMBERS
 
-    def native(self, field: Field) -> Native | None:
+    def native(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = field.numbers
         fractions = "fraction" in field.marks
         certain = len(leaves) == 1 and not fractions and sums_exactly(field, 2**31)
-        return Native(
+        return Pushdown(
             [{"sum": {"field": leaf}} for leaf in leaves],
             accuracy="double" if fractions else "exact",
             selector=Selector({"a": 0}) if certain else None,

@@ -19,10 +19,10 @@ class Variance(Aggregation):
     takes = NUMBERS
 
     def accumulator(self) -> Accumulator:
-        return Spread()
+        return MomentsAccumulator()
 
 
-class Spread:
+class MomentsAccumulator:
     """The exact sums of the numbers and of their squares."""
 
     freedom = 0

@@ -1,7 +1,7 @@
 """variance_samp"""
 
 from service.aggregations.base import NUMBERS, Accumulator, Aggregation
-from service.aggregations.variance import Spread
+from service.aggregations.variance import MomentsAccumulator
 
 
 class VarianceSamp(Aggregation):
@@ -14,5 +14,5 @@ class VarianceSamp(Aggregation):
         return _Sample()
 
 
-class _Sample(Spread):
+class _Sample(MomentsAccumulator):
     freedom = 1

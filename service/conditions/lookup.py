@@ -39,7 +39,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Computed:
+class ComputedCondition:
     """On a number that is counted when it is asked for, so that no index has it."""
 
     condition: Condition

@@ -15,8 +15,8 @@ from service.conditions.regex_parse import (
     ANY,
     EMPTY,
     Alt,
+    Anchor,
     Chars,
-    Edge,
     Node,
     Ranges,
     Repeat,
@@ -187,7 +187,7 @@ def _least(node: Node) -> Node:
 def _sides(node: Node) -> _Sides:
     """Move `^` and `$` out of the tree; exact, because after a character there is no beginning."""
     match node:
-        case Edge(start):
+        case Anchor(start):
             return {(start, not start): EMPTY}
         case Alt(items):
             return _union([side for item in items for side in _sides(item).items()])

@@ -57,13 +57,13 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Anchor:
     """The beginning (`start`) or the end of the text."""
 
     start: bool
 
 
-Node = Chars | Seq | Alt | Repeat | Edge
+Node = Chars | Seq | Alt | Repeat | Anchor
 
 EMPTY = Seq(())
 
@@ -275,7 +275,7 @@ class _Parser:
         elif char in "^$":
             if self._flags.multi_line:
                 raise Unsupported
-            items.append(Edge(char == "^"))
+            items.append(Anchor(char == "^"))
         elif char != "\\":
             items.append(self._literal(ord(char)))
         elif self._take("Q"):
@@ -285,9 +285,9 @@ class _Parser:
                 self._at = len(self._text)
             items.extend(self._literal(ord(c)) for c in quoted)
         elif self._take("A"):
-            items.append(Edge(True))
+            items.append(Anchor(True))
         elif self._take("z"):
-            items.append(Edge(False))
+            items.append(Anchor(False))
         else:
             ranges = self._perl_class()
             items.append(self._literal(self._escape()) if ranges is None else _chars(ranges))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from service.dashboards.facts import TIME, Column, Facts
+from service.dashboards.facts import TIME, DashboardField, Facts
 
 _COMMON: Final = 0.2
 """Share of the documents that have a field that is shown."""
@@ -23,7 +23,7 @@ _UNITS: Final = (("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800), ("M", 2
 """Calendar intervals and their seconds."""
 
 
-def categories(facts: Facts) -> list[Column]:
+def categories(facts: Facts) -> list[DashboardField]:
     """Fields whose values part the documents well, the best first; several buckets of a namespace do so, too."""
     dated = {column.label for column in facts.columns if column.kind == "date"}
     found = [
@@ -37,7 +37,7 @@ def categories(facts: Facts) -> list[Column]:
     return sorted(found, key=lambda column: (-round(_share(facts, column), 1), -_coverage(column), column.label))
 
 
-def measures(facts: Facts) -> list[Column]:
+def measures(facts: Facts) -> list[DashboardField]:
     """Numbers that vary, the best first: negative ones and fractions are no ids, codes or parts of dates."""
     found = [column for column in _common(facts) if column.kind == "number" and _varies(column)]
     return sorted(
@@ -46,13 +46,13 @@ def measures(facts: Facts) -> list[Column]:
     )
 
 
-def dates(facts: Facts) -> list[Column]:
+def dates(facts: Facts) -> list[DashboardField]:
     """Times of the documents' own that span some time, the most common first."""
     found = [column for column in _common(facts) if column.kind == "date" and _varies(column)]
     return sorted(found, key=lambda column: (-column.count, column.label))
 
 
-def columns(facts: Facts, first: Iterable[Column]) -> list[str]:
+def columns(facts: Facts, first: Iterable[DashboardField]) -> list[str]:
     """The index fields that a table of documents shows: those that are pictured, then the most common ones."""
     rest = sorted(
         (column for column in _common(facts) if column.least is None or _varies(column)),
@@ -79,7 +79,7 @@ def calendar(low: float, high: float) -> str:
     return next((unit for unit, length in _UNITS if seconds / length <= _BUCKETS), "y")
 
 
-def _common(facts: Facts) -> list[Column]:
+def _common(facts: Facts) -> list[DashboardField]:
     several = facts.bucket_id is None
     return [
         column
@@ -88,18 +88,18 @@ def _common(facts: Facts) -> list[Column]:
     ]
 
 
-def _share(facts: Facts, column: Column) -> float:
+def _share(facts: Facts, column: DashboardField) -> float:
     return column.count / facts.documents if facts.documents else 0
 
 
-def _coverage(column: Column) -> float:
+def _coverage(column: DashboardField) -> float:
     return sum(count for _, count in column.top) / column.count
 
 
-def _varies(column: Column) -> bool:
+def _varies(column: DashboardField) -> bool:
     return column.least is not None and column.most is not None and column.least < column.most
 
 
-def _measured(column: Column) -> bool:
+def _measured(column: DashboardField) -> bool:
     numbers = [column.least, column.most, *(value for value, _ in column.top)]
     return any(value is not None and (value < 0 or not float(value).is_integer()) for value in numbers)

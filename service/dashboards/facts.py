@@ -28,7 +28,7 @@ Kind = Literal["keyword", "boolean", "number", "date"]
 
 
 @dataclass(frozen=True)
-class Column:
+class DashboardField:
     """A field as Dashboards sees it, and what is known of its values."""
 
     label: str
@@ -59,13 +59,13 @@ class Facts:
     begins: str
     """Nothing is older, ISO-8601."""
     documents: int
-    columns: Sequence[Column]
-    spares: Sequence[Column]
+    columns: Sequence[DashboardField]
+    spares: Sequence[DashboardField]
     """What every document has from the service; shown where there is little else."""
     bucket_id: str | None = None
 
 
-class Tally:
+class TallyClient:
     """A client of the routes that tell what a namespace holds."""
 
     def __init__(self, address: str, api_key: str) -> None:
@@ -101,8 +101,8 @@ class Tally:
             documents=answer["objects"],
             columns=[column for field in fields for column in _columns(field)],
             spares=[
-                Column("status", "status", "keyword", answer["objects"]),
-                Column("size", "@size_bytes", "number", answer["objects"]),
+                DashboardField("status", "status", "keyword", answer["objects"]),
+                DashboardField("size", "@size_bytes", "number", answer["objects"]),
             ],
             bucket_id=bucket_id,
         )
@@ -130,7 +130,10 @@ class Tally:
             begins=min(each["created_at"] for each in mine),
             documents=count,
             columns=columns,
-            spares=[Column("space", "space", "keyword", count), Column("createdTime", "createdTime", "date", count)],
+            spares=[
+                DashboardField("space", "space", "keyword", count),
+                DashboardField("createdTime", "createdTime", "date", count),
+            ],
         )
 
     async def _properties(self, base: str) -> AsyncIterator[Mapping[str, Json]]:
@@ -144,7 +147,7 @@ class Tally:
                 yield each
             path = answer["next_page"] if found < _PROPERTIES else None
 
-    async def _column(self, route: str, told: Mapping[str, Json]) -> Column | None:
+    async def _column(self, route: str, told: Mapping[str, Json]) -> DashboardField | None:
         """What a stream's records have of a property; None if they have nothing."""
         at = {"property": [told["space"], told["container"], told["property"]]}
         type = told["type"]
@@ -164,7 +167,7 @@ class Tally:
         least, most = (_number(found[end][how]) if end in found else None for end, how in _ENDS)
         label = "/".join(at["property"])
         top = [(bucket["value"], bucket["count"]) for bucket in buckets]
-        return Column(label, told["index"]["name"], kind, count, top, least, most)
+        return DashboardField(label, told["index"]["name"], kind, count, top, least, most)
 
     async def _aggregate(self, route: str, aggregates: Mapping[str, Json]) -> Mapping[str, Json]:
         async with self._session.post(route, json={"aggregates": aggregates}) as response:
@@ -182,9 +185,9 @@ class Tally:
         return answer
 
 
-def _columns(field: Mapping[str, Json]) -> list[Column]:
+def _columns(field: Mapping[str, Json]) -> list[DashboardField]:
     """A path of objects: one column for each type that is a field of its own."""
-    found: list[Column] = []
+    found: list[DashboardField] = []
     for told in field["types"]:
         if not told["count"]:
             continue
@@ -194,18 +197,18 @@ def _columns(field: Mapping[str, Json]) -> list[Column]:
                 homes = {lies["type"]: lies["name"] for lies in reversed(told["index"])}
                 if "keyword" in homes:
                     top = _top(field, lambda value: isinstance(value, str))
-                    found.append(Column(label, homes["keyword"], "keyword", told["count"], top))
+                    found.append(DashboardField(label, homes["keyword"], "keyword", told["count"], top))
                 if "date" in homes:
                     dates = told["dates"]
                     least, most = (_number(dates[end]) for end in ("min", "max"))
-                    found.append(Column(label, homes["date"], "date", dates["count"], (), least, most))
+                    found.append(DashboardField(label, homes["date"], "date", dates["count"], (), least, most))
             case "number":
                 top = _top(field, is_number)
                 name = told["index"][0]["name"]
-                found.append(Column(label, name, "number", told["count"], top, told["min"], told["max"]))
+                found.append(DashboardField(label, name, "number", told["count"], top, told["min"], told["max"]))
             case "boolean":
                 top = _top(field, lambda value: isinstance(value, bool))
-                found.append(Column(label, told["index"][0]["name"], "boolean", told["count"], top))
+                found.append(DashboardField(label, told["index"][0]["name"], "boolean", told["count"], top))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from service.dashboards import choosing
-from service.dashboards.facts import TIME, Column, Facts
+from service.dashboards.facts import TIME, DashboardField, Facts
 from service.values import Json
 
 _MOST: Final = 6
@@ -42,7 +42,7 @@ class Picture:
     type: str
     aggs: Sequence[Json]
     params: Mapping[str, Json]
-    column: Column | None = None
+    column: DashboardField | None = None
 
 
 def saved_objects(facts: Facts) -> list[SavedObject]:
@@ -125,7 +125,7 @@ def _agg(id: int, type: str, schema: str = "metric", **params: Json) -> Json:
     return {"id": str(id), "enabled": True, "type": type, "schema": schema, "params": params}
 
 
-def _number(slot: str, title: str, aggs: Sequence[Json], column: Column | None = None) -> Picture:
+def _number(slot: str, title: str, aggs: Sequence[Json], column: DashboardField | None = None) -> Picture:
     look = {
         "percentageMode": False,
         "useRanges": False,
@@ -140,7 +140,7 @@ def _number(slot: str, title: str, aggs: Sequence[Json], column: Column | None =
     return Picture(slot, title, "metric", aggs, params, column)
 
 
-def _over(slot: str, field: str, unit: str, column: Column | None = None) -> Picture:
+def _over(slot: str, field: str, unit: str, column: DashboardField | None = None) -> Picture:
     label = column.label if column else field
     histogram = _agg(
         2,
@@ -156,7 +156,7 @@ def _over(slot: str, field: str, unit: str, column: Column | None = None) -> Pic
     return Picture(slot, f"over {label}", "histogram", [_agg(1, "count"), histogram], _axes(), column)
 
 
-def _top(slot: str, column: Column, *, pie: bool) -> Picture:
+def _top(slot: str, column: DashboardField, *, pie: bool) -> Picture:
     terms = _agg(
         2,
         "terms",
@@ -184,7 +184,7 @@ def _top(slot: str, column: Column, *, pie: bool) -> Picture:
     return Picture(slot, f"by {column.label}", "horizontal_bar", aggs, _axes(across=True), column)
 
 
-def _spread(column: Column) -> Picture:
+def _spread(column: DashboardField) -> Picture:
     width = choosing.interval(column.least or 0, column.most or 0)
     histogram = _agg(2, "histogram", "segment", field=column.name, interval=width, extended_bounds={})
     aggs = [_agg(1, "count"), histogram]

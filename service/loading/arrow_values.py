@@ -25,7 +25,7 @@ _TEXT: Final = pa.string()
 
 
 @dataclass
-class Found:
+class ColumnIssues:
     """What was met at one place of the schema."""
 
     nans: int = 0
@@ -43,7 +43,7 @@ class Converter:
 
     texts: set[str] = field(default_factory=set)
     problems: dict[int, str] = field(default_factory=dict)
-    found: dict[str, Found] = field(default_factory=dict)
+    found: dict[str, ColumnIssues] = field(default_factory=dict)
 
     def values(self, place: str, array: pa.Array, rows: Sequence[int], forced: str | None = None) -> list[Json]:
         """JSON values of a column; `rows`: the row of each, in the file."""
@@ -188,8 +188,8 @@ class Converter:
     def _plain(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
         return array.to_pylist()  # type: ignore[no-any-return]
 
-    def _found(self, place: str) -> Found:
-        return self.found.setdefault(place, Found())
+    def _found(self, place: str) -> ColumnIssues:
+        return self.found.setdefault(place, ColumnIssues())
 
     def _beyond(self, place: str, row: int, value: str) -> None:
         found = self._found(place)

@@ -14,8 +14,8 @@ from rich.console import Console
 from service.loading.connection import Connection, Refused, in_path
 from service.loading.errors import LoadError
 from service.loading.progress import storing
-from service.loading.sending import CHUNK_BYTES, CHUNK_ROWS, Load, Outcome, outcome_of_import
-from service.loading.table import SHOWN, Row
+from service.loading.sending import CHUNK_BYTES, CHUNK_ROWS, Load, LoadReport, outcome_of_import
+from service.loading.table import SHOWN, FileRow
 from service.spelling import misspelt
 
 _RECORDS: Final = 1_000
@@ -49,7 +49,7 @@ class Loader:
         await self.ensure(bucket)
         started = time.perf_counter()
         load = Load()
-        await self.objects(bucket, (Row(number, line) for number, line in enumerate(lines, 1)), load, total)
+        await self.objects(bucket, (FileRow(number, line) for number, line in enumerate(lines, 1)), load, total)
         outcome = load.outcome
         return {
             "succeeded_count": outcome.stored,
@@ -58,11 +58,13 @@ class Loader:
             "errors": [{"line": row.number, "error": row.error} for row in outcome.errors],
         }
 
-    async def objects(self, bucket: str, rows: Iterator[Row], load: Load, total: int | None, query: str = "") -> None:
+    async def objects(
+        self, bucket: str, rows: Iterator[FileRow], load: Load, total: int | None, query: str = ""
+    ) -> None:
         """Objects, each row the JSON of one, into a bucket that is there. A chunk that did not arrive is sent again."""
         restored = "restore=true" in query
 
-        async def send(chunk: Sequence[Row]) -> Outcome:
+        async def send(chunk: Sequence[FileRow]) -> LoadReport:
             # A restored object's place is its line in the whole file.
             first = load.done + 1 if restored else 1
             more = [query, f"first_line={first}" if restored else ""]
@@ -155,7 +157,7 @@ class Loader:
         if found and found["settings"]["limits"]["maxRecordsTotal"]["consumed"] >= size:
             return
         await self.ensure_stream(stream, container)
-        rows = (Row(number, orjson.dumps(item)) for number, item in enumerate(items, 1))
+        rows = (FileRow(number, orjson.dumps(item)) for number, item in enumerate(items, 1))
         load = Load()
         await self.stream_records(stream, rows, load, size)
         if load.outcome.refused:
@@ -190,14 +192,14 @@ class Loader:
             if "error" not in answer:
                 self._made("stream", stream, streams)
 
-    async def stream_records(self, stream: str, rows: Iterator[Row], load: Load, total: int | None) -> None:
+    async def stream_records(self, stream: str, rows: Iterator[FileRow], load: Load, total: int | None) -> None:
         """Records, each row the JSON of one, into a stream that is there."""
         async with self._connection as connection:
             about = await connection.find(f"{self._base}/streams/{in_path(stream)}") or {}
             route = "records" if about.get("type") == "Immutable" else "records/upsert"
             path = f"{self._base}/streams/{in_path(stream)}/{route}?refresh=wait_for"
 
-            async def send(chunk: Sequence[Row]) -> Outcome:
+            async def send(chunk: Sequence[FileRow]) -> LoadReport:
                 return await _upserted(connection, path, chunk)
 
             with storing(self._console, stream, None if total is None else total - load.skipped) as advance:
@@ -219,9 +221,9 @@ async def _names(
     return [each[name] for each in answer.get(key, ())]
 
 
-async def _upserted(connection: Connection, path: str, chunk: Sequence[Row]) -> Outcome:
+async def _upserted(connection: Connection, path: str, chunk: Sequence[FileRow]) -> LoadReport:
     """A request that names one record as wrong stored nothing: it is sent again without that one."""
-    outcome = Outcome()
+    outcome = LoadReport()
     left = list(chunk)
     while left:
         try:
@@ -231,21 +233,21 @@ async def _upserted(connection: Connection, path: str, chunk: Sequence[Row]) -> 
             if named is None or int(named[1]) >= len(left) or outcome.refused >= SHOWN:
                 raise
             row = left.pop(int(named[1]))
-            outcome.add(Outcome(refused=1, errors=[Row(row.number, error=str(error))]))
+            outcome.add(LoadReport(refused=1, errors=[FileRow(row.number, error=str(error))]))
         else:
             outcome.stored = len(left)
             break
     return outcome
 
 
-def metadata_line(row: Row, idempotency: str | None) -> bytes:
+def metadata_line(row: FileRow, idempotency: str | None) -> bytes:
     """A table's row as an object; sent twice with the same idempotency key it is stored once."""
     if idempotency is None:
         return b'{"metadata":' + row.body + b"}"
     return b'{"idempotency_key":%s,"metadata":%s}' % (json.dumps(f"{idempotency} {row.number}").encode(), row.body)
 
 
-def object_line(row: Row, idempotency: str | None) -> bytes:
+def object_line(row: FileRow, idempotency: str | None) -> bytes:
     """The same of what is an object already; one with an idempotency key of its own keeps that."""
     if idempotency is None or not row.body.startswith(b"{") or b'"idempotency_key"' in row.body:
         return row.body

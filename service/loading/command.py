@@ -12,14 +12,14 @@ from typing import Final
 from rich.console import Console
 
 from service.loading.client import Loader, metadata_line, object_line
-from service.loading.documents import Documents
+from service.loading.documents import JsonDocuments
 from service.loading.errors import LoadError, Stopped, UsageError
 from service.loading.formats import table_of
 from service.loading.progress import reading
-from service.loading.records import Target, fitted, target_of
-from service.loading.sending import Interrupted, Load, Outcome
-from service.loading.source import Source
-from service.loading.table import Options, Row, Survey, Table, shortened
+from service.loading.records import RecordTarget, fitted, target_of
+from service.loading.sending import Interrupted, Load, LoadReport
+from service.loading.source import FileSource
+from service.loading.table import FileRow, Options, Survey, Table, shortened
 
 _MEMORY: Final = 24
 
@@ -53,28 +53,28 @@ class Request:
 
 
 @dataclass
-class Prepared:
+class PreparedFile:
     """A file that has been read once, and can be sent."""
 
-    source: Source
+    source: FileSource
     table: Table
     survey: Survey
     digest: str
-    target: Target | None
+    target: RecordTarget | None
 
 
 @contextmanager
-def prepared(request: Request, console: Console) -> Iterator[Prepared]:
+def prepared(request: Request, console: Console) -> Iterator[PreparedFile]:
     """Reads the whole file; raises `LoadError` for what cannot be loaded, before anything is sent."""
     request.check()
-    with closing(Source(request.file)) as source:
+    with closing(FileSource(request.file)) as source:
         yield _prepared(request, source, console)
 
 
-def _prepared(request: Request, source: Source, console: Console) -> Prepared:
+def _prepared(request: Request, source: FileSource, console: Console) -> PreparedFile:
     options = replace(request.options, typed=request.stream is not None)
     table = table_of(source, options, request.format)
-    if request.restore and not isinstance(table, Documents):
+    if request.restore and not isinstance(table, JsonDocuments):
         raise UsageError("--restore takes exported objects: NDJSON as …/objects/export writes it")
     with reading(console, source.name, source.size) as advance:
         survey = table.survey(advance)
@@ -83,10 +83,10 @@ def _prepared(request: Request, source: Source, console: Console) -> Prepared:
         target = target_of(survey, request.stream, request.space, request.container)
     decided = json.dumps([[column.name, column.kind] for column in survey.columns] + [sorted(options.nulls)])
     digest = hashlib.sha256(f"{source.digest()} {decided}".encode()).hexdigest()[:_MEMORY]
-    return Prepared(source, table, survey, digest, target)
+    return PreparedFile(source, table, survey, digest, target)
 
 
-def report(file: Prepared, request: Request) -> Iterator[str]:
+def report(file: PreparedFile, request: Request) -> Iterator[str]:
     """What was decided, in lines."""
     survey = file.survey
     rows = f"{survey.total:,} {'row' if survey.total == 1 else 'rows'}"
@@ -120,7 +120,7 @@ def report(file: Prepared, request: Request) -> Iterator[str]:
         yield json.dumps(file.target.definition, indent=2)
 
 
-async def send(file: Prepared, request: Request, loader: Loader) -> Outcome:
+async def send(file: PreparedFile, request: Request, loader: Loader) -> LoadReport:
     """Sends the rows; raises `Interrupted` that says how to go on."""
     load = Load(skipped=request.skip_rows)
     try:
@@ -136,7 +136,7 @@ async def send(file: Prepared, request: Request, loader: Loader) -> Outcome:
     return load.outcome
 
 
-def _go_on(file: Prepared, load: Load) -> str:
+def _go_on(file: PreparedFile, load: Load) -> str:
     if load.done <= load.skipped:
         again = f"go on with --skip-rows {load.skipped}" if load.skipped else "run it again"
         return f"no row was acknowledged; {again} (no row is stored twice)"
@@ -146,9 +146,9 @@ def _go_on(file: Prepared, load: Load) -> str:
     )
 
 
-async def _to_bucket(file: Prepared, request: Request, bucket: str, loader: Loader, load: Load) -> None:
+async def _to_bucket(file: PreparedFile, request: Request, bucket: str, loader: Loader, load: Load) -> None:
     key = request.options.key
-    documents = isinstance(file.table, Documents)
+    documents = isinstance(file.table, JsonDocuments)
     fields = [name if documents else f"metadata.{_escaped(name)}" for name in key]
     await loader.ensure(bucket, key=fields)
     query = "restore=true" if request.restore else "policy=upsert" if key else ""
@@ -159,7 +159,7 @@ async def _to_bucket(file: Prepared, request: Request, bucket: str, loader: Load
     await loader.objects(bucket, rows, load, file.survey.total, query)
 
 
-async def _to_stream(file: Prepared, stream: str, loader: Loader, load: Load) -> None:
+async def _to_stream(file: PreparedFile, stream: str, loader: Loader, load: Load) -> None:
     target = file.target
     assert target is not None  # noqa: S101
     there = await loader.container(target.space, target.container)
@@ -168,7 +168,7 @@ async def _to_stream(file: Prepared, stream: str, loader: Loader, load: Load) ->
     await loader.stream_records(stream, rows, load, file.survey.total)
 
 
-def _made(rows: Iterator[Row], line: Callable[[Row], bytes]) -> Iterator[Row]:
+def _made(rows: Iterator[FileRow], line: Callable[[FileRow], bytes]) -> Iterator[FileRow]:
     return (row if row.error is not None else replace(row, body=line(row)) for row in rows)
 
 

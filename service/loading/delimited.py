@@ -11,8 +11,18 @@ import orjson
 
 from service.loading.cells import Deciding, written
 from service.loading.errors import LoadError, UsageError
-from service.loading.source import Source
-from service.loading.table import Advance, Column, Keys, Options, Row, Survey, check_names, forced_kinds, known_column
+from service.loading.source import FileSource
+from service.loading.table import (
+    Advance,
+    ColumnDecision,
+    FileRow,
+    Keys,
+    Options,
+    Survey,
+    check_names,
+    forced_kinds,
+    known_column,
+)
 
 _LONGEST_CELL: Final = 1 << 30
 _BOMS: Final = (
@@ -25,7 +35,7 @@ _BOMS: Final = (
 _OTHERS: Final = {";": "';'", "\t": "tab", "|": "'|'", ",": "','"}
 
 
-def encoding_of(source: Source, given: str | None) -> str:
+def encoding_of(source: FileSource, given: str | None) -> str:
     """What was given, else what the first bytes say, else UTF-8."""
     if given is not None:
         try:
@@ -36,7 +46,7 @@ def encoding_of(source: Source, given: str | None) -> str:
     return next((name for mark, name in _BOMS if first.startswith(mark)), "utf-8-sig")
 
 
-def undecodable(source: Source, encoding: str) -> str:
+def undecodable(source: FileSource, encoding: str) -> str:
     """Which line has the first bytes that are no text of the encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
@@ -66,7 +76,7 @@ def plain(encoding: str) -> str:
 class Delimited:
     """A file of cells between delimiters, a header first."""
 
-    def __init__(self, source: Source, options: Options, delimiter: str) -> None:
+    def __init__(self, source: FileSource, options: Options, delimiter: str) -> None:
         self._source = source
         self._options = options
         self._encoding = encoding_of(source, options.encoding)
@@ -112,14 +122,14 @@ class Delimited:
                 if places:
                     keys.meet(line, tuple(cells[place] for place in places))
         self._kinds = [column.kind for column in columns]
-        survey.columns = [Column(column.name, column.kind, column.note) for column in columns]
+        survey.columns = [ColumnDecision(column.name, column.kind, column.note) for column in columns]
         if self._encoding not in ("utf-8-sig", "ascii"):
             survey.notes.append(f"read as {plain(self._encoding)}")
         if blank:
             survey.notes.append(f"{blank:,} blank {'line' if blank == 1 else 'lines'} passed over")
         return survey
 
-    def rows(self, names: Mapping[str, str]) -> Iterator[Row]:
+    def rows(self, names: Mapping[str, str]) -> Iterator[FileRow]:
         heads = [orjson.dumps(names.get(name, name)) + b":" for name in self._header]
         columns = list(zip(heads, self._kinds, strict=True))
         places = [self._header.index(name) for name in self._options.key]
@@ -132,7 +142,7 @@ class Delimited:
                 if not cells:
                     continue
                 if problem := self._ragged(cells):
-                    yield Row(line, error=problem)
+                    yield FileRow(line, error=problem)
                     continue
                 try:
                     parts = [
@@ -140,13 +150,13 @@ class Delimited:
                         for (head, kind), cell in zip(columns, cells, strict=True)
                     ]
                 except ValueError as error:
-                    yield Row(line, error=str(error))
+                    yield FileRow(line, error=str(error))
                     continue
                 key = tuple(cells[place] for place in places)
                 if any(map(self._is_null, key)):
-                    yield Row(line, error="the key has no value here")
+                    yield FileRow(line, error="the key has no value here")
                     continue
-                yield Row(line, b"{" + b",".join(parts) + b"}", key=key)
+                yield FileRow(line, b"{" + b",".join(parts) + b"}", key=key)
 
     def _is_null(self, cell: str) -> bool:
         return not cell or cell in self._options.nulls

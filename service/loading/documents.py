@@ -9,8 +9,8 @@ import msgspec
 from service.loading.cells import is_date, is_timestamp
 from service.loading.delimited import encoding_of, undecodable
 from service.loading.errors import LoadError
-from service.loading.source import Source
-from service.loading.table import Advance, Column, Keys, Options, Row, Survey
+from service.loading.source import FileSource
+from service.loading.table import Advance, ColumnDecision, FileRow, Keys, Options, Survey
 from service.values import Json
 
 _UTF8: Final = ("utf-8-sig", "ascii")
@@ -19,10 +19,10 @@ _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value = msgspec.json.Decoder().decode
 
 
-class Documents:
+class JsonDocuments:
     """Lines, or elements of an array, that are objects; the service refuses one that is wrong, and takes the others."""
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: FileSource, options: Options) -> None:
         self._source = source
         self._options = options
         self._encoding = encoding_of(source, options.encoding)
@@ -46,10 +46,10 @@ class Documents:
                         columns.setdefault(name, KindOfValues()).meet(value)
                 except ValueError as error:
                     survey.refuse(row.number, str(error))
-        survey.columns = [Column(name, values.kind) for name, values in columns.items()]
+        survey.columns = [ColumnDecision(name, values.kind) for name, values in columns.items()]
         return survey
 
-    def rows(self, names: Mapping[str, str]) -> Iterator[Row]:
+    def rows(self, names: Mapping[str, str]) -> Iterator[FileRow]:
         for row in self._read(None):
             if self._options.typed:
                 try:
@@ -65,19 +65,19 @@ class Documents:
     def _unit(self) -> str:
         raise NotImplementedError
 
-    def _read(self, advance: Advance | None) -> Iterator[Row]:
+    def _read(self, advance: Advance | None) -> Iterator[FileRow]:
         raise NotImplementedError
 
-    def _row(self, number: int, body: bytes) -> Row:
-        return Row(number, body, key=key_of(body, self._options.key))
+    def _row(self, number: int, body: bytes) -> FileRow:
+        return FileRow(number, body, key=key_of(body, self._options.key))
 
 
-class Lines(Documents):
+class NdjsonDocuments(JsonDocuments):
     """NDJSON."""
 
     _unit = "line"
 
-    def _read(self, advance: Advance | None) -> Iterator[Row]:
+    def _read(self, advance: Advance | None) -> Iterator[FileRow]:
         for number, line in enumerate(self._lines(advance), 1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
@@ -102,12 +102,12 @@ class Lines(Documents):
                 text.detach()
 
 
-class Array(Documents):
+class Array(JsonDocuments):
     """A JSON array of objects, or one object."""
 
     _unit = "element"
 
-    def _read(self, advance: Advance | None) -> Iterator[Row]:
+    def _read(self, advance: Advance | None) -> Iterator[FileRow]:
         with self._source.open(advance) as binary:
             data = binary.read()
         if self._encoding not in _UTF8:
@@ -212,7 +212,7 @@ def _kind(value: Json) -> str:
     return "object"
 
 
-def is_one_value(source: Source) -> bool:
+def is_one_value(source: FileSource) -> bool:
     """Whether a `.json` file is an array or one object, rather than an object on each line."""
     with source.open() as binary:
         first = binary.readline().removeprefix(b"\xef\xbb\xbf").strip()

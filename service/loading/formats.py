@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Final
 
 from service.loading.delimited import Delimited
-from service.loading.documents import Array, Lines, is_one_value
+from service.loading.documents import Array, NdjsonDocuments, is_one_value
 from service.loading.errors import LoadError, UsageError
-from service.loading.source import Source
+from service.loading.source import FileSource
 from service.loading.table import Options, Table
 
 FORMATS: Final = ("csv", "tsv", "parquet", "ndjson", "json")
@@ -16,7 +16,7 @@ _SUFFIXES: Final = {
 }  # fmt: skip
 
 
-def table_of(source: Source, options: Options, format: str | None) -> Table:
+def table_of(source: FileSource, options: Options, format: str | None) -> Table:
     """The file as a table; raises `LoadError` for a format that cannot be loaded."""
     format = format or _recognised(source)
     if format == "parquet":
@@ -30,7 +30,7 @@ def table_of(source: Source, options: Options, format: str | None) -> Table:
     if format in ("csv", "tsv"):
         return Delimited(source, options, "," if format == "csv" else "\t")
     if format == "ndjson" or not is_one_value(source):
-        return Lines(source, options)
+        return NdjsonDocuments(source, options)
     return Array(source, options)
 
 
@@ -48,7 +48,7 @@ def checked_mark(given: str | None, option: str) -> str | None:
     return mark
 
 
-def _recognised(source: Source) -> str:
+def _recognised(source: FileSource) -> str:
     suffix = Path(source.plain_name).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]

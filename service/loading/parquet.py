@@ -10,8 +10,18 @@ import pyarrow.parquet
 
 from service.loading.arrow_values import Converter, kind_of, note_of
 from service.loading.errors import LoadError
-from service.loading.source import Source
-from service.loading.table import Advance, Column, Keys, Options, Row, Survey, check_names, forced_kinds, known_column
+from service.loading.source import FileSource
+from service.loading.table import (
+    Advance,
+    ColumnDecision,
+    FileRow,
+    Keys,
+    Options,
+    Survey,
+    check_names,
+    forced_kinds,
+    known_column,
+)
 from service.values import Json
 
 _BATCH: Final = 2_000
@@ -20,7 +30,7 @@ _BATCH: Final = 2_000
 class Parquet:
     """A Parquet file; every value is read twice, so that columns are decided before the first row is sent."""
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: FileSource, options: Options) -> None:
         self._source = source
         self._options = options
         self._texts: set[str] = set()
@@ -50,7 +60,7 @@ class Parquet:
         survey.columns = [self._column(field, converter) for field in schema]
         return survey
 
-    def rows(self, names: Mapping[str, str]) -> Iterator[Row]:
+    def rows(self, names: Mapping[str, str]) -> Iterator[FileRow]:
         with self._opened() as file:
             converter = Converter(texts=self._texts)
             heads = [names.get(name, name) for name in file.schema_arrow.names]
@@ -62,7 +72,7 @@ class Parquet:
                     if error is None and "" in key:
                         error = "the key has no value here"
                     body = b"" if error else msgspec.json.encode(dict(zip(heads, values, strict=True)))
-                    yield Row(number, body, error, key)
+                    yield FileRow(number, body, error, key)
 
     def _batches(self, file: Any, converter: Converter) -> Iterator[tuple[int, dict[str, list[Json]], dict[int, str]]]:
         """The number of the first row, the columns, and what is wrong with some of the rows."""
@@ -84,10 +94,10 @@ class Parquet:
         texts = [["" if each is None else _text(each) for each in columns[name]] for name in self._options.key]
         return list(zip(*texts, strict=True))
 
-    def _column(self, field: Any, converter: Converter) -> Column:
+    def _column(self, field: Any, converter: Converter) -> ColumnDecision:
         name = field.name
         if name in self._forced:
-            return Column(name, self._forced[name], "as asked for")
+            return ColumnDecision(name, self._forced[name], "as asked for")
         notes = [note_of(field.type)]
         kind = kind_of(field.type)
         for place, found in converter.found.items():
@@ -100,7 +110,7 @@ class Parquet:
                 kind = "text" if place == name else "list of text" if place == f"{name}[]" else kind
             if found.nans:
                 notes.append(f"{inner}{found.nans:,} NaN became null")
-        return Column(name, kind, "; ".join(filter(None, notes)))
+        return ColumnDecision(name, kind, "; ".join(filter(None, notes)))
 
     def _check_names(self, schema: Any) -> None:
         def check(names: list[str], where: str) -> None:

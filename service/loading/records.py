@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from service.dialects.tree.properties import RESERVED
 from service.loading.errors import LoadError, UsageError
-from service.loading.table import Column, Row, Survey
+from service.loading.table import ColumnDecision, FileRow, Survey
 
 _TYPES: Final = {
     "text": "text", "integer": "int64", "number": "float64", "boolean": "boolean", "date": "date",
@@ -23,7 +23,7 @@ _LONGEST: Final = 255
 
 
 @dataclass(frozen=True)
-class Target:
+class RecordTarget:
     """Where records go: space, container, and what its properties are called."""
 
     space: str
@@ -32,7 +32,7 @@ class Target:
     """Column → property, where the two differ."""
     definition: Mapping[str, Any]
 
-    def record(self, row: Row, digest: str) -> bytes:
+    def record(self, row: FileRow, digest: str) -> bytes:
         """The row's id is its key, else its place in this very file."""
         external_id = "|".join(row.key) if row.key else f"{digest}-{row.number}"
         source = {"type": "container", "space": self.space, "externalId": self.container}
@@ -40,7 +40,7 @@ class Target:
         return f'{head}, "sources": [{{"source": {json.dumps(source)}, "properties": '.encode() + row.body + b"}]}"
 
 
-def target_of(survey: Survey, stream: str, space: str | None, container: str | None) -> Target:
+def target_of(survey: Survey, stream: str, space: str | None, container: str | None) -> RecordTarget:
     """The container that the columns make; raises `LoadError` for columns that cannot be properties."""
     space = space or _named(stream, r"[^a-zA-Z0-9_-]", 43)
     container = container or _named(stream, r"[^a-zA-Z0-9_]", 255)
@@ -65,10 +65,10 @@ def target_of(survey: Survey, stream: str, space: str | None, container: str | N
             column.note = "; ".join(filter(None, (f"called {name}", column.note)))
         properties[name] = {"type": type_of(column)}
     definition = {"space": space, "externalId": container, "usedFor": "record", "properties": properties}
-    return Target(space, container, names, definition)
+    return RecordTarget(space, container, names, definition)
 
 
-def type_of(column: Column) -> dict[str, Any]:
+def type_of(column: ColumnDecision) -> dict[str, Any]:
     kind = column.kind
     if kind in _TYPES:
         return {"type": _TYPES[kind]}
@@ -88,7 +88,7 @@ def kinds_there(container: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def fitted(target: Target, there: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def fitted(target: RecordTarget, there: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The definition with the types that the container has already: a type cannot change."""
     if there is None:
         return target.definition

@@ -8,26 +8,26 @@ from typing import Any, Final
 
 from service.loading.connection import Refused
 from service.loading.errors import LoadError
-from service.loading.table import SHOWN, Row
+from service.loading.table import SHOWN, FileRow
 
 CHUNK_ROWS: Final = 5_000
 CHUNK_BYTES: Final = 4_000_000
 
-Send = Callable[[Sequence[Row]], Awaitable["Outcome"]]
+Send = Callable[[Sequence[FileRow]], Awaitable["LoadReport"]]
 
 
 @dataclass
-class Outcome:
+class LoadReport:
     """What became of rows."""
 
     stored: int = 0
     replayed: int = 0
     """Of those that are stored, the ones that were there already."""
     refused: int = 0
-    errors: list[Row] = field(default_factory=list)
+    errors: list[FileRow] = field(default_factory=list)
     """The first refused rows, in order."""
 
-    def add(self, other: "Outcome") -> None:
+    def add(self, other: "LoadReport") -> None:
         self.stored += other.stored
         self.replayed += other.replayed
         self.refused += other.refused
@@ -48,10 +48,10 @@ class Load:
 
     skipped: int = 0
     done: int = 0
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: LoadReport = field(default_factory=LoadReport)
 
     async def run(
-        self, rows: Iterator[Row], send: Send, advance: Callable[[int], None], most_rows: int, most_bytes: int
+        self, rows: Iterator[FileRow], send: Send, advance: Callable[[int], None], most_rows: int, most_bytes: int
     ) -> None:
         """Sends all rows; raises `Interrupted` that knows how far it came. The next chunk is read while one is sent."""
         self.done = self.skipped
@@ -62,7 +62,7 @@ class Load:
                 ahead = asyncio.create_task(asyncio.to_thread(next, chunks, None))
                 bad = [row for row in chunk if row.error is not None]
                 good = [row for row in chunk if row.error is None]
-                outcome = Outcome(refused=len(bad), errors=bad[:SHOWN])
+                outcome = LoadReport(refused=len(bad), errors=bad[:SHOWN])
                 if good:
                     outcome.add(await send(good))
                 self.outcome.add(outcome)
@@ -75,8 +75,8 @@ class Load:
             await asyncio.gather(ahead, return_exceptions=True)
 
 
-def _chunks(rows: Iterator[Row], most_rows: int, most_bytes: int) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
+def _chunks(rows: Iterator[FileRow], most_rows: int, most_bytes: int) -> Iterator[list[FileRow]]:
+    chunk: list[FileRow] = []
     size = 0
     for row in rows:
         if chunk and (len(chunk) >= most_rows or size + len(row.body) > most_bytes):
@@ -88,13 +88,13 @@ def _chunks(rows: Iterator[Row], most_rows: int, most_bytes: int) -> Iterator[li
         yield chunk
 
 
-def outcome_of_import(rows: Sequence[Row], summary: dict[str, Any], first_line: int = 1) -> Outcome:
+def outcome_of_import(rows: Sequence[FileRow], summary: dict[str, Any], first_line: int = 1) -> LoadReport:
     """An import's answer in terms of the file's own numbers."""
     if "succeeded_count" not in summary or summary.get("lines") != len(rows):
         raise Refused(f"the service did not read all lines of the request: it answers {str(summary)[:200]}", 200)
     errors = [
-        Row(rows[each["line"] - first_line].number, error=each["error"])
+        FileRow(rows[each["line"] - first_line].number, error=each["error"])
         for each in summary["errors"]
         if 0 <= each["line"] - first_line < len(rows)
     ]
-    return Outcome(summary["succeeded_count"], summary.get("replayed_count", 0), summary["failed_count"], errors)
+    return LoadReport(summary["succeeded_count"], summary.get("replayed_count", 0), summary["failed_count"], errors)

@@ -18,7 +18,7 @@ from service.loading.errors import LoadError
 _GZIP: Final = b"\x1f\x8b"
 
 
-class Source:
+class FileSource:
     """A file that `open` reads from its beginning each time, unpacked.
 
     stdin is copied into a temporary file first, because types are decided over the whole of it.

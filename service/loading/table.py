@@ -37,7 +37,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Row:
+class FileRow:
     """One row: where it stands in the file, and its JSON, or why it is refused."""
 
     number: int
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass
-class Column:
+class ColumnDecision:
     """What was decided for one column."""
 
     name: str
@@ -64,8 +64,8 @@ class Survey:
     """What `Row.number` counts: line, row or element."""
     total: int = 0
     """Rows, refused ones included."""
-    columns: list[Column] = field(default_factory=list)
-    refused: list[Row] = field(default_factory=list)
+    columns: list[ColumnDecision] = field(default_factory=list)
+    refused: list[FileRow] = field(default_factory=list)
     """The first rows that cannot be loaded."""
     refused_count: int = 0
     notes: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Survey:
     def refuse(self, number: int, error: str) -> None:
         self.refused_count += 1
         if len(self.refused) < SHOWN:
-            self.refused.append(Row(number, error=error))
+            self.refused.append(FileRow(number, error=error))
 
 
 class Table(Protocol):
@@ -87,7 +87,7 @@ class Table(Protocol):
         """Reads the whole file; raises `LoadError` for what cannot be loaded at all."""
         ...
 
-    def rows(self, names: Mapping[str, str]) -> Iterator[Row]:
+    def rows(self, names: Mapping[str, str]) -> Iterator[FileRow]:
         """All rows in order, also the refused ones; `names`: what columns are called instead."""
         ...
 

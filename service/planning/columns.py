@@ -49,7 +49,7 @@ _DAY: Final = 86_400_000
 
 
 @dataclass(frozen=True)
-class Column:
+class KeyColumn:
     """The composite sources of one key (none where every group has null there) and their reading."""
 
     sources: Mapping[str, Json]
@@ -67,7 +67,7 @@ class Column:
         return lambda key: read([key[name] for name in names])
 
 
-def column(key: Key, field: Field, name: str) -> Column | None:
+def column(key: Key, field: Field, name: str) -> KeyColumn | None:
     """The key's sources under names that begin with `name`, which is ours: users' names could collide.
 
     None: the index fields do not hold this key's values, so the objects must be read.
@@ -85,7 +85,7 @@ def column(key: Key, field: Field, name: str) -> Column | None:
             return _range(name, field, key.transform)
 
 
-def _plain(name: str, field: Field) -> Column:
+def _plain(name: str, field: Field) -> KeyColumn:
     readers: dict[str, Callable[[Any], Json]] = {
         "keyword": str,
         "double": number,
@@ -106,12 +106,12 @@ def _plain(name: str, field: Field) -> Column:
         return None
 
     verbatim = len(leaves) == 1 and not leaves.keys() & {"double", "date"}
-    return Column(sources, read, verbatim, ascending=len(leaves) < 2)
+    return KeyColumn(sources, read, verbatim, ascending=len(leaves) < 2)
 
 
-def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
+def _truncated(name: str, field: Field, truncate: Truncate) -> KeyColumn:
     if not field.dates:
-        return Column({}, _null)
+        return KeyColumn({}, _null)
     unit, here = truncate.unit, clock(truncate.zone)
     back = truncate.week_start - 7 if unit == "week" and truncate.week_start else 0
     if truncate.zone == "UTC" or unit == "second":
@@ -119,17 +119,17 @@ def _truncated(name: str, field: Field, truncate: Truncate) -> Column:
         histogram: dict[str, Json] = {"field": field.dates, "missing_bucket": True, "calendar_interval": unit}
         if back:
             histogram["offset"] = f"{back}d"
-        return Column({name: {"date_histogram": histogram}}, _first, verbatim=True)
+        return KeyColumn({name: {"date_histogram": histogram}}, _first, verbatim=True)
     if unit in SPANS:
         source = _scripted(field.dates, "1ms", _FULL, here, span=SPANS[unit])
-        return Column({name: source}, _first, verbatim=True)
+        return KeyColumn({name: source}, _first, verbatim=True)
     shift = -back * _DAY
     source = _scripted(field.dates, unit, _WALL_CLOCK, here, shift=shift)
 
     def read(values: Sequence[Any]) -> Json:
         return None if values[0] is None else here.first(values[0] - shift)
 
-    return Column({name: source}, read)
+    return KeyColumn({name: source}, read)
 
 
 def _scripted(dates: str, interval: str, script: str, here: Clock, **params: int) -> Json:
@@ -153,19 +153,19 @@ def _scripted(dates: str, interval: str, script: str, here: Clock, **params: int
     }
 
 
-def _part(name: str, field: Field, extract: Extract) -> Column:
+def _part(name: str, field: Field, extract: Extract) -> KeyColumn:
     if not field.dates:
-        return Column({}, _null)
+        return KeyColumn({}, _null)
     source = _scripted(field.dates, "1ms", _PART + _PARTS[extract.part], clock(extract.zone))
-    return Column({name: source}, _first, verbatim=True)
+    return KeyColumn({name: source}, _first, verbatim=True)
 
 
-def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
+def _range(name: str, field: Field, ranges: Ranges) -> KeyColumn | None:
     """The position of the range, as `scan.in_range` gives it; -1 stands for the default bucket."""
     if len(field.numbers) > 1 or not exact_as_double(field):
         return None
     if not field.numbers:
-        return Column({}, lambda values: ranges.default)
+        return KeyColumn({}, lambda values: ranges.default)
     params = {
         "f": field.numbers[0],
         # The numbers here are below 2^53, so that it does not matter how much larger a boundary is.
@@ -173,7 +173,7 @@ def _range(name: str, field: Field, ranges: Ranges) -> Column | None:
         "d": ranges.default is not None,
     }
     terms = {"script": {"source": _RANGE, "params": params}, "value_type": "long", "missing_bucket": True}
-    return Column({name: {"terms": terms}}, _position(ranges.default), ascending=ranges.default is None)
+    return KeyColumn({name: {"terms": terms}}, _position(ranges.default), ascending=ranges.default is None)
 
 
 def _position(default: str | None) -> Read:

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 
-from service.aggregations.base import Inexact, InexactMetrics, Native, Raw
+from service.aggregations.base import Inexact, InexactMetrics, Pushdown, Raw
 from service.conditions.base import Query
 from service.fields import POSITION, SHAPE, Field, shape_token
-from service.planning.columns import Column
+from service.planning.columns import KeyColumn
 from service.planning.plan import Having, Metric
-from service.planning.rows import Row
+from service.planning.rows import GroupRow
 from service.values import Json, exact_float, is_number
 
 PAGE: Final = 65_535
@@ -27,12 +27,12 @@ class _Filtered(msgspec.Struct):
     doc_count: int
 
 
-class _Total(msgspec.Struct):
+class _HitsTotal(msgspec.Struct):
     value: int
 
 
 class _Hits(msgspec.Struct):
-    total: _Total | None = None
+    total: _HitsTotal | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -41,7 +41,7 @@ class _Answer(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Page:
+class CompositePage:
     """An answer of OpenSearch whose buckets are not read yet."""
 
     matched: int
@@ -51,7 +51,7 @@ class Page:
     """The filters beside the groups: name → objects."""
 
     @classmethod
-    def parse(cls, answer: bytes | str) -> "Page":
+    def parse(cls, answer: bytes | str) -> "CompositePage":
         """An answer that is whole: the gateway lets no other pass."""
         read = msgspec.json.decode(answer, type=_Answer)
         groups = msgspec.json.decode(read.aggregations.pop("groups"), type=_Composite)
@@ -64,13 +64,13 @@ _AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True)
-class Computed:
+class PushedMetric:
     """A metric that OpenSearch computes."""
 
     position: int
     metric: Metric
     of: Field
-    native: Native
+    native: Pushdown
 
     @property
     def names(self) -> list[str]:
@@ -83,8 +83,8 @@ class Grouping:
     """One composite aggregation: its query, keys, metrics, and filters beside it."""
 
     query: Query
-    columns: Sequence[Column]
-    computed: Sequence[Computed] = ()
+    columns: Sequence[KeyColumn]
+    computed: Sequence[PushedMetric] = ()
     selectors: Mapping[str, Json] = field(default_factory=dict)
     beside: Mapping[str, Query] = field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class Grouping:
         """The groups come in the order of their keys, so that no sort is needed."""
         return all(column.ascending for column in self.columns)
 
-    def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[Row, int]]:
+    def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[GroupRow, int]]:
         """Rows with `width` metrics and their documents; in the end raises `InexactMetrics` if any is in doubt."""
         readers = [
             (
@@ -158,7 +158,7 @@ class Grouping:
                     metrics[position] = read(of, answers, documents)
                 except Inexact:
                     doubtful.add(position)
-            yield Row(tuple([cell(key) for cell in cells]), metrics), documents
+            yield GroupRow(tuple([cell(key) for cell in cells]), metrics), documents
         if doubtful:
             raise InexactMetrics(frozenset(doubtful))
 
@@ -170,7 +170,7 @@ def _decoded(buckets: Sequence[msgspec.Raw]) -> Iterator[Any]:
         yield from decode(b"[%b]" % b",".join(buckets[first : first + _AT_ONCE]))
 
 
-def selector(having: Having, computed: Computed) -> Json | None:
+def selector(having: Having, computed: PushedMetric) -> Json | None:
     """The bucket_selector of a condition, None where the service must apply it.
 
     Null metrics satisfy `ne`, but OpenSearch drops them, so `ne` goes there only for what is never null.

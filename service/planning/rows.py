@@ -11,7 +11,7 @@ from service.values import Json, identity, is_number, order, parse_date
 
 
 @dataclass(slots=True)
-class Row:
+class GroupRow:
     """One group: the cells of its keys (dates that were truncated as epoch milliseconds) and its metrics."""
 
     cells: tuple[Json, ...]
@@ -26,7 +26,7 @@ class Row:
 class Result:
     """The answer to a plan, in no dialect."""
 
-    rows: list[Row]
+    rows: list[GroupRow]
     matched: int
     """Groups after having, before limit."""
     before_having: int | None
@@ -63,7 +63,7 @@ def fulfils(value: Json, having: Having, dates: bool = False) -> bool:
     return comparable and _COMPARE[having.comparison](value, having.value)
 
 
-def finish(rows: list[Row], plan: Plan, ascending: bool = False) -> tuple[list[Row], int]:
+def finish(rows: list[GroupRow], plan: Plan, ascending: bool = False) -> tuple[list[GroupRow], int]:
     """The rows that stay, in order, and how many there were before the limit; `ascending`: by keys they are already."""
     for having in plan.having:
         rows = [

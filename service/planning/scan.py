@@ -9,7 +9,7 @@ from service.fields import Mark
 from service.paths import Path, resolve
 from service.planning.dates import extract, truncate
 from service.planning.plan import Extract, Key, Plan, Ranges, Truncate
-from service.planning.rows import Row
+from service.planning.rows import GroupRow
 from service.planning.unwind import unwound
 from service.tokens import is_lengthy
 from service.values import MISSING, Json, Missing, identity, is_number, parse_date, spelled_once
@@ -75,10 +75,10 @@ class Scan:
             if kind.takes and (ignored := _ignored(value, kind.takes)):
                 self.ignored[position, ignored] += count
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[GroupRow]:
         for group in self.groups.values():
             results = [spelled_once(accumulator.result()) for accumulator in group.accumulators]
-            yield Row(tuple(map(spelled_once, group.cells)), results)
+            yield GroupRow(tuple(map(spelled_once, group.cells)), results)
 
 
 def paths_of(plan: Plan) -> set[Path]:

@@ -8,8 +8,8 @@ from service.conditions.base import MATCH_ALL, Clause, Query, all_of, clauses_in
 from service.conditions.existence import present
 from service.fields import Field, Fields
 from service.paths import Path
-from service.planning.columns import Column, column
-from service.planning.composite import PAGE, Computed, Grouping, ignored, selector
+from service.planning.columns import KeyColumn, column
+from service.planning.composite import PAGE, Grouping, PushedMetric, ignored, selector
 from service.planning.plan import Extract, Key, Plan, Truncate
 from service.planning.tuples import Tuples, tuples
 
@@ -35,7 +35,7 @@ class Composite:
 
 
 @dataclass(frozen=True)
-class Objects:
+class ObjectScan:
     """The objects are read and grouped here; `query` finds at least those that are meant."""
 
     query: Query
@@ -50,7 +50,7 @@ def choose(
     *,
     fold: frozenset[int] = frozenset(),
     estimate: frozenset[int] = frozenset(),
-) -> Composite | Tuples | Objects:
+) -> Composite | Tuples | ObjectScan:
     """The strategy.
 
     `fold` names metrics whose native result could not be proved exact, `estimate` those whose values are more
@@ -65,13 +65,13 @@ def choose(
         clause = all_of([clause, present(unwound, null=False)])
     query: Query = all_of([Clause(bucket), clause]).query
     ordered = any(metric.kind.ordered for metric in plan.metrics)
-    reading: Tuples | Objects | None = tuples(plan, fields, query) if clause.exact else None
-    reading = reading or Objects(query, ordered)
+    reading: Tuples | ObjectScan | None = tuples(plan, fields, query) if clause.exact else None
+    reading = reading or ObjectScan(query, ordered)
     columns = _columns(plan.keys, fields)
     if (unwound and "array" in unwound.marks) or not clause.exact or columns is None:
         return reading
 
-    computed: list[Computed] = []
+    computed: list[PushedMetric] = []
     folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = {}
     for position, metric in enumerate(plan.metrics):
         of = fields.get(metric.kind.path) if metric.kind.path else Field((), "")
@@ -80,7 +80,7 @@ def choose(
         if native is None and position in estimate and "array" not in of.marks:
             native = metric.kind.estimate(of)
         if native is not None:
-            computed.append(Computed(position, metric, of, native))
+            computed.append(PushedMetric(position, metric, of, native))
             continue
         value = column(Key("", metric.kind.path), of, "value")
         if value is None or metric.kind.ordered or (metric.kind.tells_null and "null" in of.marks):
@@ -101,8 +101,8 @@ def choose(
     return Composite(Grouping(query, columns, computed, selectors, beside), page, folds, bool(selectors))
 
 
-def _columns(keys: Sequence[Key], fields: Fields) -> list[Column] | None:
-    columns: list[Column] = []
+def _columns(keys: Sequence[Key], fields: Fields) -> list[KeyColumn] | None:
+    columns: list[KeyColumn] = []
     for position, key in enumerate(keys):
         found = column(key, fields.get(key.path), f"k{position}")
         if found is None:
@@ -111,7 +111,7 @@ def _columns(keys: Sequence[Key], fields: Fields) -> list[Column] | None:
     return columns
 
 
-def _selectors(plan: Plan, computed: Sequence[Computed]) -> dict[str, object]:
+def _selectors(plan: Plan, computed: Sequence[PushedMetric]) -> dict[str, object]:
     by_position = {each.position: each for each in computed}
     selectors: dict[str, object] = {}
     for index, having in enumerate(plan.having):

@@ -12,7 +12,7 @@ import msgspec
 from service.conditions.base import Query
 from service.fields import Field, Fields
 from service.paths import Path
-from service.planning.columns import Column, column
+from service.planning.columns import KeyColumn, column
 from service.planning.composite import Grouping
 from service.planning.plan import Key, Plan
 from service.planning.scan import Scan, paths_of
@@ -47,7 +47,7 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
         if metric.kind.tells_null and "null" in fields.get(metric.kind.path).marks:
             return None  # a combination does not tell null from missing
     roots = {root.name: root for root in map(fields.root, paths | ({plan.unwind} if plan.unwind else set()))}
-    columns: list[Column] = []
+    columns: list[KeyColumn] = []
     for position, root in enumerate(roots.values()):
         found = _whole(f"k{position}", root)
         if found is None:
@@ -56,12 +56,12 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
     return Tuples(Grouping(query, columns), [root.path for root in roots.values()])
 
 
-def _whole(name: str, root: Field) -> Column | None:
+def _whole(name: str, root: Field) -> KeyColumn | None:
     if "array" not in root.marks:
         return column(Key("", root.path), root, name)
     if root.json is None:
         return None
-    return Column({name: {"terms": {"field": root.json, "missing_bucket": True}}}, _read_json)
+    return KeyColumn({name: {"terms": {"field": root.json, "missing_bucket": True}}}, _read_json)
 
 
 def _read_json(values: Sequence[Any]) -> Json:

@@ -15,19 +15,19 @@ from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
-from service.listing import COUNTED, Page, page_of
+from service.listing import COUNTED, ListPage, page_of
 from service.resources.expiry import is_live
-from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id, overtaken
+from service.resources.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
-from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
-from service.resources.tasks import Tasks
+from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
+from service.resources.tasks import TaskService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
 from service.storage.operations import Draft, Homeless, Operations, Taken, claim_key
 from service.storage.terms import on_terms
-from service.storage.views import BucketSource, Held
+from service.storage.views import BucketSnapshot, BucketSource
 from service.values import Json, render_date
 from service.wire import WireModel
 
@@ -95,7 +95,7 @@ class UpdateBucket(WireModel):
 
 
 @dataclass(frozen=True)
-class Bucket:
+class OpenBucket:
     """A bucket that the caller may use."""
 
     scope: Scope
@@ -122,18 +122,18 @@ class Bucket:
         return UniqueKey.model_validate(stored) if stored else None
 
     @property
-    def held(self) -> Held:
-        return Held(self.id, self.fields_version, expired_before(self.body))
+    def held(self) -> BucketSnapshot:
+        return BucketSnapshot(self.id, self.fields_version, expired_before(self.body))
 
 
 COMPUTED: Final = frozenset({"object_count", "total_size_bytes", "last_upload_at"})
 
 
 @dataclass
-class BucketShelf(ResourceShelf):
+class BucketListSource(ResourceListSource):
     """The buckets of a namespace."""
 
-    buckets: "Buckets"
+    buckets: "BucketService"
     scope: Scope
     found: dict[str, dict[str, Json]] = field(default_factory=dict)
     """What was counted already, by id."""
@@ -211,10 +211,10 @@ def id_of(entry: Entry) -> str:
     return entry.id.partition(":")[2]
 
 
-class Buckets:
+class BucketService:
     """The use cases of buckets."""
 
-    def __init__(self, namespaces: Namespaces, catalog: Catalog, store: ObjectStore, tasks: Tasks) -> None:
+    def __init__(self, namespaces: NamespaceService, catalog: Catalog, store: ObjectStore, tasks: TaskService) -> None:
         self._namespaces = namespaces
         self._operations: Operations = namespaces.operations
         self._catalog = catalog
@@ -224,7 +224,7 @@ class Buckets:
         """Told when a bucket's schema changed."""
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
-        self._known: dict[tuple[str, str], Bucket] = {}
+        self._known: dict[tuple[str, str], OpenBucket] = {}
         """What callers named → the bucket, as last seen; always checked against the catalogue's versions."""
 
     async def create(self, namespace: str, request: CreateBucket) -> Json:
@@ -252,7 +252,7 @@ class Buckets:
             raise overtaken("bucket", draft.name) from None
         return {**told, **_NOTHING}
 
-    async def find(self, namespace: str, identifier: str) -> Bucket:
+    async def find(self, namespace: str, identifier: str) -> OpenBucket:
         """By id or name, with one look at the catalogue when both were used before; raises `NotFound`."""
         for cached in (True, False):
             found = await self._look(namespace, identifier, cached=cached)
@@ -260,7 +260,7 @@ class Buckets:
                 return found
         raise NotFound("Bucket", identifier)
 
-    async def _look(self, namespace: str, identifier: str, *, cached: bool) -> Bucket | None:
+    async def _look(self, namespace: str, identifier: str, *, cached: bool) -> OpenBucket | None:
         namespace_id = await self._namespaces.guess(namespace) if cached else None
         if namespace_id is None:
             namespace_id = (await self._namespaces.find(namespace))[0].namespace_id
@@ -277,15 +277,15 @@ class Buckets:
             self._ids.pop((namespace_id, identifier), None)
             return None
         scope = Scope(namespace_id, home.name)
-        return Bucket(scope, id, entry.name, entry.body, entry, version, home)
+        return OpenBucket(scope, id, entry.name, entry.body, entry, version, home)
 
     async def get(self, namespace: str, identifier: str) -> Json:
         bucket = await self.find(namespace, identifier)
         return await self._answer(bucket.scope, bucket.id, bucket.body)
 
-    async def list(self, namespace: str, request: ListRequest) -> tuple[Page, Sequence[Json]]:
+    async def list(self, namespace: str, request: ListRequest) -> tuple[ListPage, Sequence[Json]]:
         scope, _ = await self._namespaces.find(namespace)
-        shelf = BucketShelf(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
+        shelf = BucketListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
         page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
         entries = [Entry.of(source) for source in page.sources]
         counts = await shelf.counts([entry.id for entry in entries])
@@ -311,7 +311,7 @@ class Buckets:
             await self.on_schema(bucket.scope, bucket.id)
         return await self._answer(bucket.scope, bucket.id, body)
 
-    def _same_key(self, bucket: Bucket, changes: Mapping[str, Json]) -> None:
+    def _same_key(self, bucket: OpenBucket, changes: Mapping[str, Json]) -> None:
         """Ids are made of a unique key's values, so its fields stay; how writes take it may change."""
         if "unique_key" not in changes:
             return
@@ -334,7 +334,7 @@ class Buckets:
         task = await self._tasks.start_removal(bucket.entry, told)
         return {**told, "status": "PENDING", "task_id": task}
 
-    async def _unread(self, bucket: Bucket) -> None:
+    async def _unread(self, bucket: OpenBucket) -> None:
         """Raises `AlreadyExists` (409) if a collection reads the bucket."""
         readers = await self._catalog.find(readers_of(bucket.scope.namespace_id, bucket.id), 5)
         if readers:
@@ -344,7 +344,7 @@ class Buckets:
                 {"collections": [id_of(reader) for reader in readers]},
             )
 
-    async def _retire(self, namespace: str, identifier: str) -> Bucket:
+    async def _retire(self, namespace: str, identifier: str) -> OpenBucket:
         """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
         for _ in range(_ROUNDS):
             bucket = await self.find(namespace, identifier)
@@ -363,7 +363,7 @@ class Buckets:
         key = (namespace, identifier)
         return await self._source(key, self._known.get(key) or await self._found(key))
 
-    async def _found(self, key: tuple[str, str]) -> Bucket:
+    async def _found(self, key: tuple[str, str]) -> OpenBucket:
         self._known.pop(key, None)
         bucket = await self.find(*key)
         if len(self._known) >= _KNOWN:
@@ -371,7 +371,7 @@ class Buckets:
         self._known[key] = bucket
         return bucket
 
-    async def _source(self, key: tuple[str, str], bucket: Bucket) -> BucketSource:
+    async def _source(self, key: tuple[str, str], bucket: OpenBucket) -> BucketSource:
         async def newest() -> BucketSource | None:
             ids = (namespace_key(bucket.scope.namespace_id), bucket.entry.id, fields_id(bucket.id))
             same = await self._catalog.versions(*ids) == bucket.versions
@@ -403,7 +403,7 @@ class Buckets:
         if not ids:
             return {}
         inner = {"bytes": {"sum": {"field": "@size_bytes"}}, "last": {"max": {"field": "created_at"}}}
-        mortal = {id: Held(id, None, cutoff).query for id, cutoff in cutoffs.items() if cutoff is not None}
+        mortal = {id: BucketSnapshot(id, None, cutoff).query for id, cutoff in cutoffs.items() if cutoff is not None}
         body = {
             "size": 0,
             "query": {"terms": {"bucket_id": list(ids)}},

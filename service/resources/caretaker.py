@@ -11,13 +11,13 @@ from typing import Final
 import structlog
 
 from service.errors import Invalid, TallyError
-from service.resources.buckets import Buckets, id_of
+from service.resources.buckets import BucketService, id_of
 from service.resources.buckets import view as bucket_view
 from service.resources.deletion import DELETION
 from service.resources.expiry import before_expiry
-from service.resources.namespaces import Namespaces, hidden_objects, view
-from service.resources.streams import Streams
-from service.resources.tasks import Tasks
+from service.resources.namespaces import NamespaceService, hidden_objects, view
+from service.resources.streams import StreamService
+from service.resources.tasks import TaskService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Absent, Conflict
@@ -41,10 +41,10 @@ class Caretaker:
         self,
         catalog: Catalog,
         store: ObjectStore,
-        namespaces: Namespaces,
-        buckets: Buckets,
-        tasks: Tasks,
-        streams: Streams,
+        namespaces: NamespaceService,
+        buckets: BucketService,
+        tasks: TaskService,
+        streams: StreamService,
     ) -> None:
         self._streams = streams
         self._catalog = catalog

@@ -19,18 +19,18 @@ from service.dialects.flat.filters import OBJECT, Resource, read_list_filters
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Fields
-from service.listing import Page, page_of
-from service.resources.buckets import Buckets, bucket_key, id_of, readers_of
-from service.resources.namespaces import Namespaces, expired_before, namespace_key, no_id, overtaken
+from service.listing import ListPage, page_of
+from service.resources.buckets import BucketService, bucket_key, id_of, readers_of
+from service.resources.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
-from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
+from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
 from service.storage.objects import ObjectStore, fields_id
 from service.storage.operations import Draft, Homeless, Taken, claim_key
 from service.storage.terms import TERMS, term
-from service.storage.views import BucketSource, Held
+from service.storage.views import BucketSnapshot, BucketSource
 from service.values import Json, render_date
 from service.wire import WireModel
 
@@ -182,10 +182,10 @@ COMPUTED: Final = frozenset({"document_count"})
 
 
 @dataclass
-class CollectionShelf(ResourceShelf):
+class CollectionListSource(ResourceListSource):
     """The collections of a namespace."""
 
-    collections: "Collections"
+    collections: "CollectionService"
     scope: Scope
     found: dict[str, int] = field(default_factory=dict)
     """What was counted already, by id in the catalogue."""
@@ -289,10 +289,12 @@ def _indexed(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
     return {**view(id, body), "status": body.get("status", "ACTIVE")}
 
 
-class Collections:
+class CollectionService:
     """The use cases of collections."""
 
-    def __init__(self, namespaces: Namespaces, buckets: Buckets, catalog: Catalog, store: ObjectStore) -> None:
+    def __init__(
+        self, namespaces: NamespaceService, buckets: BucketService, catalog: Catalog, store: ObjectStore
+    ) -> None:
         self._namespaces = namespaces
         self._operations = namespaces.operations
         self._buckets = buckets
@@ -343,9 +345,9 @@ class Collections:
     async def get(self, namespace: str, identifier: str) -> Json:
         return await self._answer(*await self.find(namespace, identifier))
 
-    async def list(self, namespace: str, request: ListRequest) -> tuple[Page, list[Json]]:
+    async def list(self, namespace: str, request: ListRequest) -> tuple[ListPage, list[Json]]:
         scope, _ = await self._namespaces.find(namespace)
-        shelf = CollectionShelf(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
+        shelf = CollectionListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
         page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
         entries = [Entry.of(source) for source in page.sources]
         await shelf.count(entries)
@@ -445,12 +447,12 @@ class Collections:
         homes = {id: (entry, version) for id, entry, version in zip(ids, found, versions, strict=True)}
         sources: dict[str, BucketSource] = {}
         for selection, branches in selections.items():
-            held: list[Held] = []
+            held: list[BucketSnapshot] = []
             instants = []
             for id in dict.fromkeys(id for branch in branches for id in branch["buckets"]):
                 entry, version = homes[id]
                 if entry is not None and entry.live:
-                    held.append(Held(id, version, expired_before(entry.body)))
+                    held.append(BucketSnapshot(id, version, expired_before(entry.body)))
                     instants += date_paths(entry.body.get("bucket_schema"))
             sources[selection] = await BucketSource.at(self._store, scope, held, instants, _Selected(branches))
         return sources

@@ -12,10 +12,10 @@ from service.clock import now_millis
 from service.dialects.flat.listing import ListRequest
 from service.errors import NotFound, TallyError
 from service.listing import Cursors, everything
-from service.resources.buckets import Buckets
-from service.resources.shelves import ObjectShelf
-from service.resources.tasks import KEPT, Tasks, task_key
-from service.storage.bulk import LOST, Item, Outcome
+from service.resources.buckets import BucketService
+from service.resources.shelves import ObjectListSource
+from service.resources.tasks import KEPT, TaskService, task_key
+from service.storage.bulk import LOST, BulkItem, WriteOutcome
 from service.storage.catalog import Entry
 from service.storage.objects import ObjectStore
 from service.values import Json
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 DELETION: Final = "api_objects_delete"
 
-_HOPELESS: Final = frozenset({Outcome.OVERLOADED, Outcome.UNAVAILABLE, Outcome.NO_INDEX})
+_HOPELESS: Final = frozenset({WriteOutcome.OVERLOADED, WriteOutcome.UNAVAILABLE, WriteOutcome.NO_INDEX})
 """What the next page would meet, too, after waiting as long."""
 
 
@@ -40,7 +40,7 @@ class Progress:
     def data(self) -> dict[str, Any]:
         return {"deleted_count": self.deleted, **({"failed_count": self.failed} if self.failed else {})}
 
-    def add(self, failures: Sequence[Item]) -> None:
+    def add(self, failures: Sequence[BulkItem]) -> None:
         self.failed += len(failures)
         if failures and self.cause is None:
             self.cause = failures[0].error
@@ -50,9 +50,9 @@ class Progress:
 class Deletion:
     """Removes the objects that match as they were when it was asked for."""
 
-    buckets: Buckets
+    buckets: BucketService
     store: ObjectStore
-    tasks: Tasks
+    tasks: TaskService
     cursors: Cursors
 
     async def go_on(self, task: Entry) -> None:
@@ -66,11 +66,11 @@ class Deletion:
         except NotFound as error:
             await self.tasks.tell(task.name, "FAILED", error.message)
             return
-        shelf = ObjectShelf(source, self.cursors.lifetime, task.body["created_at"])
+        shelf = ObjectListSource(source, self.cursors.lifetime, task.body["created_at"])
         request = ListRequest(filters=recorded["filters"], case_sensitive=recorded["case_sensitive"])
         await self.run(task.name, request, shelf, task.body["additional_data"].get("deleted_count", 0))
 
-    async def run(self, task: str, request: ListRequest, shelf: ObjectShelf, deleted: int = 0) -> None:
+    async def run(self, task: str, request: ListRequest, shelf: ObjectListSource, deleted: int = 0) -> None:
         """The task is done, or interrupted: then what is left is gone on with."""
         progress = Progress(deleted)
         async with self.tasks.leased(task_key(task)) as ours:
@@ -96,7 +96,7 @@ class Deletion:
             with suppress(TallyError):  # if that cannot be told either, its lease ends
                 await self.tasks.tell(task, ended, progress.cause.message, **progress.data)
 
-    async def _remove(self, task: str, request: ListRequest, shelf: ObjectShelf, progress: Progress) -> None:
+    async def _remove(self, task: str, request: ListRequest, shelf: ObjectListSource, progress: Progress) -> None:
         source = shelf.bucket
         async for page in everything(request, shelf):
             items = await self.store.write(source.scope, [_deletion(each) for each in page])
@@ -108,7 +108,7 @@ class Deletion:
                 break
         await self.store.refresh(source.scope)
 
-    async def _own(self, shelf: ObjectShelf, page: Sequence[Json], items: Sequence[Item]) -> int:
+    async def _own(self, shelf: ObjectListSource, page: Sequence[Json], items: Sequence[BulkItem]) -> int:
         """Of a request that was sent again, as its answer was lost, what is gone was deleted by its first sending."""
         unsure = [each["_id"] for each, item in zip(page, items, strict=True) if item.again and item.outcome in LOST]
         if not unsure:

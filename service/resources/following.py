@@ -19,7 +19,7 @@ from service.conditions.base import MATCH_ALL, Query
 from service.errors import Unavailable
 from service.storage import names
 from service.storage.bulk import settled
-from service.storage.records import Place, RecordStore, Shard
+from service.storage.records import RecordStore, Shard, StreamLocation
 from service.values import Json, index_date
 
 MAX_SYNC: Final = 10_000_000
@@ -34,7 +34,7 @@ _MARGIN: Final = 600_000
 
 
 @dataclass
-class Mark:
+class ShardPosition:
     """How far a cursor is in one shard."""
 
     uuid: str
@@ -48,7 +48,7 @@ class Mark:
 
 
 @dataclass
-class Page:
+class SyncPage:
     """A page as it grows: the latest of each record."""
 
     limit: int
@@ -83,22 +83,22 @@ class Follower:
     """Follows one stream from one cursor on."""
 
     store: RecordStore
-    place: Place
+    place: StreamLocation
     since: int
-    marks: dict[str, Mark]
+    marks: dict[str, ShardPosition]
     query: Query
 
     async def page(self, limit: int) -> tuple[list[tuple[Json, bool]], bool]:
         """Records and deletions (true), and whether there are more by now; `marks` have moved on."""
         shards = await self._shards()
-        page = Page(limit)
+        page = SyncPage(limit)
         await self._tell_all(shards, page)
         if not page.full:
             await self._begin(shards)
             await self._tell_all(shards, page)
         return list(page.found.values()), any(self._behind(shard) for shard in shards)
 
-    async def _tell_all(self, shards: Sequence[Shard], page: Page) -> None:
+    async def _tell_all(self, shards: Sequence[Shard], page: SyncPage) -> None:
         for shard in shards:
             if self._unfinished(shard):
                 await self._tell(shard, page)
@@ -141,11 +141,11 @@ class Follower:
                 continue
             # A new index has nothing but news; one that was made anew has what was told before, too.
             since = self.since if first else self.since - _MARGIN if mark is not None else None
-            self.marks[self._key(shard)] = Mark(shard.uuid, -1, shard.checkpoint, since)
+            self.marks[self._key(shard)] = ShardPosition(shard.uuid, -1, shard.checkpoint, since)
         if any(map(self._unfinished, shards)):
             await self.store.refresh_whole(f"{self.place.prefix}-*")
 
-    async def _tell(self, shard: Shard, page: Page) -> None:
+    async def _tell(self, shard: Shard, page: SyncPage) -> None:
         """Moves the mark over what was told, and over what is not to be told."""
         mark = self.marks[self._key(shard)]
         gone = shard.index == names.tombstones(self.place.prefix)

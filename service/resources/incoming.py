@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from service import paths
-from service.encoding import Encoder, Met, Unindexable
+from service.encoding import Encoder, ObservedField, Unindexable
 from service.errors import Invalid, Location, Problem
 from service.fields import BLOB_COUNT, Leaf, path_of
 from service.resources.buckets import UniqueKey
@@ -254,14 +254,14 @@ def place_of(name: str) -> Location:
 class Encoded:
     """Documents of a batch of objects, and what they bring to index and catalogue."""
 
-    def __init__(self, natural: dict[str, str], known: Mapping[str, Met], budget: int) -> None:
+    def __init__(self, natural: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
         self._encoder = Encoder(natural, known)
         self._known = known
         self._budget = budget
         self._brought = 0
 
     @property
-    def met(self) -> Mapping[str, Met]:
+    def met(self) -> Mapping[str, ObservedField]:
         return self._encoder.met
 
     @property

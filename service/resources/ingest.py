@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NoReturn
 import msgspec
 
 from service.dialects.tree.filters import HAS, container_token
-from service.dialects.tree.properties import CONTAINER, SPACE, Column, Wrong, wrong
+from service.dialects.tree.properties import CONTAINER, SPACE, PropertyColumn, Wrong, wrong
 from service.dialects.tree.references import VIEWS, Columns, bad, counted, measured, of_object, shown
 from service.errors import BadRequest, Location
 from service.spelling import did_you_mean
@@ -77,7 +77,7 @@ class Identity(msgspec.Struct, frozen=True):
         )
 
 
-class Item(msgspec.Struct, frozen=True):
+class IncomingRecord(msgspec.Struct, frozen=True):
     """A record as it was sent, its form checked but not its values."""
 
     at: Location
@@ -86,7 +86,7 @@ class Item(msgspec.Struct, frozen=True):
     sources: Mapping[tuple[str, str], Mapping[str, Json]]
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedRecord(msgspec.Struct, frozen=True):
     """A record that can be written."""
 
     space: str
@@ -114,7 +114,7 @@ class Prepared(msgspec.Struct, frozen=True):
         )
 
 
-def read_items(body: bytes) -> list[Item]:
+def read_items(body: bytes) -> list[IncomingRecord]:
     """Raises `BadRequest` that names the item."""
     try:
         records = _decode_well_formed(body).items
@@ -139,7 +139,7 @@ def _members(records: list[_Record]) -> int:
     return 1 + sum(3 + sum(5 + members_of(source.properties) for source in record.sources) for record in records)
 
 
-def _explained(body: bytes) -> list[Item]:
+def _explained(body: bytes) -> list[IncomingRecord]:
     """The same of what is not of the form that the fast way expects, to tell what is wrong with it."""
     try:
         given = _decode(body)
@@ -160,7 +160,7 @@ def _check_count(items: Json) -> None:
         bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {counted(items)}")
 
 
-def _explained_item(given: Json, at: Location) -> Item:
+def _explained_item(given: Json, at: Location) -> IncomingRecord:
     one = of_object(given, at, ("space", "externalId", "sources"), ("space", "externalId", "sources"))
     sources: list[tuple[Json, Json, Json]] = []
     _check_sources(one["sources"], at)
@@ -183,7 +183,7 @@ def _check_sources(sources: Json, at: Location) -> None:
         bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
 
 
-def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json, Json, Json]]) -> Item:
+def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json, Json, Json]]) -> IncomingRecord:
     """`sources`: space, id and properties of each container."""
     if not isinstance(space, str) or not _SPACE.fullmatch(space):
         bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
@@ -203,7 +203,7 @@ def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json
         if key in read:
             bad((*at, "sources", number, "source"), f"the container {shown(key)} is named twice in one record")
         read[key] = properties
-    return Item(at, space, external_id, read)
+    return IncomingRecord(at, space, external_id, read)
 
 
 class Preparing:
@@ -222,14 +222,14 @@ class Preparing:
             for key, known in columns.items()
         }
 
-    def prepare(self, item: Item) -> Prepared:
+    def prepare(self, item: IncomingRecord) -> PreparedRecord:
         """Raises `BadRequest` that names item and property."""
         try:
             return self._prepared(item)
         except BadRequest as error:
             raise BadRequest(f"{error.message} (record {item.space}/{item.external_id})", error.details) from None
 
-    def _prepared(self, item: Item) -> Prepared:
+    def _prepared(self, item: IncomingRecord) -> PreparedRecord:
         fields: dict[str, Any] = {}
         has: list[str] = []
         told: dict[str, dict[str, dict[str, Json]]] = {}
@@ -271,19 +271,19 @@ class Preparing:
             whole = [item.space, item.external_id, sorted(item.sources), more, fields]
             canonical = msgspec.json.encode(whole, order="deterministic")
             id = hashlib.sha256(canonical).hexdigest()[:40]
-        return Prepared(item.space, item.external_id, id, self._now, _encode(told), has, fields)
+        return PreparedRecord(item.space, item.external_id, id, self._now, _encode(told), has, fields)
 
 
-def _check_size(column: Column, text: Json, at: Location) -> None:
+def _check_size(column: PropertyColumn, text: Json, at: Location) -> None:
     if column.max_text is not None and isinstance(text, str) and len(text.encode()) > column.max_text:
         bad(at, f"at most {column.max_text:,} bytes, not {len(text.encode()):,}")
 
 
-def _refuse(column: Column, value: Json, at: Location) -> NoReturn:
+def _refuse(column: PropertyColumn, value: Json, at: Location) -> NoReturn:
     bad(at, f"{wrong(column, value) or 'a value'} is needed ({column.told}), not {shown(value)}")
 
 
-def _index(column: Column, value: Json, fields: dict[str, Any], has: list[str], at: Location) -> None:
+def _index(column: PropertyColumn, value: Json, fields: dict[str, Any], has: list[str], at: Location) -> None:
     if not column.listed:
         try:
             term = column.convert(value)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service import paths
-from service.dialects.tree.properties import Column
+from service.dialects.tree.properties import PropertyColumn
 from service.errors import OverBudget, Unavailable
 from service.fields import path_of
 from service.listing import Cursors
 from service.paths import Path
-from service.resources.buckets import Bucket, Buckets
+from service.resources.buckets import BucketService, OpenBucket
 from service.resources.models import columns_of
-from service.resources.namespaces import Namespaces, expired_before
+from service.resources.namespaces import NamespaceService, expired_before
 from service.resources.schema import date_paths
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
-from service.storage.inspecting import Dates, Example, Index, Inspector, Lies, Occurrence, Told
+from service.storage.inspecting import Dates, Example, FieldReport, Index, IndexLocation, Inspector, Occurrence
 from service.storage.objects import fields_id
-from service.storage.views import BucketSource, Held
+from service.storage.views import BucketSnapshot, BucketSource
 from service.values import Json, encode_json, render_date
 
 _ROUNDS: Final = 10
@@ -49,7 +49,12 @@ class Inspecting:
     """The use cases of looking into a namespace."""
 
     def __init__(
-        self, namespaces: Namespaces, buckets: Buckets, catalog: Catalog, inspector: Inspector, cursors: Cursors
+        self,
+        namespaces: NamespaceService,
+        buckets: BucketService,
+        catalog: Catalog,
+        inspector: Inspector,
+        cursors: Cursors,
     ) -> None:
         self._namespaces = namespaces
         self._buckets = buckets
@@ -82,7 +87,7 @@ class Inspecting:
             after = self._cursors.open(asked.cursor, bound, ("query", "cursor"))["after"]
         total, objects, told, more = await self._told(scope, bucket, asked, after)
         last: Sequence[str] | None = [paths.text(told[-1].field.path)] if more else None
-        records: list[Column] = []
+        records: list[PropertyColumn] = []
         if not more and bucket is None:
             room = asked.limit - len(told)
             found = await self._columns(scope, asked.prefix, after, room + 1)
@@ -100,8 +105,8 @@ class Inspecting:
         }
 
     async def _told(
-        self, scope: Scope, bucket: Bucket | None, asked: FieldsRequest, after: Sequence[str]
-    ) -> tuple[int, int, list[Told], bool]:
+        self, scope: Scope, bucket: OpenBucket | None, asked: FieldsRequest, after: Sequence[str]
+    ) -> tuple[int, int, list[FieldReport], bool]:
         """How many paths there are, and objects; the page, and whether more come after it."""
         source = await self._source(scope, bucket)
         for _ in range(_ROUNDS):
@@ -115,7 +120,7 @@ class Inspecting:
             source = newer
         raise Unavailable("writers bring new fields all the time; try again", retry_after=1)
 
-    async def _source(self, scope: Scope, bucket: Bucket | None) -> BucketSource:
+    async def _source(self, scope: Scope, bucket: OpenBucket | None) -> BucketSource:
         """One bucket, or all buckets of the namespace as one."""
         if bucket is not None:
             return await BucketSource.at(self._buckets.store, scope, [bucket.held], date_paths(bucket.schema))
@@ -130,16 +135,16 @@ class Inspecting:
             [entry.id for entry in entries], [fields_id(id) for id in ids]
         )
         buckets = [
-            Held(id, version, expired_before(entry.body))
+            BucketSnapshot(id, version, expired_before(entry.body))
             for id, entry, version in zip(ids, current, versions, strict=True)
             if entry and entry.live
         ]
         return await BucketSource.at(self._buckets.store, scope, buckets, [])
 
-    async def _columns(self, scope: Scope, prefix: str, after: Sequence[str], most: int) -> list[Column]:
+    async def _columns(self, scope: Scope, prefix: str, after: Sequence[str], most: int) -> list[PropertyColumn]:
         """Properties of the project's containers, in the order of space, container, property."""
         place = " ".join(after[:2]) if len(after) > 1 else ""
-        found: list[Column] = []
+        found: list[PropertyColumn] = []
         query = _of(scope, "container")
         while True:
             page = {"bool": {"filter": [query, {"range": {"order": {"gte": place}}}]}}
@@ -163,7 +168,7 @@ def _named(scope: Scope) -> dict[str, Json]:
     return {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
 
 
-def _bound(scope: Scope, bucket: Bucket | None, prefix: str) -> str:
+def _bound(scope: Scope, bucket: OpenBucket | None, prefix: str) -> str:
     asked = ["fields", scope.namespace_id, bucket and bucket.id, prefix]
     return hashlib.sha256(encode_json(asked)).hexdigest()[:32]
 
@@ -174,7 +179,7 @@ def _paths(source: BucketSource, prefix: str) -> dict[str, Path]:
     return dict(sorted((text, path) for text, path in found if text.startswith(prefix)))
 
 
-def _some(entry: Entry, prefix: str, after: Sequence[str]) -> list[Column]:
+def _some(entry: Entry, prefix: str, after: Sequence[str]) -> list[PropertyColumn]:
     """A container's properties that begin with a prefix and come after one."""
     ((_, columns),) = columns_of([entry]).items()
     found = [column for _, column in sorted(columns.items()) if "/".join(column.key).startswith(prefix)]
@@ -202,7 +207,7 @@ def _index(index: Index, makings: set[tuple[str, str]]) -> Json:
     }
 
 
-def _field(told: Told, objects: int) -> Json:
+def _field(told: FieldReport, objects: int) -> Json:
     return {
         "field": paths.text(told.field.path),
         "count": told.count,
@@ -226,7 +231,7 @@ def _dates(dates: Dates) -> Json:
     return {"count": dates.count, **{name: None if end is None else render_date(end) for name, end in ends.items()}}
 
 
-def _lies(lies: Lies) -> Json:
+def _lies(lies: IndexLocation) -> Json:
     told: dict[str, Json] = {"name": lies.name, "type": lies.type}
     return told if lies.term is None else {**told, "term": lies.term}
 
@@ -238,7 +243,7 @@ def _example(example: Example) -> Json:
     return {"value": value, "count": example.count, **shortened}
 
 
-def _record(column: Column) -> Json:
+def _record(column: PropertyColumn) -> Json:
     space, container, name = column.key
     mapping: Mapping[str, Any] | None = column.mapping
     return {

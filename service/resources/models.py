@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 from pydantic import Field, StrictStr
 
 from service.clock import arrival, now_millis
-from service.dialects.tree.properties import SPACE, Column, Container
+from service.dialects.tree.properties import SPACE, Container, PropertyColumn
 from service.dialects.tree.references import Columns
 from service.errors import AlreadyExists, BadRequest, Unavailable
 from service.listing import Cursors
-from service.resources.namespaces import Namespaces
+from service.resources.namespaces import NamespaceService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
@@ -50,10 +50,10 @@ class Listing:
     cursor: str | None
 
 
-class Models:
+class ModelService:
     """The use cases of spaces and containers."""
 
-    def __init__(self, namespaces: Namespaces, catalog: Catalog, cursors: Cursors, records: RecordStore) -> None:
+    def __init__(self, namespaces: NamespaceService, catalog: Catalog, cursors: Cursors, records: RecordStore) -> None:
         self._namespaces = namespaces
         self._catalog = catalog
         self._cursors = cursors
@@ -248,9 +248,9 @@ def columns_of(entries: Sequence[Entry]) -> Columns:
     }
 
 
-def column_of(entry: Entry, name: str, spec: Mapping[str, Json]) -> Column:
+def column_of(entry: Entry, name: str, spec: Mapping[str, Json]) -> PropertyColumn:
     type = spec["type"]
-    return Column(
+    return PropertyColumn(
         (entry.body["space"], entry.body["externalId"], name),
         type["type"],
         bool(type.get("list")),

@@ -15,10 +15,10 @@ from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
-from service.listing import Cursors, Page, page_of
+from service.listing import Cursors, ListPage, page_of
 from service.resources.expiry import Expiring, expired_by, is_live
-from service.resources.shelves import ResourceShelf, mean, sum_of, with_omitted
-from service.resources.tasks import Tasks
+from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
+from service.resources.tasks import TaskService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
@@ -123,7 +123,7 @@ COMPUTED: Final = frozenset({"bucket_count", "collection_count", "object_count"}
 
 
 @dataclass
-class NamespaceShelf(ResourceShelf):
+class NamespaceListSource(ResourceListSource):
     """All namespaces."""
 
     store: ObjectStore
@@ -226,10 +226,10 @@ def expired_before(body: Mapping[str, Json]) -> int | None:
     return None if seconds is None else now_millis() - seconds * 1_000
 
 
-class Namespaces:
+class NamespaceService:
     """The use cases of namespaces."""
 
-    def __init__(self, catalog: Catalog, store: ObjectStore, tasks: Tasks, cursors: Cursors, budget: int) -> None:
+    def __init__(self, catalog: Catalog, store: ObjectStore, tasks: TaskService, cursors: Cursors, budget: int) -> None:
         self.catalog = catalog
         self.operations = Operations(catalog)
         self.operations.follow["namespace"] = self._rename_alias
@@ -297,8 +297,8 @@ class Namespaces:
         scope, entry = await self.find(identifier)
         return await self._answer(scope, entry.body)
 
-    async def list(self, request: ListRequest) -> tuple[Page, list[Json]]:
-        shelf = NamespaceShelf(self.catalog, None, self.cursors.lifetime, self._store)
+    async def list(self, request: ListRequest) -> tuple[ListPage, list[Json]]:
+        shelf = NamespaceListSource(self.catalog, None, self.cursors.lifetime, self._store)
         page = await page_of(request, shelf, self.cursors, self.budget)
         entries = [Entry.of(source) for source in page.sources]
         counts = await count(self.catalog, self._store, [entry.namespace_id for entry in entries])

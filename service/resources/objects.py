@@ -17,17 +17,17 @@ from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, Problem, TallyError, Unavailable
-from service.listing import Cursors, Page, everything, matching, page_of, warned_of
+from service.listing import Cursors, ListPage, everything, matching, page_of, warned_of
 from service.paths import Path
 from service.planning.warnings import widening
-from service.resources.buckets import Bucket, Buckets, Policy
+from service.resources.buckets import BucketService, OpenBucket, Policy
 from service.resources.deletion import DELETION, Deletion
 from service.resources.incoming import read_incoming
 from service.resources.restoring import second_address
-from service.resources.shelves import ObjectShelf
-from service.resources.tasks import Tasks
+from service.resources.shelves import ObjectListSource
+from service.resources.tasks import TaskService
 from service.resources.writing import ROUNDS, Write, Writer
-from service.storage.bulk import Outcome
+from service.storage.bulk import WriteOutcome
 from service.storage.catalog import Entry
 from service.storage.document import Answer, millis, told
 from service.storage.objects import ObjectStore
@@ -63,7 +63,7 @@ class ImportSummary(BaseModel):
     """The first errors: line (from 1), error_type, error."""
 
 
-class Limits(Protocol):
+class ObjectLimits(Protocol):
     """How much one bucket, and one answer, may cost."""
 
     field_budget: int
@@ -77,10 +77,12 @@ class DeleteObjects(WireModel):
     case_sensitive: StrictBool = False
 
 
-class Objects:
+class ObjectService:
     """The use cases of objects."""
 
-    def __init__(self, buckets: Buckets, store: ObjectStore, tasks: Tasks, cursors: Cursors, limits: Limits) -> None:
+    def __init__(
+        self, buckets: BucketService, store: ObjectStore, tasks: TaskService, cursors: Cursors, limits: ObjectLimits
+    ) -> None:
         self._buckets = buckets
         self._store = store
         self._tasks = tasks
@@ -185,18 +187,18 @@ class Objects:
         home = await self._buckets.find(namespace, bucket)
         found = await self._read(home, id)
         (item,) = await self._store.write(home.scope, [({"delete": {"_id": found["_id"]}}, None)])
-        if item.outcome is Outcome.ABSENT and not item.again:  # another one deleted it since it was read
+        if item.outcome is WriteOutcome.ABSENT and not item.again:  # another one deleted it since it was read
             raise NotFound("Object", id)
-        if not item.done and item.outcome is not Outcome.ABSENT:
+        if not item.done and item.outcome is not WriteOutcome.ABSENT:
             raise item.error
         await self._store.refresh(home.scope)
 
-    async def list(self, namespace: str, bucket: str, request: ListRequest) -> tuple[Page, list[Json]]:
+    async def list(self, namespace: str, bucket: str, request: ListRequest) -> tuple[ListPage, list[Json]]:
         """One page of objects; made anew if the fields grew meanwhile, as an aggregate is."""
         source = await self._buckets.source(namespace, bucket)
         select = _selected(request)
         for _ in range(ROUNDS):
-            shelf = ObjectShelf(source, self._cursors.lifetime)
+            shelf = ObjectListSource(source, self._cursors.lifetime)
             page = await page_of(request, shelf, self._cursors, self._limits.object_budget)
             newer = None if page.settled else await source.newer()
             if newer is None:
@@ -210,7 +212,7 @@ class Objects:
         self, namespace: str, bucket: str, request: ListRequest
     ) -> tuple[Sequence[str], AsyncIterator[bytes]]:
         """Warnings as lists have them, and all objects that match, as lines of JSON, from one state of the bucket."""
-        shelf = ObjectShelf(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
+        shelf = ObjectListSource(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
         select = _selected(request)
         matching(request, shelf)
 
@@ -227,7 +229,7 @@ class Objects:
         """Removes what matches; what takes long goes on in the background, and its task tells how far it is."""
         source = await self._buckets.source(namespace, bucket)
         asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
-        shelf = ObjectShelf(source, self._cursors.lifetime)
+        shelf = ObjectListSource(source, self._cursors.lifetime)
         condition, clause = matching(asked, shelf)
         if clause == Clause(MATCH_ALL):
             raise Invalid.at(
@@ -263,7 +265,7 @@ class Objects:
             work.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _read(self, home: Bucket, id: str) -> Json:
+    async def _read(self, home: OpenBucket, id: str) -> Json:
         found = await self._lookup(home, [id, second_address(home.id, id)], id)
         if found is None and home.unique_key:
             # One that was restored lies in the place of its key.
@@ -277,7 +279,7 @@ class Objects:
             raise NotFound("Object", id)
         return found
 
-    async def _lookup(self, home: Bucket, places: Sequence[str], id: str) -> Json:
+    async def _lookup(self, home: OpenBucket, places: Sequence[str], id: str) -> Json:
         """The bucket's object of this id in one of these places of the index, or None."""
         for found in await self._store.read(home.scope, places):
             source = found["_source"] if found.get("found") else {}

@@ -15,7 +15,7 @@ from service.aggregations.base import Inexact
 from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
-from service.dialects.tree.nodes import How, Reading, accuracies, compiled, fold_all, read_all
+from service.dialects.tree.nodes import QueryEffort, Reading, accuracies, compiled, fold_all, read_all
 from service.dialects.tree.properties import TOP, Key
 from service.dialects.tree.references import Columns, References, bad, named, shown
 from service.dialects.tree.request import Tree, read_tree
@@ -31,15 +31,15 @@ from service.dialects.tree.wire import (
 )
 from service.errors import AlreadyExists, BadRequest, Invalid, Location, OverBudget, Problem, Unavailable
 from service.listing import Cursors
-from service.resources.following import TOMBSTONE_FIELDS, Follower, Mark, deletion, tombstone_id, version_of
-from service.resources.ingest import Identity, Prepared, Preparing, read_items
+from service.resources.following import TOMBSTONE_FIELDS, Follower, ShardPosition, deletion, tombstone_id, version_of
+from service.resources.ingest import Identity, PreparedRecord, Preparing, read_items
 from service.resources.models import columns_of, container_key, space_key
-from service.resources.namespaces import Namespaces
-from service.resources.streams import Stream, Streams
+from service.resources.namespaces import NamespaceService
+from service.resources.streams import OpenStream, StreamService
 from service.scope import Scope
 from service.spelling import did_you_mean
 from service.storage import names
-from service.storage.bulk import Item, Outcome, settled
+from service.storage.bulk import BulkItem, WriteOutcome, settled
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.records import RecordStore
 from service.tokens import string_term
@@ -64,7 +64,7 @@ _TOKEN = re.compile(rf"…{_TOKENS}[0-9a-f]{{64}}$")
 T = TypeVar("T")
 
 
-class Limits(Protocol):
+class RecordLimits(Protocol):
     """How much one answer may cost."""
 
     bucket_limit: int
@@ -84,10 +84,10 @@ class _Fill:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownStream:
     """A stream and containers as the catalogue told them last."""
 
-    stream: Stream
+    stream: OpenStream
     columns: Columns
     versions: tuple[Version | None, ...]
 
@@ -103,17 +103,17 @@ class _Computed:
     """Warnings about properties that no record has."""
 
 
-class Records:
+class RecordService:
     """The use cases of records."""
 
     def __init__(
         self,
-        namespaces: Namespaces,
-        streams: Streams,
+        namespaces: NamespaceService,
+        streams: StreamService,
         catalog: Catalog,
         store: RecordStore,
         cursors: Cursors,
-        limits: Limits,
+        limits: RecordLimits,
     ) -> None:
         self._namespaces = namespaces
         self._streams = streams
@@ -125,7 +125,7 @@ class Records:
         self._known_slices: dict[str, tuple[str, float, list[str]]] = {}
         """Stream → its current index, and for how long which ones are taken for all of them."""
         self._preparing = asyncio.Lock()
-        self._known_columns: dict[tuple[object, ...], _Known] = {}
+        self._known_columns: dict[tuple[object, ...], _KnownStream] = {}
 
     # Writing
 
@@ -161,7 +161,7 @@ class Records:
 
     async def _prepared(
         self, project: str, stream_id: str, body: bytes, *, changing: bool = False
-    ) -> tuple[Stream, list[Prepared]]:
+    ) -> tuple[OpenStream, list[PreparedRecord]]:
         items = read_items(body)
         used = dict.fromkeys(key for item in items for key in item.sources)
         used_spaces = dict.fromkeys(item.space for item in items)
@@ -177,7 +177,7 @@ class Records:
             )
         now = now_millis()
         preparing = Preparing(columns, now, content=not stream.mutable)
-        prepared: list[Prepared] = []
+        prepared: list[PreparedRecord] = []
         # One after the other: taking turns, all would be ready late and at once, and OpenSearch idle until then.
         async with self._preparing:
             for number, item in enumerate(items):
@@ -198,7 +198,7 @@ class Records:
 
     async def _opened(
         self, project: str, stream_id: str, containers: Iterable[tuple[str, str]], spaces: Iterable[str] = ()
-    ) -> tuple[Stream, Columns, set[str]]:
+    ) -> tuple[OpenStream, Columns, set[str]]:
         """The stream, the columns of containers, and which of the spaces there are, by one look at the catalogue."""
         containers, spaces = list(containers), list(spaces)
 
@@ -214,7 +214,7 @@ class Records:
         return stream, columns_of(found), there
 
     @asynccontextmanager
-    async def _room(self, stream: Stream, prepared: Sequence[Prepared]) -> AsyncIterator[None]:
+    async def _room(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> AsyncIterator[None]:
         """Raises `BadRequest` if the stream would hold more than its template allows."""
         fill = self._fills.setdefault(stream.place.prefix, _Fill())
         more = len(prepared)
@@ -241,7 +241,7 @@ class Records:
                 fill.records += more
                 fill.turn.notify_all()
 
-    async def _check_room(self, stream: Stream, prepared: Sequence[Prepared], fill: "_Fill") -> None:
+    async def _check_room(self, stream: OpenStream, prepared: Sequence[PreparedRecord], fill: "_Fill") -> None:
         """What is there already takes no more room."""
         if fill.records + len(prepared) <= stream.max_records:
             return
@@ -254,7 +254,7 @@ class Records:
                 {"limit": stream.max_records},
             )
 
-    async def _create(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
+    async def _create(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> None:
         index = stream.place.slice(0)
         actions = [({"create": {"_index": index, "_id": each.id}}, each.document()) for each in prepared]
         results = await self._store.write(actions)
@@ -264,7 +264,7 @@ class Records:
             return
         _tell_partial(prepared, codes, results, "is stored already; use upsert to replace it")
 
-    async def _own(self, index: str, prepared: Sequence[Prepared], codes: list[int]) -> None:
+    async def _own(self, index: str, prepared: Sequence[PreparedRecord], codes: list[int]) -> None:
         """Of a request that was sent again, as its first answer was lost, the records are there already: its own."""
         taken = [place for place, code in enumerate(codes) if code == 409]
         there = await self._store.read(index, [prepared[place].id for place in taken], source=["createdTime", "@raw"])
@@ -273,7 +273,7 @@ class Records:
             if found["found"] and found["_source"] == {"createdTime": mine.now, "@raw": mine.raw.decode()}:
                 codes[place] = 202
 
-    async def _append(self, stream: Stream, prepared: Sequence[Prepared]) -> None:
+    async def _append(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> None:
         """Equal records have equal ids, in whichever index they lie."""
         now = prepared[0].now
         index = stream.place.slice(now)
@@ -289,12 +289,12 @@ class Records:
             if each.id not in there
         ]
         results = await self._store.write(actions) if actions else []
-        codes = [202 if item.outcome is Outcome.CONFLICT else _code(item) for item in results]
+        codes = [202 if item.outcome is WriteOutcome.CONFLICT else _code(item) for item in results]
         if any(code != 202 for code in codes):
             left = [each for each in prepared if each.id not in there]
             _tell_partial(left, codes, results, "could not be stored")
 
-    async def _slices(self, stream: Stream, current: str) -> list[str]:
+    async def _slices(self, stream: OpenStream, current: str) -> list[str]:
         key = stream.place.prefix
         known = self._known_slices.get(key)
         if known is None or known[0] != current or known[1] < time.monotonic():
@@ -304,10 +304,10 @@ class Records:
 
     async def _settle(
         self,
-        stream: Stream,
+        stream: OpenStream,
         items: Sequence[T],
         decide: Callable[
-            [Stream, Sequence[T], Sequence[Json]], Awaitable[list[tuple[T, list[tuple[Json, bytes | None]]]]]
+            [OpenStream, Sequence[T], Sequence[Json]], Awaitable[list[tuple[T, list[tuple[Json, bytes | None]]]]]
         ],
     ) -> None:
         """Writes what is decided upon what is there; what somebody else changed meanwhile is decided again."""
@@ -332,10 +332,10 @@ class Records:
         raise Unavailable("the records are being changed by too many at once", retry_after=1)
 
     async def _replacing(
-        self, stream: Stream, items: Sequence[Prepared], found: Sequence[Json]
-    ) -> list[tuple[Prepared, list[tuple[Json, bytes | None]]]]:
+        self, stream: OpenStream, items: Sequence[PreparedRecord], found: Sequence[Json]
+    ) -> list[tuple[PreparedRecord, list[tuple[Json, bytes | None]]]]:
         index = names.live(stream.place.prefix)
-        decided: list[tuple[Prepared, list[tuple[Json, bytes | None]]]] = []
+        decided: list[tuple[PreparedRecord, list[tuple[Json, bytes | None]]]] = []
         for item, old in zip(items, found, strict=True):
             if old["found"]:
                 guard = {"if_seq_no": old["_seq_no"], "if_primary_term": old["_primary_term"]}
@@ -349,7 +349,7 @@ class Records:
         return decided
 
     async def _deleting(
-        self, stream: Stream, items: Sequence[Identity], found: Sequence[Json]
+        self, stream: OpenStream, items: Sequence[Identity], found: Sequence[Json]
     ) -> list[tuple[Identity, list[tuple[Json, bytes | None]]]]:
         """The deletion is announced first, so that sync tells of it even if this process dies in between."""
         live, gone = names.live(stream.place.prefix), names.tombstones(stream.place.prefix)
@@ -390,7 +390,7 @@ class Records:
         items = [_record(hit["_source"], sources) for hit in hits]
         return {"items": items, **await self._typing(stream, body, items, columns)}
 
-    async def _typing(self, stream: Stream, body: Selection, items: Sequence[Json], columns: Columns) -> Json:
+    async def _typing(self, stream: OpenStream, body: Selection, items: Sequence[Json], columns: Columns) -> Json:
         """The types of what the items hold and the filter names, if asked for."""
         if not body.include_typing:
             return {}
@@ -406,12 +406,12 @@ class Records:
         return {"typing": typing_of([entry for entry in found if entry], held)}
 
     async def aggregate(self, project: str, stream_id: str, body: RecordsAggregate, *, info: bool) -> Json:
-        async def told(stream: Stream, columns: Columns) -> Json:
+        async def told(stream: OpenStream, columns: Columns) -> Json:
             return await self._aggregated(stream, columns, body, info=info)
 
         return await self._meanwhile(project, stream_id, named(list(body.mentions())), told)
 
-    async def _aggregated(self, stream: Stream, columns: Columns, body: RecordsAggregate, *, info: bool) -> Json:
+    async def _aggregated(self, stream: OpenStream, columns: Columns, body: RecordsAggregate, *, info: bool) -> Json:
         with tracing.span("plan"):
             references = References(columns)
             tree = read_tree(body.aggregates, references)
@@ -440,7 +440,7 @@ class Records:
         project: str,
         stream_id: str,
         containers: Iterable[tuple[str, str]],
-        work: Callable[[Stream, Columns], Awaitable[T]],
+        work: Callable[[OpenStream, Columns], Awaitable[T]],
     ) -> T:
         """Reads with what was known last while the catalogue is looked at; once more if that has changed."""
         containers = sorted(containers)
@@ -462,12 +462,12 @@ class Records:
                 return result
         if len(self._known_columns) >= _KNOWN:
             self._known_columns.clear()
-        fresh = self._known_columns[key] = _Known(stream, columns_of(_living(entries)), _versions(entries))
+        fresh = self._known_columns[key] = _KnownStream(stream, columns_of(_living(entries)), _versions(entries))
         return await work(stream, fresh.columns)
 
-    async def _computed(self, stream: Stream, tree: Tree, query: Query, indices: str, named: Named) -> _Computed:
+    async def _computed(self, stream: OpenStream, tree: Tree, query: Query, indices: str, named: Named) -> _Computed:
         """From one request; where that cannot be proved exact from a more careful one, else from the records."""
-        how = How(self._store.shards if stream.mutable else 2)
+        how = QueryEffort(self._store.shards if stream.mutable else 2)
         for _ in range(ROUNDS):
             text = await self._asked(tree, query, indices, how, named)
             answer = await self._store.read_answer(text)
@@ -475,7 +475,7 @@ class Records:
             unknown = named.unknown(answer.get("aggregations"))
             reading = Reading(self._limits.bucket_limit)
             if shards > how.shards and how.shards == 1:
-                how = How(shards, how.careful)
+                how = QueryEffort(shards, how.careful)
                 continue
             try:
                 # Most answers name no long text, which is told by the text faster than by the answer.
@@ -486,12 +486,12 @@ class Records:
                     reading = Reading(self._limits.bucket_limit)
                     result = await self._folded(tree, query, indices, reading)
                     return _Computed(result, "records", reading, unknown)
-                how = How(max(shards, 1), careful=True)
+                how = QueryEffort(max(shards, 1), careful=True)
                 continue
             return _Computed(result, "careful" if how.careful else "single", reading, unknown)
         raise Unavailable("the indices of the stream are changing; try again", retry_after=1)
 
-    async def _asked(self, tree: Tree, query: Query, indices: str, how: How, named: Named) -> str:
+    async def _asked(self, tree: Tree, query: Query, indices: str, how: QueryEffort, named: Named) -> str:
         body = {
             "size": 0,
             "track_total_hits": any(not node.compile(how) for node in tree.nodes.values()),
@@ -500,7 +500,9 @@ class Records:
         }
         return await self._store.search_text(indices, body)
 
-    async def _read(self, stream: Stream, tree: Tree, answer: Json, tokens: Sequence[str], reading: Reading) -> Json:
+    async def _read(
+        self, stream: OpenStream, tree: Tree, answer: Json, tokens: Sequence[str], reading: Reading
+    ) -> Json:
         aggregations = answer.get("aggregations")
         if aggregations is None and answer["_shards"]["total"] == 0:
             return fold_all(tree.nodes, (), reading)
@@ -513,7 +515,7 @@ class Records:
             else read_all(tree.nodes, aggregations or {}, total, reading)
         )
 
-    async def _texts(self, stream: Stream, tree: Tree, tokens: Sequence[str]) -> dict[str, str]:
+    async def _texts(self, stream: OpenStream, tree: Tree, tokens: Sequence[str]) -> dict[str, str]:
         """Long texts are in the index as tokens: what they stand for is read from a record that has one."""
         columns = [column for column in tree.columns if column.type in ("text", "direct", "enum")]
         should = [{"terms": {column.field: list(tokens)}} for column in columns]
@@ -566,7 +568,7 @@ class Records:
                 after = hits[-1]["sort"]
         return await asyncio.to_thread(fold_all, tree.nodes, records, reading)
 
-    async def _typing_of_named(self, stream: Stream, body: RecordsAggregate, columns: Columns) -> Json:
+    async def _typing_of_named(self, stream: OpenStream, body: RecordsAggregate, columns: Columns) -> Json:
         held: dict[tuple[str, str], set[str]] = {}
         for space, container, name in _properties_in([body.aggregates, body.filter]):
             if name in columns.get((space, container), {}):
@@ -583,7 +585,7 @@ class Records:
         sources = _sources(body.sources, columns)
         bound = f"sync {stream.place.prefix}"
         state = self._started(body, bound)
-        marks = {key: Mark(*mark) for key, mark in state["marks"].items()}
+        marks = {key: ShardPosition(*mark) for key, mark in state["marks"].items()}
         filters = [each for each in (wanted.query, *_unexpired(stream)) if each != MATCH_ALL]
         query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
         follower = Follower(self._store, stream.place, state["since"], marks, query)
@@ -618,12 +620,12 @@ def _versions(entries: Sequence[Entry | None]) -> tuple[Version | None, ...]:
     return tuple(each.version if each else None for each in entries)
 
 
-def _only_mutable(stream: Stream) -> None:
+def _only_mutable(stream: OpenStream) -> None:
     if not stream.mutable:
         raise Invalid([Problem((), f"the stream {stream.id!r} is immutable: its records cannot be changed or deleted")])
 
 
-def _once(prepared: Sequence[Prepared]) -> None:
+def _once(prepared: Sequence[PreparedRecord]) -> None:
     seen: set[str] = set()
     twice = []
     for each in prepared:
@@ -637,16 +639,18 @@ def _once(prepared: Sequence[Prepared]) -> None:
         raise error
 
 
-def _code(item: Item) -> int:
+def _code(item: BulkItem) -> int:
     """Of one record among others: 202, 409, 500 or 503 (contract, records, 6), whatever the whole request would be."""
     if item.done:
         return 202
-    if item.outcome is Outcome.CONFLICT:
+    if item.outcome is WriteOutcome.CONFLICT:
         return 409
     return 500 if item.error.status == 500 else 503
 
 
-def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], items: Sequence[Item], message: str) -> None:
+def _tell_partial(
+    prepared: Sequence[PreparedRecord], codes: Sequence[int], items: Sequence[BulkItem], message: str
+) -> None:
     """Which records are stored and which are not; where none could be stored, for one reason, that is the error."""
     if all(code not in (202, 409) for code in codes):
         raise items[0].error
@@ -661,7 +665,7 @@ def _tell_partial(prepared: Sequence[Prepared], codes: Sequence[int], items: Seq
     raise AlreadyExists(f"{len(refused)} of {len(partial)} records were not stored: {ids}", {"partial": partial})
 
 
-def _where(stream: Stream, body: FilterRequest | RecordsAggregate, references: References) -> tuple[Query, str]:
+def _where(stream: OpenStream, body: FilterRequest | RecordsAggregate, references: References) -> tuple[Query, str]:
     """The query of a request, and the indices in which its records can lie."""
     now = now_millis()
     low, high = updated_within(
@@ -676,7 +680,7 @@ def _where(stream: Stream, body: FilterRequest | RecordsAggregate, references: R
     return query, stream.place.slices(low, until)
 
 
-def _unexpired(stream: Stream) -> list[Query]:
+def _unexpired(stream: OpenStream) -> list[Query]:
     """What finds the records that are not to be deleted yet."""
     return [] if stream.mutable or stream.kept is None else between(now_millis() - stream.kept, None)
 

@@ -12,7 +12,7 @@ from service.conditions.base import Condition
 from service.conditions.search import Search
 from service.dialects.flat.filters import OBJECT, Resource
 from service.fields import BLOB_COUNT, LAYOUT, Fields
-from service.listing import COUNTED, Found, Hit, gone
+from service.listing import COUNTED, Hit, SearchPage, gone
 from service.planning import order
 from service.planning.order import SortKey
 from service.storage import names
@@ -30,7 +30,9 @@ _INLINE: Final = 100_000
 """Bytes of an answer that are read in the event loop; more go to a thread."""
 
 
-async def search(gateway: Gateway, index: str, body: Mapping[str, Any], view: str | None, lifetime: float) -> Found:
+async def search(
+    gateway: Gateway, index: str, body: Mapping[str, Any], view: str | None, lifetime: float
+) -> SearchPage:
     """Asks the index, or one state of it; raises `Absent`, or `Gone` for a state that is there no more."""
     if view is None:
         text = await gateway.search(index, body)
@@ -43,14 +45,14 @@ async def search(gateway: Gateway, index: str, body: Mapping[str, Any], view: st
     return _found(text) if len(text) < _INLINE else await asyncio.to_thread(_found, text)
 
 
-def _found(text: str) -> Found:
+def _found(text: str) -> SearchPage:
     answer = msgspec.json.decode(text)
     hits = [Hit(hit, hit.get("sort", ())) for hit in answer["hits"]["hits"]]
-    return Found(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}), len(text))
+    return SearchPage(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}), len(text))
 
 
 @dataclass(frozen=True)
-class ObjectShelf:
+class ObjectListSource:
     """The objects of a bucket."""
 
     bucket: BucketSource
@@ -110,7 +112,7 @@ class ObjectShelf:
     def tally(self) -> "_Objects":
         return _Objects()
 
-    async def search(self, body: Mapping[str, Any], view: str | None) -> Found:
+    async def search(self, body: Mapping[str, Any], view: str | None) -> SearchPage:
         try:
             return await search(self.bucket.store.gateway, self._index, body, view, self.lifetime)
         except Absent:
@@ -158,7 +160,7 @@ def _object_stats(objects: int, blobs: int, by_status: Mapping[str, int]) -> Jso
 
 
 @dataclass
-class ResourceShelf:
+class ResourceListSource:
     """Resources of one kind in the catalogue; what they are is told by the kind's own class."""
 
     catalog: Catalog
@@ -227,7 +229,7 @@ class ResourceShelf:
     def tally(self) -> "_Resources":
         return _Resources(self)
 
-    async def search(self, body: Mapping[str, Any], view: str | None) -> Found:
+    async def search(self, body: Mapping[str, Any], view: str | None) -> SearchPage:
         body = {**body, "query": on_terms(body["query"])}
         return await search(self.catalog.gateway, names.CATALOG, body, view, self.lifetime)
 
@@ -244,7 +246,7 @@ class ResourceShelf:
 
 @dataclass
 class _Resources:
-    shelf: ResourceShelf
+    shelf: ResourceListSource
     items: list[Mapping[str, Json]] = field(default_factory=list)
     total: int = 0
 

@@ -15,14 +15,14 @@ from service.errors import AlreadyExists, BadRequest, NotFound, Unavailable
 from service.listing import Cursors
 from service.resources.expiry import is_live
 from service.resources.models import Listing
-from service.resources.namespaces import Namespaces, namespace_key
+from service.resources.namespaces import NamespaceService, namespace_key
 from service.scope import Scope
 from service.settings import StreamTemplate
 from service.spelling import did_you_mean
 from service.storage import names
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
-from service.storage.records import DAY, Place, RecordStore
+from service.storage.records import DAY, RecordStore, StreamLocation
 from service.values import Json
 from service.wire import CamelModel
 
@@ -66,7 +66,7 @@ class DeleteStreams(CamelModel):
 
 
 @dataclass(frozen=True)
-class Stream:
+class OpenStream:
     """A stream of a project that the caller may use."""
 
     scope: Scope
@@ -78,7 +78,7 @@ class Stream:
         return bool(self.body["type"] == "Mutable")
 
     @property
-    def place(self) -> Place:
+    def place(self) -> StreamLocation:
         return place_of(self.scope.namespace_id, self.scope.namespace_name, self.body)
 
     @property
@@ -108,9 +108,9 @@ def _days(duration: str | None) -> int | None:
     return None if duration is None else int(re.sub(r"\D", "", duration)) * DAY
 
 
-def place_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -> Place:
+def place_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -> StreamLocation:
     kept = _days(body["data_deleted_after"])
-    return Place(
+    return StreamLocation(
         names.records_prefix(namespace_id, body["externalId"], body["making"]),
         body["type"] == "Mutable",
         # What expires goes by whole indices; what does not is laid out in fewer.
@@ -119,12 +119,12 @@ def place_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -
     )
 
 
-class Streams:
+class StreamService:
     """The use cases of streams."""
 
     def __init__(
         self,
-        namespaces: Namespaces,
+        namespaces: NamespaceService,
         catalog: Catalog,
         store: RecordStore,
         cursors: Cursors,
@@ -155,7 +155,7 @@ class Streams:
             "created_at": now,
             "arrival": arrival(),
         }
-        stream = Stream(scope, id, body)
+        stream = OpenStream(scope, id, body)
         for _ in range(_ROUNDS):
             with suppress(Conflict):
                 await self._make(scope, id, body)
@@ -178,13 +178,13 @@ class Streams:
             there = await self._bury(there)
         await self._catalog.replace(there, body, view=_view(body))
 
-    async def find(self, project: str, id: str) -> Stream:
+    async def find(self, project: str, id: str) -> OpenStream:
         stream, _ = await self.open(project, id)
         return stream
 
     async def open(
         self, project: str, id: str, more: Callable[[Scope], Sequence[str]] = lambda scope: ()
-    ) -> tuple[Stream, list[Entry | None]]:
+    ) -> tuple[OpenStream, list[Entry | None]]:
         """The stream and further entries of the catalogue, by one look at it when the project was used before.
 
         Raises `NotFound` for the project or the stream.
@@ -280,7 +280,7 @@ class Streams:
         for entry in await self._catalog.find({"bool": {"filter": there_are}}, 10_000):
             if not entry.live:
                 continue
-            stream = Stream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
+            stream = OpenStream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
             done += await self._expire(stream, now, there, deletions)
         return done
 
@@ -295,7 +295,7 @@ class Streams:
             return False
         return bool(place_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
 
-    async def _expire(self, stream: Stream, now: int, there: Sequence[str], deletions: Collection[str]) -> int:
+    async def _expire(self, stream: OpenStream, now: int, there: Sequence[str], deletions: Collection[str]) -> int:
         """`there`: the indices of all streams; `deletions`: those among them that have old ones."""
         done = 0
         if stream.mutable:
@@ -309,10 +309,10 @@ class Streams:
         return done
 
 
-def _stream(scope: Scope, id: str, entry: Entry | None) -> Stream:
+def _stream(scope: Scope, id: str, entry: Entry | None) -> OpenStream:
     if entry is None or entry.kind != "stream" or not entry.live:
         raise unknown(id)
-    return Stream(scope, id, entry.body)
+    return OpenStream(scope, id, entry.body)
 
 
 def unknown(id: str) -> NotFound:

@@ -24,7 +24,7 @@ UNFINISHED: Final = frozenset({"PENDING", "IN_PROGRESS", "INTERRUPTED"})
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "INTERRUPTED"})
 
 
-class Tasks:
+class TaskService:
     """Entries of the catalogue, so that every replica can tell of them, and they outlive a restart."""
 
     def __init__(self, catalog: Catalog) -> None:

@@ -9,10 +9,10 @@ import msgspec
 
 from service.clock import arrival as new_arrival
 from service.clock import now_millis
-from service.encoding import Met
+from service.encoding import ObservedField
 from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Leaf
-from service.resources.buckets import Bucket, Policy
+from service.resources.buckets import OpenBucket, Policy
 from service.resources.incoming import (
     Encoded,
     Incoming,
@@ -25,7 +25,7 @@ from service.resources.incoming import (
     with_blobs,
 )
 from service.resources.restoring import Restored, is_same, read_restored, second_address
-from service.storage.bulk import Item, Outcome
+from service.storage.bulk import BulkItem, WriteOutcome
 from service.storage.document import Answer, Stored
 from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
@@ -74,7 +74,7 @@ class Writer:
 
     async def run(
         self,
-        home: Bucket,
+        home: OpenBucket,
         writes: list[Write],
         policy: Policy | None,
         arrival: int | None = None,
@@ -125,11 +125,11 @@ class Writer:
         if refresh and any(write.error is None for write in writes):
             await self._store.refresh(home.scope)
 
-    def look(self, home: Bucket) -> None:
+    def look(self, home: OpenBucket) -> None:
         """Before a request writes: what was read earlier counts if it is what the look at the catalogue found."""
         self._store.keep(home.scope, home.id, home.fields_version)
 
-    def _new(self, home: Bucket, write: Write, arrival: int, created: int) -> None:
+    def _new(self, home: OpenBucket, write: Write, arrival: int, created: int) -> None:
         """An object that nobody has yet; a random id needs no check, so a retry does no harm."""
         assert write.incoming is not None  # noqa: S101
         validate(write.incoming, home.schema)
@@ -150,7 +150,7 @@ class Writer:
         known = home.unique_key is not None or incoming.idempotency_key is not None
         write.action = {"create" if known else "index": {"_id": write.id}}
 
-    def _back(self, home: Bucket, write: Write) -> None:
+    def _back(self, home: OpenBucket, write: Write) -> None:
         """An exported object as it was."""
         write.incoming, write.restored = read_restored(write.raw or b"")
         incoming, restored = write.incoming, write.restored
@@ -176,7 +176,7 @@ class Writer:
         # Lines of one id must see each other, whatever their place in the index.
         write.id = restored.object_id
 
-    async def _place(self, home: Bucket, writes: list[Write]) -> None:
+    async def _place(self, home: OpenBucket, writes: list[Write]) -> None:
         """Decides where restored objects lie, and tells apart those that are there already.
 
         An object's place is its id. A copy of another bucket's object in the same namespace has a second place, and one
@@ -206,13 +206,13 @@ class Writer:
                 free = next(each for each in group if each not in there)
                 write.action = {"create": {"_id": free}}
 
-    def _places(self, home: Bucket, write: Write) -> list[str]:
+    def _places(self, home: OpenBucket, write: Write) -> list[str]:
         assert write.incoming is not None  # noqa: S101
         ids = [write.id, second_address(home.id, write.id)]
         key = home.unique_key
         return [object_id(home.id, write.incoming, key), *ids] if key else ids
 
-    def change(self, home: Bucket, write: Write, found: Json) -> None:
+    def change(self, home: OpenBucket, write: Write, found: Json) -> None:
         """An object that is there, with the incoming fields over it; written only if it is still the same."""
         assert write.incoming is not None  # noqa: S101
         before = Stored.load(found["_source"])
@@ -246,7 +246,7 @@ class Writer:
             }
         }
 
-    async def _decide(self, home: Bucket, writes: list[Write], policy: Policy, arrival: int, created: int) -> None:
+    async def _decide(self, home: OpenBucket, writes: list[Write], policy: Policy, arrival: int, created: int) -> None:
         if not writes:
             return
         for write, found in zip(writes, await self._store.read(home.scope, [each.id for each in writes]), strict=True):
@@ -260,7 +260,7 @@ class Writer:
             except TallyError as error:
                 write.error = error
 
-    async def store(self, home: Bucket, writes: list[Write]) -> None:
+    async def store(self, home: OpenBucket, writes: list[Write]) -> None:
         """Writes what can be indexed. A lost race clears the action, so that the caller decides again."""
         for _ in range(ROUNDS):
             documents = await self._encoded(home, writes)
@@ -270,25 +270,27 @@ class Writer:
             items = await self._store.write(home.scope, [(write.action, document) for write, document in pairs])
             for (write, _), item in zip(pairs, items, strict=True):
                 write.error = self._settled(write, item)
-            writes = [write for (write, _), item in zip(pairs, items, strict=True) if item.outcome is Outcome.UNMAPPED]
+            writes = [
+                write for (write, _), item in zip(pairs, items, strict=True) if item.outcome is WriteOutcome.UNMAPPED
+            ]
             if not writes:
                 return
             # An older index came back from a snapshot.
             self._store.forget(home.scope, home.id)
-        for write, item in zip(writes, [item for item in items if item.outcome is Outcome.UNMAPPED], strict=True):
+        for write, item in zip(writes, [item for item in items if item.outcome is WriteOutcome.UNMAPPED], strict=True):
             write.error = item.error
 
-    def _settled(self, write: Write, item: Item) -> TallyError | None:
-        if item.done or item.outcome is Outcome.UNMAPPED:
+    def _settled(self, write: Write, item: BulkItem) -> TallyError | None:
+        if item.done or item.outcome is WriteOutcome.UNMAPPED:
             return None
-        if item.outcome is not Outcome.CONFLICT:
+        if item.outcome is not WriteOutcome.CONFLICT:
             return item.error
         if write.retried:
             write.action = {}
             return None
         return AlreadyExists("an object with this key exists already", {"object_id": write.id})
 
-    async def _encoded(self, home: Bucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
+    async def _encoded(self, home: OpenBucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
         for _ in range(ROUNDS):
             natural = await self._store.natural(home.scope)
             known = await self._store.known(home.id)
@@ -313,7 +315,7 @@ class Writer:
         raise Unavailable("too many writers bring new fields at once", retry_after=1)
 
     async def _refuse_new_fields(
-        self, home: Bucket, documents: list[tuple[Write, dict[str, Any]]], known: Mapping[str, Met]
+        self, home: OpenBucket, documents: list[tuple[Write, dict[str, Any]]], known: Mapping[str, ObservedField]
     ) -> None:
         """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
         for write, _ in documents:
@@ -330,7 +332,7 @@ class Writer:
                     "field_budget",
                 )
 
-    async def _replays(self, home: Bucket, writes: list[Write]) -> None:
+    async def _replays(self, home: OpenBucket, writes: list[Write]) -> None:
         """Tells apart what was there before from what this very request stored, and honours idempotency keys."""
         if not writes:
             return

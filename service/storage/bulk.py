@@ -36,7 +36,7 @@ _LONGEST: Final = 10.0
 """Seconds between two of them."""
 
 
-class Outcome(Enum):
+class WriteOutcome(Enum):
     """What became of one write."""
 
     STORED = "stored"
@@ -57,16 +57,16 @@ class Outcome(Enum):
     """OpenSearch will never take this document."""
 
 
-DONE: Final = frozenset({Outcome.STORED, Outcome.DELETED})
-LOST: Final = frozenset({Outcome.ABSENT, Outcome.CONFLICT})
+DONE: Final = frozenset({WriteOutcome.STORED, WriteOutcome.DELETED})
+LOST: Final = frozenset({WriteOutcome.ABSENT, WriteOutcome.CONFLICT})
 """Somebody else was first; what that means, and whether it is tried again, is the caller's to know."""
 
 
 @dataclass(frozen=True)
-class Item:
+class BulkItem:
     """One write of a bulk request, or one failure of a deletion by query, as it ended."""
 
-    outcome: Outcome
+    outcome: WriteOutcome
     again: bool = False
     """The request was sent more than once: ABSENT and CONFLICT may be the effect of its first sending."""
     status: int = 200
@@ -80,11 +80,11 @@ class Item:
     @property
     def error(self) -> TallyError:
         """What a user is told of a failure, by the same rules as for a whole request that failed so."""
-        if self.outcome is Outcome.NO_INDEX:
+        if self.outcome is WriteOutcome.NO_INDEX:
             return Unavailable(
                 f"the index {self.cause.get('index')} is not there in OpenSearch; try again", retry_after=5
             )
-        if self.outcome is Outcome.UNMAPPED:
+        if self.outcome is WriteOutcome.UNMAPPED:
             return Unavailable("the fields of the index are being changed by somebody else; try again", retry_after=1)
         error = error_of(self.status, self.cause)
         return error if isinstance(error, TallyError) else Internal("the write failed; the service's log knows more")
@@ -96,7 +96,7 @@ class Removal:
 
     deleted: int
     conflicts: int
-    failures: Sequence[Item] = ()
+    failures: Sequence[BulkItem] = ()
 
     def check(self) -> None:
         """Raises the first failure's error, with the number of failures as `failed_count`."""
@@ -104,7 +104,7 @@ class Removal:
             raise counted(self.failures[0].error, len(self.failures))
 
 
-def settled(items: Iterable[Item]) -> None:
+def settled(items: Iterable[BulkItem]) -> None:
     """Raises the first error of what is neither done nor a lost race."""
     for item in items:
         if not item.done and item.outcome not in LOST:
@@ -117,12 +117,12 @@ def counted(error: TallyError, failed: int) -> TallyError:
     return error
 
 
-async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item]:
+async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[BulkItem]:
     """Writes, each as the lines of a bulk request; what became of each, in order.
 
     What OpenSearch is too busy for is sent again, and is OVERLOADED only in the end. A block is not waited for.
     """
-    results = [Item(Outcome.OVERLOADED, status=429)] * len(writes)
+    results = [BulkItem(WriteOutcome.OVERLOADED, status=429)] * len(writes)
     patience = AsyncRetrying(
         retry=retry_if_exception_type(_Busy),
         wait=wait_random_exponential(multiplier=0.2, max=_LONGEST),
@@ -131,14 +131,14 @@ async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item
     with suppress(RetryError):
         async for attempt in patience:
             with attempt:
-                left = [place for place, item in enumerate(results) if item.outcome is Outcome.OVERLOADED]
+                left = [place for place, item in enumerate(results) if item.outcome is WriteOutcome.OVERLOADED]
                 try:
                     items = await _bulk(gateway, [writes[place] for place in left])
                 except TooManyRequests:
                     raise _Busy from None
                 for place, item in zip(left, items, strict=True):
                     results[place] = item
-                if any(item.outcome is Outcome.OVERLOADED for item in results):
+                if any(item.outcome is WriteOutcome.OVERLOADED for item in results):
                     raise _Busy
     return results
 
@@ -147,16 +147,16 @@ class _Busy(Exception):
     pass
 
 
-async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Item]:
+async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[BulkItem]:
     # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
     params = {"filter_path": _PARTS, "timeout": gateway.limit(0.9)}
     body = b"\n".join(line for lines in writes for line in lines) + b"\n"
     text, again = await gateway.request_once_or_again("POST", "/_bulk", body, headers=_NDJSON, params=params)
-    items: list[Item] = []
+    items: list[BulkItem] = []
     for each in msgspec.json.decode(text)["items"]:
         ((verb, item),) = each.items()
         items.append(_item(verb, item["status"], item.get("error") or {}, again=again))
-    blocked = next((item for item in items if item.outcome is Outcome.BLOCKED), None)
+    blocked = next((item for item in items if item.outcome is WriteOutcome.BLOCKED), None)
     if blocked is not None and isinstance(blocked.error, InsufficientStorage):
         gateway.note_write_block(blocked.error.message)
     return items
@@ -174,35 +174,35 @@ async def delete_by_query(gateway: Gateway, index: str, query: Json, params: Map
             raise
     failures = [_item("delete", each.get("status", 500), each.get("cause") or {}) for each in answer["failures"]]
     if answer.get("timed_out") and not failures:
-        failures = [Item(Outcome.UNAVAILABLE, status=503)]
+        failures = [BulkItem(WriteOutcome.UNAVAILABLE, status=503)]
     return Removal(answer["deleted"], answer["version_conflicts"], failures)
 
 
-def _item(verb: str, status: int, cause: Mapping[str, Json], *, again: bool = False) -> Item:
-    return Item(_outcome(verb, status, str(cause.get("type", ""))), again, status, cause)
+def _item(verb: str, status: int, cause: Mapping[str, Json], *, again: bool = False) -> BulkItem:
+    return BulkItem(_outcome(verb, status, str(cause.get("type", ""))), again, status, cause)
 
 
-def _outcome(verb: str, status: int, kind: str) -> Outcome:
+def _outcome(verb: str, status: int, kind: str) -> WriteOutcome:
     if status < 300:
-        return Outcome.DELETED if verb == "delete" else Outcome.STORED
+        return WriteOutcome.DELETED if verb == "delete" else WriteOutcome.STORED
     match status, kind:
         case _, "cluster_block_exception":
-            return Outcome.BLOCKED
+            return WriteOutcome.BLOCKED
         case _, "index_closed_exception":
-            return Outcome.UNAVAILABLE
+            return WriteOutcome.UNAVAILABLE
         case _, "index_not_found_exception":
-            return Outcome.NO_INDEX
+            return WriteOutcome.NO_INDEX
         case _, "strict_dynamic_mapping_exception":
-            return Outcome.UNMAPPED
+            return WriteOutcome.UNMAPPED
         case 404, _:
-            return Outcome.ABSENT
+            return WriteOutcome.ABSENT
         case 409, _:
-            return Outcome.CONFLICT
+            return WriteOutcome.CONFLICT
         case 429, _:
-            return Outcome.OVERLOADED
+            return WriteOutcome.OVERLOADED
         case 500 | 502 | 503 | 504, _:
-            return Outcome.UNAVAILABLE
-    return Outcome.REJECTED
+            return WriteOutcome.UNAVAILABLE
+    return WriteOutcome.REJECTED
 
 
 def _enough(state: RetryCallState) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from service.paths import Path
 from service.storage import names
 from service.storage.bulk import delete_by_query
-from service.storage.documents import Documents, Version
+from service.storage.documents import DocumentStore, Version
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.storage.terms import TERMS, by_terms, on_terms, terms
 from service.values import Json
@@ -70,10 +70,10 @@ class Catalog:
     """Reads and writes entries."""
 
     def __init__(
-        self, gateway: Gateway, refresh: Callable[[str], Awaitable[Any]], documents: Documents | None = None
+        self, gateway: Gateway, refresh: Callable[[str], Awaitable[Any]], documents: DocumentStore | None = None
     ) -> None:
         self.gateway = gateway
-        self.documents = documents or Documents(gateway, names.CATALOG)
+        self.documents = documents or DocumentStore(gateway, names.CATALOG)
         self._refresh = refresh
 
     async def get(self, *ids: str) -> list[Entry | None]:

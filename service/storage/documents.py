@@ -44,7 +44,7 @@ class CatalogMissing(Unavailable):
         )
 
 
-class Documents:
+class DocumentStore:
     """Documents behind one alias. Every method raises `CatalogMissing` if the alias is not there."""
 
     def __init__(self, gateway: Gateway, alias: str) -> None:

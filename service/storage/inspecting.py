@@ -57,7 +57,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Lies:
+class IndexLocation:
     """Where values lie: an index field, its type there, and the term that stands for them if it is not their own."""
 
     name: str
@@ -81,7 +81,7 @@ class Occurrence:
     kind: Kind
     count: int
     """Objects with such a value there, alone or as an array's element."""
-    lies: Sequence[Lies]
+    lies: Sequence[IndexLocation]
     least: int | float | None = None
     most: int | float | None = None
     """Of numbers; None also where a double does not hold them."""
@@ -97,7 +97,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Told:
+class FieldReport:
     """What is told of a path: objects that have it, null or not, and what they have there."""
 
     field: Field
@@ -130,7 +130,7 @@ class Inspector:
         found = [_index(row, aliases.get(row["index"], {}).get("aliases", {})) for row in rows]
         return sorted(found, key=lambda index: index.name)
 
-    async def occurrences(self, source: BucketSource, fields: Sequence[Field]) -> tuple[int, list[Told]]:
+    async def occurrences(self, source: BucketSource, fields: Sequence[Field]) -> tuple[int, list[FieldReport]]:
         """Objects, and what is told of each field, all of it counted in one state of the index."""
         if len(fields) <= BATCH:
 
@@ -138,7 +138,7 @@ class Inspector:
                 return await source.store.ask(source.scope, body)
 
             return await _counted(ask, source.query, fields)
-        total, told = 0, list[Told]()
+        total, told = 0, list[FieldReport]()
         async with source.view() as view:
             for place in range(0, len(fields), BATCH):
                 total, more = await _counted(view.ask, source.query, fields[place : place + BATCH])
@@ -168,7 +168,7 @@ def _integer(text: str | None) -> int | None:
 
 async def _counted(
     ask: Callable[[Mapping[str, Any]], Awaitable[str]], query: Query, fields: Sequence[Field]
-) -> tuple[int, list[Told]]:
+) -> tuple[int, list[FieldReport]]:
     """One search: a filter for each field and each JSON type met there, the values that occur most, and their ends.
 
     Aggregations are named by the field's place and the type of the index field: paths are of the users' making.
@@ -226,18 +226,18 @@ def _homes(field: Field, kind: Kind) -> dict[Leaf, str]:
     return {leaf: name for leaf, name in field.leaves.items() if leaf in wanted}
 
 
-def _lies(field: Field, kind: Kind, *, folded: bool) -> list[Lies]:
+def _lies(field: Field, kind: Kind, *, folded: bool) -> list[IndexLocation]:
     if kind in _SHAPES:
-        found = [] if field.always else [Lies(SHAPE, "keyword", shape_token(field.name, kind))]
-        return [*found, Lies(field.json, "keyword")] if kind == "array" and field.json else found
-    homes = [Lies(name, leaf) for leaf, name in _homes(field, kind).items()]
+        found = [] if field.always else [IndexLocation(SHAPE, "keyword", shape_token(field.name, kind))]
+        return [*found, IndexLocation(field.json, "keyword")] if kind == "array" and field.json else found
+    homes = [IndexLocation(name, leaf) for leaf, name in _homes(field, kind).items()]
     if kind != "string" or field.natural == "date":
         return homes
-    homes += [Lies(field.dates, "date")] if field.dates else []
-    return [*homes, Lies(field.leaf("fold"), "keyword")] if folded else homes
+    homes += [IndexLocation(field.dates, "date")] if field.dates else []
+    return [*homes, IndexLocation(field.leaf("fold"), "keyword")] if folded else homes
 
 
-def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found: Mapping[str, Json]) -> Told:
+def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found: Mapping[str, Json]) -> FieldReport:
     has = counts[f"{place} has"]
     occurrences = []
     for kind in _kinds(field):
@@ -254,7 +254,7 @@ def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found
             dates = _dates(place, counts[f"{place} dates"], found)
         lies = _lies(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
         occurrences.append(Occurrence(kind, count, lies, least, most, dates))
-    return Told(field, has, occurrences, _examples(place, field, found))
+    return FieldReport(field, has, occurrences, _examples(place, field, found))
 
 
 def _ends(place: int, field: Field, found: Mapping[str, Json]) -> list[int | float | None]:

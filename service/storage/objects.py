@@ -10,13 +10,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 import orjson
 
-from service.encoding import Met, dump_met, load_met, unite
+from service.encoding import ObservedField, dump_met, load_met, unite
 from service.errors import NotFound, TallyError, Unavailable
 from service.fields import LAYOUT, Fields, Leaf
 from service.paths import Path
 from service.scope import Scope
 from service.storage import names
-from service.storage.bulk import Item, Outcome, bulk, delete_by_query
+from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
@@ -64,10 +64,10 @@ class _Names:
 
 
 @dataclass
-class _Known:
+class _KnownFields:
     """What is known of a bucket's fields, and which version of its entry said so."""
 
-    met: dict[str, Met] = field(default_factory=dict)
+    met: dict[str, ObservedField] = field(default_factory=dict)
     version: Version | None = None
     layout: int = LAYOUT
     """How the bucket's first objects were written."""
@@ -101,7 +101,7 @@ class ObjectStore:
         self._refresher = refresher
         self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
         self._names: dict[str, _Names] = {}
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _KnownFields] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     # The index
@@ -175,7 +175,7 @@ class ObjectStore:
         self._known.pop(bucket_id, None)
         self._names.pop(scope.namespace_id, None)
 
-    async def known(self, bucket_id: str) -> dict[str, Met]:
+    async def known(self, bucket_id: str) -> dict[str, ObservedField]:
         """What was met in a bucket, as far as this process knows; other processes may know more."""
         if bucket_id not in self._known:
             await self._read_known(bucket_id)
@@ -183,7 +183,7 @@ class ObjectStore:
 
     async def fields(self, versions: Mapping[str, Version | None], instants: Sequence[Path]) -> Fields:
         """What is known of buckets' fields at versions that the catalogue has told just now."""
-        met: Mapping[str, Met] = {}
+        met: Mapping[str, ObservedField] = {}
         layout = LAYOUT
         for bucket_id, version in versions.items():
             known = self._known.get(bucket_id)
@@ -201,7 +201,9 @@ class ObjectStore:
         return await self._catalog.versions(*map(fields_id, bucket_ids))
 
     @_in_namespace
-    async def learn(self, scope: Scope, bucket_id: str, met: Mapping[str, Met], leaves: Mapping[str, Leaf]) -> None:
+    async def learn(
+        self, scope: Scope, bucket_id: str, met: Mapping[str, ObservedField], leaves: Mapping[str, Leaf]
+    ) -> None:
         """Makes the index and the catalogue know what is about to be written.
 
         Raises `Renamed` if a name got another type meanwhile, `FullIndex` if the index takes no more fields.
@@ -223,7 +225,9 @@ class ObjectStore:
                 return
         raise Unavailable("too many writers teach this bucket new fields at once", retry_after=1)
 
-    async def _store_known(self, scope: Scope, bucket_id: str, known: _Known, met: Mapping[str, Met]) -> None:
+    async def _store_known(
+        self, scope: Scope, bucket_id: str, known: _KnownFields, met: Mapping[str, ObservedField]
+    ) -> None:
         id = fields_id(bucket_id)
         body = {"fields": dump_met(met), "layout": known.layout}
         if known.version is None:
@@ -232,11 +236,11 @@ class ObjectStore:
             at = known.version.seq_no, known.version.primary_term
             await self._catalog.replace(Entry(id, "fields", scope.namespace_id, bucket_id, {}, *at), body)
 
-    async def _read_known(self, bucket_id: str) -> _Known:
+    async def _read_known(self, bucket_id: str) -> _KnownFields:
         (entry,) = await self._catalog.get(fields_id(bucket_id))
-        known = _Known()
+        known = _KnownFields()
         if entry is not None:
-            known = _Known(load_met(entry.body["fields"]), entry.version, entry.body.get("layout", 1))
+            known = _KnownFields(load_met(entry.body["fields"]), entry.version, entry.body.get("layout", 1))
         self._known[bucket_id] = known
         return known
 
@@ -288,11 +292,11 @@ class ObjectStore:
     # Documents
 
     @_in_namespace
-    async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[Item]:
+    async def write(self, scope: Scope, actions: Sequence[tuple[Mapping[str, Any], Json]]) -> list[BulkItem]:
         """Bulk-writes (action, document) pairs; not yet visible."""
         alias = names.objects_alias(scope.namespace_id)
         items = await bulk(self.gateway, [_lines(alias, action, document) for action, document in actions])
-        if any(item.outcome is Outcome.NO_INDEX for item in items):
+        if any(item.outcome is WriteOutcome.NO_INDEX for item in items):
             raise await self.missing(scope)
         return items
 

@@ -12,7 +12,7 @@ import orjson
 
 from service.errors import Unavailable
 from service.storage import names
-from service.storage.bulk import Item, Outcome, bulk, delete_by_query
+from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.failures import raise_lasting
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
 from service.values import Json, index_date, moment
@@ -27,7 +27,7 @@ DAY: Final = 86_400_000
 
 
 @dataclass(frozen=True)
-class Place:
+class StreamLocation:
     """Where a stream's records lie."""
 
     prefix: str
@@ -110,7 +110,7 @@ class RecordStore:
 
     # Indices
 
-    async def ensure(self, place: Place, index: str, fields: Mapping[str, Json]) -> None:
+    async def ensure(self, place: StreamLocation, index: str, fields: Mapping[str, Json]) -> None:
         """Makes the index if there is none, and the fields that it lacks."""
         mapped = self._mapped.get(index)
         if mapped is None:
@@ -131,7 +131,7 @@ class RecordStore:
     async def _map(self, index: str, fields: Mapping[str, Json]) -> None:
         await self.gateway.request("PUT", f"/{index}/_mapping", {"dynamic": "strict", "properties": fields})
 
-    async def _make(self, place: Place, index: str) -> None:
+    async def _make(self, place: StreamLocation, index: str) -> None:
         body: dict[str, Json] = {"settings": self._settings}
         if place.alias and not index.endswith("-gone"):
             body["aliases"] = {place.alias: {}}
@@ -161,32 +161,32 @@ class RecordStore:
         answer = await self.gateway.json("GET", f"/{pattern}/_settings/index.uuid", params={"allow_no_indices": "true"})
         return {index: each["settings"]["index"]["uuid"] for index, each in answer.items()}
 
-    async def size(self, place: Place) -> tuple[int, int]:
+    async def size(self, place: StreamLocation) -> tuple[int, int]:
         """Records and bytes of a stream."""
         answer = await self.gateway.json("GET", f"/{place.pattern}/_stats/docs,store", params=OPEN_OR_CLOSED)
         found = answer["_all"]["primaries"]
         return (found["docs"]["count"], found["store"]["size_in_bytes"]) if found else (0, 0)
 
-    async def count(self, place: Place, query: Json | None = None) -> int:
+    async def count(self, place: StreamLocation, query: Json | None = None) -> int:
         """Records of a stream, also those that no refresh has shown yet."""
         await self.refresh(place)
         body = {"query": query} if query else None
         answer = await self.gateway.json("POST", f"/{place.pattern}/_count", body, params=OPEN_OR_CLOSED)
         return int(answer["count"])
 
-    async def refresh(self, place: Place) -> None:
+    async def refresh(self, place: StreamLocation) -> None:
         await self._refresher.refresh(place.pattern)
 
     # Documents
 
-    async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[Item]:
+    async def write(self, actions: Sequence[tuple[Mapping[str, Any], bytes | None]]) -> list[BulkItem]:
         """Bulk-writes (action, document) pairs; not yet visible."""
         lines = [
             [orjson.dumps(action)] if document is None else [orjson.dumps(action), document]
             for action, document in actions
         ]
         items = await bulk(self.gateway, lines)
-        unmapped = [place for place, item in enumerate(items) if item.outcome is Outcome.UNMAPPED]
+        unmapped = [place for place, item in enumerate(items) if item.outcome is WriteOutcome.UNMAPPED]
         if unmapped:
             # An older index came back from a snapshot.
             for index in {details["_index"] for place in unmapped for details in actions[place][0].values()}:
@@ -244,7 +244,7 @@ class RecordStore:
         found = answer.get("aggregations", {"indices": {"buckets": []}})
         return {bucket["key"] for bucket in found["indices"]["buckets"]}
 
-    async def forget_tombstones(self, place: Place, before: int) -> None:
+    async def forget_tombstones(self, place: StreamLocation, before: int) -> None:
         old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
         with suppress(Absent):
             (await delete_by_query(self.gateway, names.tombstones(place.prefix), old, {})).check()

@@ -12,7 +12,7 @@ from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
 from service.fields import ARRIVAL, Fields
 from service.paths import Path
-from service.planning.composite import Page
+from service.planning.composite import CompositePage
 from service.scope import Scope
 from service.storage import names
 from service.storage.document import SYSTEM, read_object
@@ -26,7 +26,7 @@ _PAGE_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True)
-class Held:
+class BucketSnapshot:
     """A bucket whose objects are asked, and the version of its fields."""
 
     bucket_id: str
@@ -53,7 +53,7 @@ class BucketSource:
 
     store: ObjectStore
     scope: Scope
-    buckets: Sequence[Held]
+    buckets: Sequence[BucketSnapshot]
     instants: Sequence[Path]
     fields: Fields
     conditions: Conditions = lambda fields: ALWAYS
@@ -65,7 +65,7 @@ class BucketSource:
         cls,
         store: ObjectStore,
         scope: Scope,
-        buckets: Sequence[Held],
+        buckets: Sequence[BucketSnapshot],
         instants: Sequence[Path],
         conditions: Conditions = lambda fields: ALWAYS,
     ) -> "BucketSource":
@@ -90,8 +90,8 @@ class BucketSource:
     def query(self) -> Query:
         return any_of([Clause(held.query) for held in self.buckets]).query
 
-    async def search(self, body: Mapping[str, Any]) -> Page:
-        return Page.parse(await self.store.ask(self.scope, body))
+    async def search(self, body: Mapping[str, Any]) -> CompositePage:
+        return CompositePage.parse(await self.store.ask(self.scope, body))
 
     @asynccontextmanager
     async def view(self) -> AsyncIterator["PointInTime"]:
@@ -113,8 +113,8 @@ class PointInTime:
         """An unread answer."""
         return await self.gateway.search(None, {**body, "pit": self._pit()})
 
-    async def search(self, body: Mapping[str, Any]) -> Page:
-        return Page.parse(await self.ask(body))
+    async def search(self, body: Mapping[str, Any]) -> CompositePage:
+        return CompositePage.parse(await self.ask(body))
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
         answer = msgspec.json.decode(await self.ask(body))

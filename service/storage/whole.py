@@ -33,18 +33,18 @@ class _Clusters(msgspec.Struct):
     successful: int = 0
 
 
-class _Answer(msgspec.Struct):
+class _SearchStatus(msgspec.Struct):
     timed_out: bool = False
     terminated_early: bool = False
     shards: _Shards | None = msgspec.field(name="_shards", default=None)
     clusters: _Clusters | None = msgspec.field(name="_clusters", default=None)
     failures: list[msgspec.Raw] = []
     error: msgspec.Raw | None = None
-    responses: list["_Answer"] | None = None
+    responses: list["_SearchStatus"] | None = None
     """Of `_msearch`: an answer for each search."""
 
 
-_read: Final = msgspec.json.Decoder(_Answer).decode
+_read: Final = msgspec.json.Decoder(_SearchStatus).decode
 
 
 def operation(path: str) -> str:
@@ -70,7 +70,7 @@ def is_whole(method: str, path: str, answer: str, *, limited: bool = False) -> b
     return all(_has_all(each, name, limited=limited) for each in ([read] if read.responses is None else read.responses))
 
 
-def _has_all(answer: _Answer, name: str, *, limited: bool) -> bool:
+def _has_all(answer: _SearchStatus, name: str, *, limited: bool) -> bool:
     if answer.timed_out or answer.failures or answer.error is not None:
         return False
     if name not in _ALL_SHARDS:

@@ -45,7 +45,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Lines(Body):
+class NdjsonBody(Body):
     """NDJSON of any size: batches of numbered lines."""
 
     media: str = NDJSON

@@ -6,17 +6,17 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from service.aggregate import Source
-from service.resources.buckets import Buckets
+from service.aggregate import AggregateSource
+from service.resources.buckets import BucketService
 from service.resources.caretaker import Caretaker
-from service.resources.collections import Collections
+from service.resources.collections import CollectionService
 from service.resources.inspecting import Inspecting
-from service.resources.models import Models
-from service.resources.namespaces import Namespaces
-from service.resources.objects import Objects
-from service.resources.records import Records
-from service.resources.streams import Streams
-from service.resources.tasks import Tasks
+from service.resources.models import ModelService
+from service.resources.namespaces import NamespaceService
+from service.resources.objects import ObjectService
+from service.resources.records import RecordService
+from service.resources.streams import StreamService
+from service.resources.tasks import TaskService
 from service.settings import Settings
 
 
@@ -34,7 +34,7 @@ class State:
 class Sources(Protocol):
     """Finds what an aggregate asks."""
 
-    async def __call__(self, namespace: str, bucket: str, /) -> Source: ...
+    async def __call__(self, namespace: str, bucket: str, /) -> AggregateSource: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Readiness:
     write_block: str | None
 
 
-class Ready(Protocol):
+class ReadinessCheck(Protocol):
     """Looks whether requests can be answered; raises `TallyError` if OpenSearch is not there."""
 
     async def __call__(self) -> Readiness: ...
@@ -54,19 +54,19 @@ class Ready(Protocol):
 REASON: Final = web.RequestKey("reason", str)
 """Why a request was refused, for its line in the log."""
 SETTINGS: Final = web.AppKey("settings", Settings)
-NAMESPACES: Final = web.AppKey("namespaces", Namespaces)
+NAMESPACES: Final = web.AppKey("namespaces", NamespaceService)
 INSPECTING: Final = web.AppKey("inspecting", Inspecting)
-BUCKETS: Final = web.AppKey("buckets", Buckets)
-OBJECTS: Final = web.AppKey("objects", Objects)
-COLLECTIONS: Final = web.AppKey("collections", Collections)
-TASKS: Final = web.AppKey("tasks", Tasks)
+BUCKETS: Final = web.AppKey("buckets", BucketService)
+OBJECTS: Final = web.AppKey("objects", ObjectService)
+COLLECTIONS: Final = web.AppKey("collections", CollectionService)
+TASKS: Final = web.AppKey("tasks", TaskService)
 CARETAKER: Final = web.AppKey("caretaker", Caretaker)
-MODELS: Final = web.AppKey("models", Models)
-STREAMS: Final = web.AppKey("streams", Streams)
-RECORDS: Final = web.AppKey("records", Records)
+MODELS: Final = web.AppKey("models", ModelService)
+STREAMS: Final = web.AppKey("streams", StreamService)
+RECORDS: Final = web.AppKey("records", RecordService)
 COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")
 SOURCE: Final[web.AppKey[Sources]] = web.AppKey("source")
-READY: Final[web.AppKey[Ready]] = web.AppKey("ready")
+READY: Final[web.AppKey[ReadinessCheck]] = web.AppKey("ready")
 EARLIER_SECRET: Final = web.AppKey("earlier_secret", str)
 """What release 0.1.0 sealed cursors with."""
 STATE: Final = web.AppKey("state", State)

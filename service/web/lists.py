@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.dialects.flat.listing import ListParameters, ListRequest, SortOption, pagination
 from service.errors import Invalid, Problem
-from service.listing import Page
+from service.listing import ListPage
 from service.spelling import did_you_mean, misspelt
 from service.values import Json
 from service.web.inputs import ListQuery
@@ -130,7 +130,7 @@ def _starts(parts: Mapping[str, msgspec.Raw], name: str, openings: tuple[bytes, 
     return bytes(parts.get(name, b"")).lstrip().startswith(openings)
 
 
-def envelope(request: web.Request, asked: ListRequest, page: Page, results: Json, *, skips: bool = False) -> Json:
+def envelope(request: web.Request, asked: ListRequest, page: ListPage, results: Json, *, skips: bool = False) -> Json:
     """`results`, `pagination`, `total_count`, `stats`, `warnings` if there are any.
 
     `skips`: with the older shape of pagination beside the newer.

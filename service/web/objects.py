@@ -19,7 +19,7 @@ from service.spelling import unknown_key
 from service.values import Json, no_json
 from service.web import schemas
 from service.web.buckets import BucketPath
-from service.web.inputs import NDJSON, Body, Lines, ListQuery, Namespace
+from service.web.inputs import NDJSON, Body, ListQuery, Namespace, NdjsonBody
 from service.web.keys import OBJECTS, REASON, SETTINGS, SOURCE
 from service.web.lists import envelope, list_request, lists_objects
 from service.web.reading import json_from
@@ -270,7 +270,7 @@ async def import_objects(
     query: ImportQuery,
     body: Annotated[
         AsyncIterator[list[Line]],
-        Lines(Annotated[str, Field(description="An object on each line, as in the creation of one.")]),
+        NdjsonBody(Annotated[str, Field(description="An object on each line, as in the creation of one.")]),
     ],
 ) -> schemas.ImportAnswer:
     """Import objects.

@@ -10,17 +10,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service.aggregate import Source, View, aggregate
+from service.aggregate import AggregateSource, View, aggregate
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.encoding import dump_met
 from service.listing import Cursors, Secret
-from service.planning.composite import Page
-from service.resources.buckets import Buckets
-from service.resources.namespaces import Namespaces
-from service.resources.tasks import Tasks
+from service.planning.composite import CompositePage
+from service.resources.buckets import BucketService
+from service.resources.namespaces import NamespaceService
+from service.resources.tasks import TaskService
 from service.serving import served
 from service.settings import Settings
 from service.storage import names
@@ -62,7 +62,7 @@ class Recorder:
     async def newer(self) -> None:
         return None
 
-    async def search(self, body: Mapping[str, Any]) -> Page:
+    async def search(self, body: Mapping[str, Any]) -> CompositePage:
         real = json.loads(json.dumps(body).replace("bkt_golden", self.bucket_id))
         text = await self.source.store.gateway.search(names.objects_alias(self.source.scope.namespace_id), real)
         answer = json.loads(text)
@@ -70,7 +70,7 @@ class Recorder:
             answer.pop(noise, None)
         answer["hits"] = {"total": answer["hits"].get("total")}
         self.case.searches.append((json.loads(json.dumps(body)), answer))
-        return Page.parse(text)
+        return CompositePage.parse(text)
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
         raise NotImplementedError("no case goes over its budget")
@@ -100,9 +100,9 @@ async def main() -> None:
             refresher = Refresher(gateway)
             catalog = Catalog(gateway, refresher.refresh)
             store = ObjectStore(gateway, catalog, refresher, 1, 0)
-            tasks = Tasks(catalog)
-            namespaces = Namespaces(catalog, store, tasks, Cursors(Secret("golden"), 300), settings.object_budget)
-            buckets = Buckets(namespaces, catalog, store, tasks)
+            tasks = TaskService(catalog)
+            namespaces = NamespaceService(catalog, store, tasks, Cursors(Secret("golden"), 300), settings.object_budget)
+            buckets = BucketService(namespaces, catalog, store, tasks)
             for path in sorted(CASES.glob("*.md")):
                 case = Case.read(path)
                 await client.ok("POST", "/v1/buckets", {"bucket_name": path.stem})
@@ -117,7 +117,7 @@ async def main() -> None:
             await gateway.close()
 
 
-_: type[Source] | type[View]
+_: type[AggregateSource] | type[View]
 
 if __name__ == "__main__":
     asyncio.run(main())

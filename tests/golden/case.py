@@ -16,7 +16,7 @@ from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.encoding import load_met
 from service.fields import Fields
-from service.planning.composite import Page
+from service.planning.composite import CompositePage
 
 Json = Any
 CASES = Path(__file__).parent / "cases"
@@ -94,11 +94,11 @@ class Replay:
     async def newer(self) -> None:
         return None
 
-    async def search(self, body: Mapping[str, Any]) -> Page:
+    async def search(self, body: Mapping[str, Any]) -> CompositePage:
         asked, answered = self.case.searches[self.position]
         self.position += 1
         assert json.loads(json.dumps(body)) == asked
-        return Page.parse(json.dumps(answered))
+        return CompositePage.parse(json.dumps(answered))
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
         raise NotImplementedError("no case goes over its budget")

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from service.errors import Unavailable
-from service.resources.shelves import ObjectShelf
+from service.resources.shelves import ObjectListSource
 from tests.support.client import Client
 
 Json = Any
@@ -57,17 +57,17 @@ async def test_what_is_wrong_is_told_before_the_stream(client: Client, filled: s
 
 async def test_a_stream_that_breaks_is_cut_off(client: Client, filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can take it for whole: the transfer does not end as it should."""
-    search = ObjectShelf.search
+    search = ObjectListSource.search
     asked = 0
 
-    async def fails(self: ObjectShelf, body: Json, view: str | None) -> Any:
+    async def fails(self: ObjectListSource, body: Json, view: str | None) -> Any:
         nonlocal asked
         asked += 1
         if asked == 3:
             raise Unavailable("OpenSearch cannot be reached")
         return await search(self, body, view)
 
-    monkeypatch.setattr(ObjectShelf, "search", fails)
+    monkeypatch.setattr(ObjectListSource, "search", fails)
     with pytest.raises(aiohttp.ClientPayloadError):
         await client.send("GET", f"{filled}/export")
     assert asked == 3

@@ -75,7 +75,7 @@ async def test_a_request_whose_first_answer_was_lost(
     """The client of OpenSearch sends it again: what is there by then is the request's own, and no conflict."""
     once = bulk._bulk
 
-    async def twice(gateway: Gateway, writes: Json) -> list[bulk.Item]:
+    async def twice(gateway: Gateway, writes: Json) -> list[bulk.BulkItem]:
         await once(gateway, writes)
         return await once(gateway, writes)
 

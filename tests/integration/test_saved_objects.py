@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from jsonschema import Draft202012Validator
 
-from service.dashboards import Tally, saved_objects
+from service.dashboards import TallyClient, saved_objects
 from tests.conftest import KEY, ROOT
 from tests.integration.test_inspecting import filled, stream
 from tests.support.client import Client
@@ -207,7 +207,7 @@ async def space(client: Client) -> AsyncIterator[str]:
 async def made(
     address: str, namespace: str, *, bucket: str | None = None, of: str | None = None, title: str | None = None
 ) -> list[Json]:
-    async with Tally(address, KEY) as tally:
+    async with TallyClient(address, KEY) as tally:
         facts = await (tally.of_records(namespace, of, title) if of else tally.of_objects(namespace, bucket, title))
     objects: list[Json] = saved_objects(facts)
     check(objects)

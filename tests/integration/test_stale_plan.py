@@ -8,9 +8,9 @@ import pytest
 from service.aggregate import aggregate
 from service.dialects.flat.spec import AggregateRequest
 from service.listing import Cursors, Secret
-from service.resources.buckets import Buckets
-from service.resources.namespaces import Namespaces
-from service.resources.tasks import Tasks
+from service.resources.buckets import BucketService
+from service.resources.namespaces import NamespaceService
+from service.resources.tasks import TaskService
 from service.serving import served
 from service.settings import Settings
 from service.storage.catalog import Catalog
@@ -21,15 +21,15 @@ from tests.support.client import Client
 
 
 @pytest.fixture
-async def buckets(settings: Settings) -> AsyncIterator[Buckets]:
+async def buckets(settings: Settings) -> AsyncIterator[BucketService]:
     """Another process's view of the same OpenSearch."""
     gateway = Gateway(str(settings.opensearch_url))
     refresher = Refresher(gateway)
     catalog = Catalog(gateway, refresher.refresh)
     store = ObjectStore(gateway, catalog, refresher, 1, 0)
-    tasks = Tasks(catalog)
-    namespaces = Namespaces(catalog, store, tasks, Cursors(Secret("a secret"), 300), settings.object_budget)
-    yield Buckets(namespaces, catalog, store, tasks)
+    tasks = TaskService(catalog)
+    namespaces = NamespaceService(catalog, store, tasks, Cursors(Secret("a secret"), 300), settings.object_budget)
+    yield BucketService(namespaces, catalog, store, tasks)
     await gateway.close()
 
 
@@ -42,7 +42,13 @@ async def buckets(settings: Settings) -> AsyncIterator[Buckets]:
     ],
 )
 async def test_new_kinds_of_values_are_seen(
-    client: Client, settings: Settings, buckets: Buckets, bucket: str, before: object, after: object, rows: list[object]
+    client: Client,
+    settings: Settings,
+    buckets: BucketService,
+    bucket: str,
+    before: object,
+    after: object,
+    rows: list[object],
 ) -> None:
     await client.create(bucket, {"metadata": {"x": before}})
     stale = await buckets.source(str(client.namespace), bucket)
@@ -55,7 +61,9 @@ async def test_new_kinds_of_values_are_seen(
     assert [(row["group"]["x"], row["metrics"]["n"]) for row in answer["results"]] == rows
 
 
-async def test_a_refusal_is_looked_at_again(client: Client, settings: Settings, buckets: Buckets, bucket: str) -> None:
+async def test_a_refusal_is_looked_at_again(
+    client: Client, settings: Settings, buckets: BucketService, bucket: str
+) -> None:
     await client.create(bucket, {"metadata": {"at": "soon"}})
     stale = await buckets.source(str(client.namespace), bucket)
     await client.create(bucket, {"metadata": {"at": "2024-05-01"}})

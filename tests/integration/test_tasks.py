@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from service.resources.caretaker import Caretaker
-from service.resources.tasks import Tasks
+from service.resources.tasks import TaskService
 from service.serving import served
 from service.settings import Settings
 from service.storage.catalog import Catalog
@@ -140,10 +140,10 @@ async def catalog(settings: Settings) -> AsyncIterator[Catalog]:
 
 
 async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    replicas = [Tasks(catalog) for _ in range(6)]
+    replicas = [TaskService(catalog) for _ in range(6)]
     name = os.urandom(4).hex()
 
-    async def takes(tasks: Tasks, every: float) -> bool:
+    async def takes(tasks: TaskService, every: float) -> bool:
         async with tasks.turn(name, every) as ours:
             await asyncio.sleep(0.5 if ours else 0)
             return ours

@@ -8,14 +8,14 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from service.errors import TallyError
-from service.resources.streams import Streams
+from service.resources.streams import StreamService
 from service.scope import Scope
 from service.settings import TEMPLATES
 from service.storage import catalog as catalogs
 from service.storage import operations
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
-from service.storage.records import Place
+from service.storage.records import StreamLocation
 from service.values import Json
 from tests.model.world import AtRandom, Chooser, InTurn, MemoryDocuments, Process, World, step
 
@@ -203,7 +203,7 @@ class _Homes:
         return SCOPE, None
 
 
-class ModelStreams(Streams):
+class ModelStreams(StreamService):
     """Notes which streams are asked to be deleted."""
 
     told: Told
@@ -224,7 +224,7 @@ class _Records:
         self._told = told
         self.made = ""
 
-    async def ensure(self, place: Place, *_: object) -> None:
+    async def ensure(self, place: StreamLocation, *_: object) -> None:
         await step(False)
         self.made = place.prefix
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.storage.documents import CatalogMissing, Documents, Version
+from service.storage.documents import CatalogMissing, DocumentStore, Version
 from service.storage.gateway import Conflict, Gateway
 from tests.model.world import InTurn, MemoryDocuments, Process, World
 
@@ -18,7 +18,7 @@ async def gateway(opensearch_url: str) -> AsyncIterator[Gateway]:
     await gateway.close()
 
 
-async def contract(documents: Documents | MemoryDocuments) -> None:
+async def contract(documents: DocumentStore | MemoryDocuments) -> None:
     first = await documents.put("a", {"n": 1, "deep": {"x": 1, "y": 2}, "ops": ["1"]}, None)
     with pytest.raises(Conflict):
         await documents.put("a", {"n": 2}, None)
@@ -59,7 +59,7 @@ async def test_opensearch(gateway: Gateway) -> None:
     body = {"aliases": {alias: {}}, "mappings": {"dynamic": False}, "settings": {"number_of_replicas": 0}}
     await gateway.request("PUT", f"/{alias}-000001", body)
     try:
-        await contract(Documents(gateway, alias))
+        await contract(DocumentStore(gateway, alias))
     finally:
         await gateway.request("DELETE", f"/{alias}-000001")
 
@@ -67,7 +67,7 @@ async def test_opensearch(gateway: Gateway) -> None:
 async def test_without_the_alias(gateway: Gateway) -> None:
     told: list[int] = []
     alias = f"model-{os.urandom(4).hex()}"
-    documents = Documents(gateway, alias)
+    documents = DocumentStore(gateway, alias)
     documents.on_missing = lambda: told.append(1)
     attempts: list[Coroutine[Any, Any, Any]] = [
         documents.read(["a"]),

@@ -7,7 +7,7 @@ import pytest
 from opensearchpy import TransportError
 
 from service.errors import TallyError, TooManyRequests
-from service.storage.bulk import Item, Outcome, bulk, delete_by_query
+from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.gateway import Gateway, Refresher
 from service.storage.records import RecordStore
 
@@ -37,34 +37,34 @@ def item(status: int, type: str | None = None, verb: str = "index", reason: str 
 
 
 CASES = [
-    (item(201), Outcome.STORED, None),
-    (item(200, verb="create"), Outcome.STORED, None),
-    (item(200, verb="delete"), Outcome.DELETED, None),
-    (item(404, verb="delete"), Outcome.ABSENT, None),
-    (item(404, "document_missing_exception", "update"), Outcome.ABSENT, None),
-    (item(404, "index_not_found_exception"), Outcome.NO_INDEX, {503}),
-    (item(409, "version_conflict_engine_exception", "create"), Outcome.CONFLICT, None),
+    (item(201), WriteOutcome.STORED, None),
+    (item(200, verb="create"), WriteOutcome.STORED, None),
+    (item(200, verb="delete"), WriteOutcome.DELETED, None),
+    (item(404, verb="delete"), WriteOutcome.ABSENT, None),
+    (item(404, "document_missing_exception", "update"), WriteOutcome.ABSENT, None),
+    (item(404, "index_not_found_exception"), WriteOutcome.NO_INDEX, {503}),
+    (item(409, "version_conflict_engine_exception", "create"), WriteOutcome.CONFLICT, None),
     (
         item(403, "cluster_block_exception", "delete", "blocked by: [FORBIDDEN/8/index write (api)];"),
-        Outcome.BLOCKED,
+        WriteOutcome.BLOCKED,
         {503},
     ),
-    (item(429, "cluster_block_exception", "delete", FLOOD), Outcome.BLOCKED, {429, 507}),
-    (item(400, "index_closed_exception", "delete"), Outcome.UNAVAILABLE, {503}),
-    (item(503, "unavailable_shards_exception"), Outcome.UNAVAILABLE, {503}),
-    (item(500, "some_exception"), Outcome.UNAVAILABLE, {500}),
-    (item(500, "node_not_connected_exception"), Outcome.UNAVAILABLE, {503}),
-    (item(400, "mapper_parsing_exception"), Outcome.REJECTED, {400, 422, 500}),
-    (item(403, "security_exception"), Outcome.REJECTED, {503}),
-    (item(400, "strict_dynamic_mapping_exception"), Outcome.UNMAPPED, {503}),
+    (item(429, "cluster_block_exception", "delete", FLOOD), WriteOutcome.BLOCKED, {429, 507}),
+    (item(400, "index_closed_exception", "delete"), WriteOutcome.UNAVAILABLE, {503}),
+    (item(503, "unavailable_shards_exception"), WriteOutcome.UNAVAILABLE, {503}),
+    (item(500, "some_exception"), WriteOutcome.UNAVAILABLE, {500}),
+    (item(500, "node_not_connected_exception"), WriteOutcome.UNAVAILABLE, {503}),
+    (item(400, "mapper_parsing_exception"), WriteOutcome.REJECTED, {400, 422, 500}),
+    (item(403, "security_exception"), WriteOutcome.REJECTED, {503}),
+    (item(400, "strict_dynamic_mapping_exception"), WriteOutcome.UNMAPPED, {503}),
 ]
 
 
 @pytest.mark.parametrize(("answer", "outcome", "statuses"), CASES)
-async def test_outcomes(answer: Any, outcome: Outcome, statuses: set[int] | None) -> None:
+async def test_outcomes(answer: Any, outcome: WriteOutcome, statuses: set[int] | None) -> None:
     (found,) = await bulk(Answering({"items": [answer]}), [[b"{}"]])
     assert (found.outcome, found.again) == (outcome, False)
-    assert found.done is (outcome in (Outcome.STORED, Outcome.DELETED))
+    assert found.done is (outcome in (WriteOutcome.STORED, WriteOutcome.DELETED))
     if statuses:
         assert found.error.status in statuses
 
@@ -79,18 +79,18 @@ async def test_a_full_disk_is_noted_at_once() -> None:
 
 async def test_what_was_sent_again_is_told() -> None:
     (found,) = await bulk(Answering({"items": [item(404, verb="delete")]}, again=True), [[b"{}"]])
-    assert found == Item(Outcome.ABSENT, again=True, status=404)
+    assert found == BulkItem(WriteOutcome.ABSENT, again=True, status=404)
 
 
 async def test_only_what_was_too_much_is_sent_again() -> None:
     gateway = Answering({"items": [item(201), item(429, "rejected_execution_exception")]}, {"items": [item(201)]})
-    assert [each.outcome for each in await bulk(gateway, [[b"1", b"one"], [b"2"]])] == [Outcome.STORED] * 2
+    assert [each.outcome for each in await bulk(gateway, [[b"1", b"one"], [b"2"]])] == [WriteOutcome.STORED] * 2
     assert gateway.bodies == [b"1\none\n2\n", b"2\n"]
 
 
 async def test_a_whole_request_that_was_too_much_is_sent_again() -> None:
     gateway = Answering(TooManyRequests("refused"), {"items": [item(201)]})
-    assert [each.outcome for each in await bulk(gateway, [[b"1"]])] == [Outcome.STORED]
+    assert [each.outcome for each in await bulk(gateway, [[b"1"]])] == [WriteOutcome.STORED]
     assert gateway.bodies == [b"1\n", b"1\n"]
 
 
@@ -120,4 +120,4 @@ async def test_records_of_an_index_that_is_dropped_meanwhile() -> None:
     gateway = Answering(unmapped, {}, unmapped)
     store = RecordStore(gateway, Refresher(gateway), 1, 0)
     (found,) = await store.write([({"index": {"_index": "x", "_id": "1"}}, b"{}")])
-    assert (found.outcome, found.error.status) == (Outcome.UNMAPPED, 503)
+    assert (found.outcome, found.error.status) == (WriteOutcome.UNMAPPED, 503)

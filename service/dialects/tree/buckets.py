@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from service.aggregations.base import Accuracy, Inexact
-from service.dialects.tree.filters import NOTHING, Filter, canonical, within
-from service.dialects.tree.moving import MovingFunction
+from service.dialects.tree.filters import NOTHING, RecordFilter, canonical, within
+from service.dialects.tree.moving import MovingFunctionNode
 from service.dialects.tree.nodes import (
     MAX_HISTOGRAM,
     Children,
-    How,
     Node,
+    QueryEffort,
     Raw,
     Reading,
     Records,
@@ -23,7 +23,7 @@ from service.dialects.tree.nodes import (
     read_all,
     with_children,
 )
-from service.dialects.tree.properties import NUMBERS, Column, render_time, timestamp, wrong
+from service.dialects.tree.properties import NUMBERS, PropertyColumn, render_time, timestamp, wrong
 from service.dialects.tree.references import decode_key, refusal, shown
 from service.errors import Location
 from service.planning.dates import calendar
@@ -47,12 +47,12 @@ class Bucketing(Node):
         told = {**head, "count": count}
         return {**told, "aggregates": aggregates} if self.children else told
 
-    def chosen(self, key: Json, at: Location) -> Filter:
+    def chosen(self, key: Json, at: Location) -> RecordFilter:
         """The records of the bucket that a key of a path names; raises `BadRequest`."""
         raise NotImplementedError
 
     @property
-    def only(self) -> Filter | None:
+    def only(self) -> RecordFilter | None:
         """The records of its one bucket, if it cannot have more."""
         return None
 
@@ -65,14 +65,14 @@ class Bucketing(Node):
 
 
 @dataclass(frozen=True)
-class UniqueValues(Bucketing):
+class UniqueValuesNode(Bucketing):
     """A bucket for each value, by count descending, then by value; a list is in one for each of its values."""
 
-    column: Column
+    column: PropertyColumn
     size: int
     result = "uniqueValueBuckets"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         terms: dict[str, Json] = {
             "field": self.column.field,
             "size": self.size,
@@ -137,7 +137,7 @@ class UniqueValues(Bucketing):
     def total_folded(self, records: Records) -> int:
         return sum(map(len, self.grouped(records).values()))
 
-    def chosen(self, key: Json, at: Location) -> Filter:
+    def chosen(self, key: Json, at: Location) -> RecordFilter:
         column = self.column
         if column.type == "direct":
             raise refusal(at, "a bucket of direct relations cannot be named")
@@ -155,18 +155,18 @@ class UniqueValues(Bucketing):
 class Histogram(Bucketing):
     """Buckets of one width, gaps between the first and the last filled; moving functions see them in order."""
 
-    column: Column
+    column: PropertyColumn
     bounds: tuple[Any, Any]
     """The lowest and highest start that is kept, each None for any."""
-    moving: Sequence[MovingFunction]
+    moving: Sequence[MovingFunctionNode]
 
     def accuracies(self) -> dict[str, Accuracy]:
         return super().accuracies() | {each.id: each.path.accuracy for each in self.moving}
 
-    def aggregation(self, how: How) -> Json:
+    def aggregation(self, how: QueryEffort) -> Json:
         raise NotImplementedError
 
-    def helpers(self, how: How) -> dict[str, Json]:
+    def helpers(self, how: QueryEffort) -> dict[str, Json]:
         """What each bucket tells beside its aggregates, so that `start` can be sure."""
         return {}
 
@@ -188,7 +188,7 @@ class Histogram(Bucketing):
     def kept(self, start: Any) -> bool:
         raise NotImplementedError
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         helpers = {name: body for each in self.moving for name, body in each.path.compile(how).items()}
         return {self.name: with_children(self.aggregation(how), self.children, how, helpers | self.helpers(how))}
 
@@ -275,7 +275,7 @@ class Histogram(Bucketing):
         """The start that a key names, None if no bucket can start there."""
         raise NotImplementedError
 
-    def chosen(self, key: Json, at: Location) -> Filter:
+    def chosen(self, key: Json, at: Location) -> RecordFilter:
         start = self.keyed(key, at)
         if start is None or not self.kept(start):
             return NOTHING
@@ -283,7 +283,7 @@ class Histogram(Bucketing):
         def test(record: Mapping[str, Any]) -> bool:
             return any(self.start_of(canonical(self.column, value)) == start for value in self.column.values(record))
 
-        return Filter(self.between(start), test)
+        return RecordFilter(self.between(start), test)
 
     def between(self, start: Any) -> Json:
         """What finds the records of a bucket."""
@@ -301,14 +301,14 @@ CALENDAR: Final = (*_CALENDAR, "1w", *_MONTHS)
 
 
 @dataclass(frozen=True)
-class TimeHistogram(Histogram):
+class TimeHistogramNode(Histogram):
     """Buckets of time in UTC: of the calendar, or of one length from 1970 on."""
 
     calendar: str | None
     fixed: str | None
     result = "timeHistogramBuckets"
 
-    def aggregation(self, how: How) -> Json:
+    def aggregation(self, how: QueryEffort) -> Json:
         interval = {"calendar_interval": self.calendar}
         if self.fixed is not None and self.width is not None:
             interval = {"fixed_interval": f"{min(self.width, _ALL_TIME)}ms"}
@@ -397,13 +397,13 @@ def _first_of(month: int) -> int:
 
 
 @dataclass(frozen=True)
-class Filters(Bucketing):
+class FiltersNode(Bucketing):
     """A bucket for each filter, in their order."""
 
-    filters: Sequence[Filter]
+    filters: Sequence[RecordFilter]
     result = "filterBuckets"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         body = {"filters": {"filters": [each.query for each in self.filters]}}
         return {self.name: with_children(body, self.children, how)}
 
@@ -432,10 +432,10 @@ class Filters(Bucketing):
         return sum(1 for each in self.filters for record in records if each.test(record))
 
     @property
-    def only(self) -> Filter | None:
+    def only(self) -> RecordFilter | None:
         return self.filters[0] if len(self.filters) == 1 else None
 
-    def chosen(self, key: Json, at: Location) -> Filter:
+    def chosen(self, key: Json, at: Location) -> RecordFilter:
         key = spelled(key)
         if not isinstance(key, int) or isinstance(key, bool) or not 0 <= key < len(self.filters):
             raise refusal(at, f"a bucket of filters is named by its position, 0 to {len(self.filters) - 1}")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Query
 from service.conditions.ordering import COMPARE, number_bound
-from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Column, instant, timestamp, wrong
+from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, PropertyColumn, instant, timestamp, wrong
 from service.dialects.tree.references import (
     VIEWS,
     References,
@@ -63,29 +63,29 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Filter:
+class RecordFilter:
     """What finds the records in OpenSearch, and whether one is meant."""
 
     query: Query
     test: Callable[[Record], bool]
 
 
-EVERYTHING: Final = Filter(MATCH_ALL, lambda record: True)
-NOTHING: Final = Filter(MATCH_NONE, lambda record: False)
+EVERYTHING: Final = RecordFilter(MATCH_ALL, lambda record: True)
+NOTHING: Final = RecordFilter(MATCH_NONE, lambda record: False)
 
 
-def read_filter(given: Json, at: Location, references: References) -> Filter:
+def read_filter(given: Json, at: Location, references: References) -> RecordFilter:
     """Raises `BadRequest` that names the place."""
-    return EVERYTHING if given is None else _Reader(references, at).read(given, at, 1)
+    return EVERYTHING if given is None else _FilterReader(references, at).read(given, at, 1)
 
 
 @dataclass
-class _Reader:
+class _FilterReader:
     references: References
     at: Location
     nodes: int = field(default=0)
 
-    def read(self, given: Json, at: Location, depth: int) -> Filter:
+    def read(self, given: Json, at: Location, depth: int) -> RecordFilter:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             bad(self.at, f"a filter has at most {MAX_NODES} nodes; this one has {self.nodes} or more")
@@ -103,7 +103,7 @@ class _Reader:
                 return _all(parts) if name == "and" else _any(parts)
             case "not":
                 part = self.read(operand, place, depth + 1)
-                return Filter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
+                return RecordFilter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
             case "matchAll":
                 if of_object(operand, place, ()) != {}:
                     bad(place, "matchAll takes {}")
@@ -114,7 +114,7 @@ class _Reader:
                 return self._on_property(name, operand, place)
         raise refusal(place, f"unknown operator {name!r}{did_you_mean(name, OPERATORS)}; known: {', '.join(OPERATORS)}")
 
-    def _has_data(self, given: Json, at: Location) -> Filter:
+    def _has_data(self, given: Json, at: Location) -> RecordFilter:
         if not isinstance(given, list) or not 1 <= len(given) <= 10:
             bad(at, f"an array of 1 to 10 containers is needed, not {counted(given)}")
         parts = []
@@ -132,7 +132,7 @@ class _Reader:
             parts.append(has_container(tuple(columns.values())))
         return _all(parts)
 
-    def _on_property(self, name: str, given: Json, at: Location) -> Filter:
+    def _on_property(self, name: str, given: Json, at: Location) -> RecordFilter:
         known = {
             "exists": ("property",),
             "equals": ("property", "value"),
@@ -164,12 +164,12 @@ class _Reader:
         values = self._operands(column, operands["values"], (*at, "values"))
         return _contains_all(column, values) if name == "containsAll" else within(column, values)
 
-    def _operands(self, column: Column, given: Json, at: Location) -> list[Json]:
+    def _operands(self, column: PropertyColumn, given: Json, at: Location) -> list[Json]:
         if not isinstance(given, list) or not 1 <= len(given) <= 100:
             bad(at, f"an array of 1 to 100 values is needed, not {counted(given)}")
         return [self._operand(column, value, (*at, number)) for number, value in enumerate(given)]
 
-    def _operand(self, column: Column, value: Json, at: Location) -> Json:
+    def _operand(self, column: PropertyColumn, value: Json, at: Location) -> Json:
         if column.top and column.type == "timestamp":
             return time_of(value, at)
         wanted = wrong(column, value, operand=True)
@@ -177,7 +177,7 @@ class _Reader:
             bad(at, f"{wanted} is needed for {column.told}, not {shown(value)}")
         return value
 
-    def _range(self, column: Column, operands: Mapping[str, Json], at: Location) -> Filter:
+    def _range(self, column: PropertyColumn, operands: Mapping[str, Json], at: Location) -> RecordFilter:
         bounds = {name: value for name, value in operands.items() if name != "property"}
         if not bounds:
             bad(at, "at least one of gte, gt, lte, lt is needed")
@@ -195,10 +195,10 @@ class _Reader:
             )
 
         query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0]
-        return Filter(query, test)
+        return RecordFilter(query, test)
 
 
-def within(column: Column, values: list[Json]) -> Filter:
+def within(column: PropertyColumn, values: list[Json]) -> RecordFilter:
     """One of the values, or of a list's elements, is one of these."""
     terms = [term for value in values if (term := _term(column, value)) is not None]
     wanted = {canonical(column, value) for value in values}
@@ -207,11 +207,13 @@ def within(column: Column, values: list[Json]) -> Filter:
         return any(canonical(column, value) in wanted for value in column.values(record))
 
     if not terms:
-        return Filter(MATCH_NONE, test)
-    return Filter({"terms": {column.field: terms}} if len(terms) > 1 else {"term": {column.field: terms[0]}}, test)
+        return RecordFilter(MATCH_NONE, test)
+    return RecordFilter(
+        {"terms": {column.field: terms}} if len(terms) > 1 else {"term": {column.field: terms[0]}}, test
+    )
 
 
-def _contains_all(column: Column, values: list[Json]) -> Filter:
+def _contains_all(column: PropertyColumn, values: list[Json]) -> RecordFilter:
     """A hundred filters of a hundred values are more clauses than Lucene takes: the first few find, a script checks."""
     first = _all([within(column, [value]) for value in values[:_CLAUSES]])
     if len(values) <= _CLAUSES:
@@ -227,7 +229,7 @@ def _contains_all(column: Column, values: list[Json]) -> Filter:
     def test(record: Record) -> bool:
         return wanted <= {canonical(column, value) for value in column.values(record)}
 
-    return Filter({"bool": {"filter": [first.query, {"script": {"script": script}}]}}, test)
+    return RecordFilter({"bool": {"filter": [first.query, {"script": {"script": script}}]}}, test)
 
 
 def time_of(value: Json, at: Location) -> int:
@@ -240,25 +242,25 @@ def time_of(value: Json, at: Location) -> int:
     return millis
 
 
-def exists(column: Column) -> Filter:
+def exists(column: PropertyColumn) -> RecordFilter:
     query: Query = {"exists": {"field": column.field}}
     if column.type == "json":
         query = {"term": {HAS: column.field}}
-    return Filter(query, lambda record: bool(column.values(record)))
+    return RecordFilter(query, lambda record: bool(column.values(record)))
 
 
-def has_container(columns: tuple[Column, ...]) -> Filter:
+def has_container(columns: tuple[PropertyColumn, ...]) -> RecordFilter:
     token = container_token(columns[0])
-    return Filter({"term": {HAS: token}}, lambda record: any(column.values(record) for column in columns))
+    return RecordFilter({"term": {HAS: token}}, lambda record: any(column.values(record) for column in columns))
 
 
-def container_token(column: Column) -> str:
+def container_token(column: PropertyColumn) -> str:
     """Stands for the container of a column."""
     token = "/".join(column.key[:2])
     return token if column.generation == 1 else f"{token}@{column.generation}"
 
 
-def canonical(column: Column, value: Json) -> Any:
+def canonical(column: PropertyColumn, value: Json) -> Any:
     """Equal for what is one value, and in the order of values."""
     match column.type:
         case "timestamp" | "date":
@@ -272,7 +274,7 @@ def canonical(column: Column, value: Json) -> Any:
     return value
 
 
-def _term(column: Column, value: Json) -> Json:
+def _term(column: PropertyColumn, value: Json) -> Json:
     """The term, None for what no record can have."""
     if column.type in ("timestamp", "date"):
         return _time_term(instant(value))
@@ -290,7 +292,7 @@ def _time_term(millis: int) -> str | None:
         return None
 
 
-def bound_of(column: Column, name: str, value: Json) -> Query:
+def bound_of(column: PropertyColumn, name: str, value: Json) -> Query:
     """One side of a range, within what the field can hold."""
     if column.type in ("timestamp", "date"):
         text = _time_term(instant(value))
@@ -307,24 +309,24 @@ def bound_of(column: Column, name: str, value: Json) -> Query:
     return MATCH_NONE if bound is None else {"range": {column.field: bound}}
 
 
-def _prefix(column: Column, value: Json, at: Location) -> Filter:
+def _prefix(column: PropertyColumn, value: Json, at: Location) -> RecordFilter:
     if not isinstance(value, str) or not 1 <= len(value) <= 500:
         bad(at, f"a string of 1 to 500 characters is needed, not {measured(value)}")
-    return Filter(
+    return RecordFilter(
         {"prefix": {column.field: {"value": value}}},
         lambda record: any(each.startswith(value) for each in column.values(record)),
     )
 
 
-def _all(parts: list[Filter]) -> Filter:
+def _all(parts: list[RecordFilter]) -> RecordFilter:
     queries = [part.query for part in parts if part.query != MATCH_ALL]
     query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0] if queries else MATCH_ALL
-    return Filter(query, lambda record: all(part.test(record) for part in parts))
+    return RecordFilter(query, lambda record: all(part.test(record) for part in parts))
 
 
-def _any(parts: list[Filter]) -> Filter:
+def _any(parts: list[RecordFilter]) -> RecordFilter:
     query: Query = {"bool": {"should": [part.query for part in parts], "minimum_should_match": 1}}
-    return Filter(query, lambda record: any(part.test(record) for part in parts))
+    return RecordFilter(query, lambda record: any(part.test(record) for part in parts))
 
 
 def updated_within(

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Final
 
 from service.aggregations.base import Accuracy, Inexact, finite
 from service.dialects.tree.filters import canonical
-from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
-from service.dialects.tree.properties import INTEGERS, Column, render_time
+from service.dialects.tree.nodes import Node, QueryEffort, Raw, Reading, Records
+from service.dialects.tree.properties import INTEGERS, PropertyColumn, render_time
 from service.fields import SAFE_INTEGER
 from service.numbers import nearest, rounded
 from service.values import Json
@@ -21,8 +21,8 @@ _HALVES: Final = 2**21
 
 
 @dataclass(frozen=True)
-class Metric(Node):
-    column: Column
+class MetricNode(Node):
+    column: PropertyColumn
     kind: ClassVar[str]
 
     @property
@@ -44,14 +44,14 @@ class Metric(Node):
         raise NotImplementedError
 
 
-class Totalled(Metric):
+class Totalled(MetricNode):
     """What is made of sum and count: of integers only where no double along the way could have rounded."""
 
     @property
     def accuracy(self) -> Accuracy:
         return "exact" if self.column.type in INTEGERS else "double"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         if how.careful and self.column.type == "int64":
             halves = {
                 f"{self.name}_{half}": {
@@ -87,7 +87,7 @@ class Totalled(Metric):
         return int(answer["sum"]), count
 
 
-class Avg(Totalled):
+class AvgNode(Totalled):
     """The mean of the values."""
 
     kind = "avg"
@@ -99,7 +99,7 @@ class Avg(Totalled):
         return nearest(sum(map(Fraction, values), Fraction()) / len(values)) if values else 0
 
 
-class Sum(Totalled):
+class SumNode(Totalled):
     """The sum of the values; of integers at any size."""
 
     kind = "sum"
@@ -113,14 +113,14 @@ class Sum(Totalled):
         return rounded(sum(map(Fraction, values), Fraction()))
 
 
-class Extreme(Metric):
+class ExtremeNode(MetricNode):
     """The least or the greatest value; a time is ISO-8601."""
 
     @property
     def is_time(self) -> bool:
         return self.column.type == "timestamp"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         if how.careful and self.column.type == "int64":
             order = {"_key": "asc" if self.kind == "min" else "desc"}
             return {self.name: {"terms": {"field": self.column.field, "size": 1, "order": order}}}
@@ -140,7 +140,7 @@ class Extreme(Metric):
         return render_time(int(value)) if self.column.type == "timestamp" else value
 
 
-class Min(Extreme):
+class MinNode(ExtremeNode):
     kind = "min"
 
     def of(self, values: list[Any]) -> Json:
@@ -150,7 +150,7 @@ class Min(Extreme):
         return render_time(value) if self.column.type == "timestamp" else value
 
 
-class Max(Min):
+class MaxNode(MinNode):
     kind = "max"
 
     def of(self, values: list[Any]) -> Json:
@@ -158,12 +158,12 @@ class Max(Min):
 
 
 @dataclass(frozen=True)
-class Count(Node):
+class CountNode(Node):
     """Records, or the values of a property: each element of a list."""
 
-    column: Column | None
+    column: PropertyColumn | None
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         if self.column is None:
             return {}
         if self.column.type == "json":

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, cast
 
 from service.aggregations.base import Accuracy
-from service.dialects.tree.filters import Filter
-from service.dialects.tree.nodes import How, Node, Raw, Reading, Records
+from service.dialects.tree.filters import RecordFilter
+from service.dialects.tree.nodes import Node, QueryEffort, Raw, Reading, Records
 from service.dialects.tree.references import decode_key, measured, refusal, shown
-from service.dialects.tree.windows import Max, Mean, Min, Sum, WeightedMean, Window
+from service.dialects.tree.windows import MaxWindow, MeanWindow, MinWindow, SumWindow, WeightedMeanWindow, Window
 from service.errors import Location
 from service.values import Json, is_number
 
@@ -21,11 +21,11 @@ _IGNORED: Final = 10**9
 
 
 FUNCTIONS: Final[Mapping[str, Callable[[int], Window]]] = {
-    "MovingFunctions.max": Max,
-    "MovingFunctions.min": Min,
-    "MovingFunctions.sum": Sum,
-    "MovingFunctions.unweightedAvg": Mean,
-    "MovingFunctions.linearWeightedAvg": WeightedMean,
+    "MovingFunctions.max": MaxWindow,
+    "MovingFunctions.min": MinWindow,
+    "MovingFunctions.sum": SumWindow,
+    "MovingFunctions.unweightedAvg": MeanWindow,
+    "MovingFunctions.linearWeightedAvg": WeightedMeanWindow,
 }
 
 
@@ -35,7 +35,7 @@ class Path(Protocol):
     @property
     def accuracy(self) -> Accuracy: ...
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         """What it needs beside the bucket's own aggregates."""
         ...
 
@@ -60,7 +60,7 @@ class Moving:
 
 
 @dataclass(frozen=True)
-class MovingFunction:
+class MovingFunctionNode:
     """The first bucket has 0; the window includes the bucket itself and is shorter at the start (contract)."""
 
     id: str
@@ -78,12 +78,12 @@ class Bucketed(Protocol):
     @property
     def children(self) -> Mapping[str, Node]: ...
 
-    def chosen(self, key: Json, at: Location) -> Filter:
+    def chosen(self, key: Json, at: Location) -> RecordFilter:
         """The records of the bucket that a key names; raises `BadRequest`."""
         ...
 
     @property
-    def only(self) -> Filter | None:
+    def only(self) -> RecordFilter | None:
         """The records of its one bucket, if it cannot have more."""
         ...
 
@@ -91,7 +91,7 @@ class Bucketed(Protocol):
 
     def total_folded(self, records: Records) -> int: ...
 
-    def compile(self, how: How) -> dict[str, Json]: ...
+    def compile(self, how: QueryEffort) -> dict[str, Json]: ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Documents:
 
     accuracy: ClassVar[Accuracy] = "exact"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         return {}
 
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
@@ -121,7 +121,7 @@ class _Metric:
     def accuracy(self) -> Accuracy:
         return self.node.accuracy
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         return {} if self.sibling else self.node.compile(how)
 
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
@@ -134,14 +134,14 @@ class _Metric:
 
 
 @dataclass(frozen=True)
-class _Total:
+class _CountOfAll:
     """`x>_count`: the counts of all buckets together."""
 
     node: Bucketed
     sibling: bool
     accuracy: ClassVar[Accuracy] = "exact"
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         return {} if self.sibling else self.node.compile(how)
 
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
@@ -156,14 +156,14 @@ class _Within:
     """Something below one bucket, whether or not that bucket is in the answer."""
 
     name: str
-    filter: Filter
+    filter: RecordFilter
     inner: Path
 
     @property
     def accuracy(self) -> Accuracy:
         return self.inner.accuracy
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         below = self.inner.compile(how)
         return {self.name: {"filter": self.filter.query, **({"aggs": below} if below else {})}}
 
@@ -219,7 +219,7 @@ def _path(
         chosen = bucketed.chosen(_key(key, at), at)
         return _Within(name, chosen, _path(rest, at, bucketed.children, f"{name}_", sibling=False))
     if rest == [("_count", None)]:
-        return _Total(bucketed, sibling)
+        return _CountOfAll(bucketed, sibling)
     only = bucketed.only
     if only is None:
         raise refusal(at, f"{step!r} has several buckets: name the bucket, {step}[KEY]>…")

@@ -20,7 +20,7 @@ MAX_HISTOGRAM: Final = 10_000
 
 
 @dataclass(frozen=True)
-class How:
+class QueryEffort:
     """How OpenSearch is asked: cheaply first, and with more effort where that could not be proved exact."""
 
     shards: int = 1
@@ -71,7 +71,7 @@ class Node:
         """Of this node and all below it, by their ids."""
         return {self.id: self.accuracy}
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         raise NotImplementedError
 
     def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
@@ -94,11 +94,11 @@ def accuracies(children: Children) -> dict[str, Accuracy]:
     return {id: accuracy for child in children.values() for id, accuracy in child.accuracies().items()}
 
 
-def compiled(children: Children, how: How) -> dict[str, Json]:
+def compiled(children: Children, how: QueryEffort) -> dict[str, Json]:
     return {name: body for child in children.values() for name, body in child.compile(how).items()}
 
 
-def with_children(body: Json, children: Children, how: How, more: Mapping[str, Json] | None = None) -> Json:
+def with_children(body: Json, children: Children, how: QueryEffort, more: Mapping[str, Json] | None = None) -> Json:
     inner = {**compiled(children, how), **(more or {})}
     return {**body, "aggs": inner} if inner else body
 

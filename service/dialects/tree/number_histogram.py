@@ -11,7 +11,7 @@ from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_NONE
 from service.dialects.tree.buckets import Histogram, spelled
 from service.dialects.tree.filters import bound_of
-from service.dialects.tree.nodes import How, Raw
+from service.dialects.tree.nodes import QueryEffort, Raw
 from service.dialects.tree.properties import INTEGERS
 from service.dialects.tree.references import refusal, shown
 from service.errors import Location
@@ -38,7 +38,7 @@ _NARROW: Final = 1e-290
 
 
 @dataclass(frozen=True)
-class NumberHistogram(Histogram):
+class NumberHistogramNode(Histogram):
     """A bucket is known by its number n. OpenSearch divides doubles, so that 0.3 lies below 3·0.1.
 
     Over integers that leaves no doubt while interval and values are whole and below 2^53. Elsewhere each bucket tells
@@ -58,10 +58,10 @@ class NumberHistogram(Histogram):
         """OpenSearch's division is exact for all values below 2^53."""
         return self.column.type in INTEGERS and self.width.denominator == 1 and self.width < SAFE_INTEGER
 
-    def _scripted(self, how: How) -> bool:
+    def _scripted(self, how: QueryEffort) -> bool:
         return not self._whole and (how.careful or self.column.listed)
 
-    def aggregation(self, how: How) -> Json:
+    def aggregation(self, how: QueryEffort) -> Json:
         if self._scripted(how):
             params = {"f": self.column.field, "width": number_text(self.interval)}
             script = {"source": _NUMBERED, "params": params}
@@ -69,12 +69,12 @@ class NumberHistogram(Histogram):
         interval = min(self.interval, LARGEST)
         return {"histogram": {"field": self.column.field, "interval": float(interval), "min_doc_count": 1}}
 
-    def helpers(self, how: How) -> dict[str, Json]:
+    def helpers(self, how: QueryEffort) -> dict[str, Json]:
         if self._whole or self._scripted(how):
             return {}
         return {f"{self.name}_{end}": {end: {"field": self.column.field}} for end in ("min", "max")}
 
-    def compile(self, how: How) -> dict[str, Json]:
+    def compile(self, how: QueryEffort) -> dict[str, Json]:
         compiled = super().compile(how)
         if self.interval < 1 and not self._scripted(how):
             compiled[f"{self.name}_least"] = {"min": {"field": self.column.field}}

@@ -106,7 +106,7 @@ def _fitting(given: Property) -> Property:
     """Its default is a value of its type."""
     if given.default_value is not None:
         told = given.type
-        column = Column(("", "", ""), told.type, told.is_list, frozenset(told.values or ()))
+        column = PropertyColumn(("", "", ""), told.type, told.is_list, frozenset(told.values or ()))
         fits = isinstance(given.default_value, list) if told.is_list else True
         for each in given.default_value if told.is_list and fits else [given.default_value]:
             fits = fits and wrong(column, each) is None
@@ -136,7 +136,7 @@ INTEGERS: Final = frozenset({"int32", "int64"})
 
 
 @dataclass(frozen=True)
-class Column:
+class PropertyColumn:
     """A property as it lies in the index."""
 
     key: Key
@@ -225,8 +225,8 @@ class Column:
         return key
 
 
-TOP: Final[Mapping[str, Column]] = {
-    name: Column(("", "", name), type)
+TOP: Final[Mapping[str, PropertyColumn]] = {
+    name: PropertyColumn(("", "", name), type)
     for name, type in {
         "space": "text",
         "externalId": "text",
@@ -290,7 +290,7 @@ class Wrong(Exception):
     """A value has not the type of its property."""
 
 
-def converter(column: Column) -> Callable[[Json], Json]:
+def converter(column: PropertyColumn) -> Callable[[Json], Json]:
     """Checks one value and gives it as the index has it; raises `Wrong`. What `wrong` and `indexed` say, in one go."""
     match column.type:
         case "text":
@@ -382,7 +382,7 @@ _INDEXED: Final[Mapping[str, Callable[[Json], Json]]] = {
 }
 
 
-def wrong(column: Column, value: Json, *, operand: bool = False) -> str | None:
+def wrong(column: PropertyColumn, value: Json, *, operand: bool = False) -> str | None:
     """What is wrong with one value of a column, None if nothing is; `operand`: of a filter, which may lie outside."""
     match column.type:
         case "text":

@@ -7,14 +7,14 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from service.dialects.tree.properties import TOP, Column
+from service.dialects.tree.properties import TOP, PropertyColumn
 from service.errors import BadRequest, Location, dotted
 from service.spelling import did_you_mean, unknown_key
 from service.values import Json
 
 VIEWS: Final = "views are not supported, name the container"
 
-Columns = Mapping[tuple[str, str], Mapping[str, Column]]
+Columns = Mapping[tuple[str, str], Mapping[str, PropertyColumn]]
 """(space, container) → property → column."""
 
 
@@ -33,7 +33,7 @@ class References:
 
     columns: Columns
 
-    def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> Column:
+    def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> PropertyColumn:
         """`[space, container, property]`, or one of the `tops` alone."""
         if isinstance(given, list) and any(isinstance(each, dict) and each.get("type") == "view" for each in given):
             bad(at, VIEWS)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.dialects.tree.buckets import CALENDAR, Filters, TimeHistogram, UniqueValues
-from service.dialects.tree.filters import Filter, read_filter
-from service.dialects.tree.metrics import Avg, Count, Max, Min, Sum
-from service.dialects.tree.moving import FUNCTIONS, MovingFunction, read_path
+from service.dialects.tree.buckets import CALENDAR, FiltersNode, TimeHistogramNode, UniqueValuesNode
+from service.dialects.tree.filters import RecordFilter, read_filter
+from service.dialects.tree.metrics import AvgNode, CountNode, MaxNode, MinNode, SumNode
+from service.dialects.tree.moving import FUNCTIONS, MovingFunctionNode, read_path
 from service.dialects.tree.nodes import Node
-from service.dialects.tree.number_histogram import NumberHistogram
-from service.dialects.tree.properties import NUMBERS, Column, timestamp
+from service.dialects.tree.number_histogram import NumberHistogramNode
+from service.dialects.tree.properties import NUMBERS, PropertyColumn, timestamp
 from service.dialects.tree.references import References, bad, counted, keys_of, measured, of_object, refusal, shown
 from service.errors import Location
 from service.spelling import did_you_mean
@@ -54,22 +54,22 @@ class Tree:
     """The aggregates of a request, and the columns that they name."""
 
     nodes: Mapping[str, Node]
-    columns: tuple[Column, ...]
+    columns: tuple[PropertyColumn, ...]
 
 
 def read_tree(given: Json, references: References) -> Tree:
     """Raises `BadRequest` that names the place."""
-    reader = _Reader(references)
+    reader = _TreeReader(references)
     nodes, _ = reader.level(given, ("aggregates",), 1, inside=None)
     return Tree(nodes, tuple(dict.fromkeys(reader.columns)))
 
 
 @dataclass
-class _Reader:
+class _TreeReader:
     references: References
     ids: set[str] = field(default_factory=set)
     filters: int = 0
-    columns: list[Column] = field(default_factory=list)
+    columns: list[PropertyColumn] = field(default_factory=list)
 
     def level(
         self, given: Json, at: Location, depth: int, inside: str | None
@@ -112,19 +112,19 @@ class _Reader:
         match kind:
             case "avg" | "sum" | "min" | "max":
                 of_object(given, at, ("property",), ("property",))
-                metric = {"avg": Avg, "sum": Sum, "min": Min, "max": Max}[kind]
+                metric = {"avg": AvgNode, "sum": SumNode, "min": MinNode, "max": MaxNode}[kind]
                 return metric(id, at, name, self._column(given, kind, at))
             case "count":
                 operands = of_object(given, at, ("property",))
                 counted = self._column(operands, kind, at) if "property" in operands else None
-                return Count(id, at, name, counted)
+                return CountNode(id, at, name, counted)
             case "uniqueValues":
                 operands = of_object(given, at, ("property", "size", "aggregates"), ("property",))
                 size = operands.get("size", 10)
                 if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_UNIQUE:
                     bad((*at, "size"), f"an integer from 1 to {MAX_UNIQUE:,} is needed, not {shown(size)}")
                 children, _ = self._children(operands, kind, at, depth)
-                return UniqueValues(id, at, name, children, self._column(operands, kind, at), size)
+                return UniqueValuesNode(id, at, name, children, self._column(operands, kind, at), size)
             case "filters":
                 return self._filters(id, name, given, at, depth)
         return self._histogram(id, name, kind, given, at, depth)
@@ -145,13 +145,13 @@ class _Reader:
         if self.filters > MAX_FILTERS:
             told = f"at most {MAX_FILTERS} filters in all filters aggregates of a request, not {self.filters} or more"
             bad((*at, "filters"), told)
-        read: list[Filter] = []
+        read: list[RecordFilter] = []
         for number, each in enumerate(filters):
             if each is None:
                 bad((*at, "filters", number), "a filter is needed, not null")
             read.append(read_filter(each, (*at, "filters", number), self.references))
         children, _ = self._children(operands, "filters", at, depth)
-        return Filters(id, at, name, children, read)
+        return FiltersNode(id, at, name, children, read)
 
     def _histogram(self, id: str, name: str, kind: str, given: Json, at: Location, depth: int) -> Node:
         if kind == "numberHistogram":
@@ -168,7 +168,7 @@ class _Reader:
             if not is_number(interval) or not 0 < interval < float("inf"):
                 bad((*at, "interval"), f"a number greater than 0 is needed, not {shown(interval)}")
             bounds = self._bounds(operands, at, _number)
-            return NumberHistogram(id, at, name, children, column, bounds, moving, interval)
+            return NumberHistogramNode(id, at, name, children, column, bounds, moving, interval)
         calendar, fixed = operands.get("calendarInterval"), operands.get("fixedInterval")
         if (calendar is None) == (fixed is None):
             bad(at, "exactly one of calendarInterval and fixedInterval is needed")
@@ -177,7 +177,7 @@ class _Reader:
         if fixed is not None and not (isinstance(fixed, str) and _FIXED.fullmatch(fixed)):
             bad((*at, "fixedInterval"), f"a number and ms, s, m, h or d, such as 90m, not {shown(fixed)}")
         bounds = self._bounds(operands, at, _time)
-        return TimeHistogram(id, at, name, children, column, bounds, moving, calendar, fixed)
+        return TimeHistogramNode(id, at, name, children, column, bounds, moving, calendar, fixed)
 
     def _bounds(self, operands: Mapping[str, Json], at: Location, read: Any) -> tuple[Any, Any]:
         if "hardBounds" not in operands:
@@ -191,7 +191,7 @@ class _Reader:
 
     def _moving(
         self, id: str, given: Json, at: Location, children: Mapping[str, Node], name: str, place: int
-    ) -> MovingFunction:
+    ) -> MovingFunctionNode:
         operands = of_object(given, at, ("bucketsPath", "window", "function"), ("bucketsPath", "window", "function"))
         window, function = operands["window"], operands["function"]
         if not isinstance(window, int) or isinstance(window, bool) or window < 1:
@@ -199,9 +199,9 @@ class _Reader:
         if not isinstance(function, str) or function not in FUNCTIONS:
             bad((*at, "function"), f"one of {', '.join(FUNCTIONS)}, not {shown(function)}")
         path = read_path(operands["bucketsPath"], (*at, "bucketsPath"), children, f"{name}m{place}")
-        return MovingFunction(id, function, window, path)
+        return MovingFunctionNode(id, function, window, path)
 
-    def _column(self, operands: Mapping[str, Json], kind: str, at: Location) -> Column:
+    def _column(self, operands: Mapping[str, Json], kind: str, at: Location) -> PropertyColumn:
         place = (*at, "property")
         column = self.references.column(operands["property"], place, _TOPS.get(kind, ()))
         takes = _TAKES.get(kind)

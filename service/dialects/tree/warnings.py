@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from service.dialects.tree.filters import exists
 from service.dialects.tree.nodes import Reading
-from service.dialects.tree.properties import Column, Key
+from service.dialects.tree.properties import Key, PropertyColumn
 from service.dialects.tree.references import Columns
 from service.errors import Location, dotted
 from service.spelling import nearest
@@ -67,7 +67,7 @@ class Named:
         return warnings
 
     @property
-    def _counted(self) -> list[Column]:
+    def _counted(self) -> list[PropertyColumn]:
         keys = dict.fromkeys((*self.places, *self.similar.values()))
         return [self.columns[key[:2]][key[2]] for key in keys]
 

@@ -40,19 +40,19 @@ class _Totals:
         self.weighted += len(self.values) * exact
 
 
-class Sum(_Totals):
+class SumWindow(_Totals):
     def moved(self, value: Number) -> Json:
         self.take(value)
         return self.total if isinstance(self.total, int) else rounded(self.total)
 
 
-class Mean(_Totals):
+class MeanWindow(_Totals):
     def moved(self, value: Number) -> Json:
         self.take(value)
         return nearest(Fraction(self.total) / len(self.values))
 
 
-class WeightedMean(_Totals):
+class WeightedMeanWindow(_Totals):
     def moved(self, value: Number) -> Json:
         self.take(value)
         count = len(self.values)
@@ -80,11 +80,11 @@ class _Extreme:
         return self.candidates[0][1]
 
 
-class Max(_Extreme):
+class MaxWindow(_Extreme):
     def beats(self, value: Number, other: Number) -> bool:
         return value > other
 
 
-class Min(_Extreme):
+class MinWindow(_Extreme):
     def beats(self, value: Number, other: Number) -> bool:
         return value < other

@@ -5,7 +5,7 @@ from service.conditions.logic import ALWAYS
 from service.dialects.flat.filters.listed import LIST_KEYS, ListReader
 from service.dialects.flat.filters.mistakes import LIST_OPERATORS, OPERATORS, resembles_condition
 from service.dialects.flat.filters.mongo import MongoReader
-from service.dialects.flat.filters.operands import Builder, Instant, Limits, kind_of
+from service.dialects.flat.filters.operands import Builder, FilterLimits, Instant, kind_of
 from service.dialects.flat.filters.resource import OBJECT, Resource
 from service.errors import Invalid, Location
 from service.values import Json
@@ -23,7 +23,7 @@ def read_filters(filters: Json, location: Location, instant: Instant) -> Conditi
         return ALWAYS
     if not isinstance(filters, dict):
         raise Invalid.at(location, f"filters are an object, not {kind_of(filters)}", "dict_type")
-    mongo = MongoReader(Builder(instant), Limits())
+    mongo = MongoReader(Builder(instant), FilterLimits())
     if filters.keys() & LIST_KEYS or resembles_condition(filters):
         return ListReader(mongo, OBJECT).filter(filters, location, 0, True)
     return mongo.filter(filters, location, 0)
@@ -33,6 +33,6 @@ def read_list_filters(
     filters: Json, location: Location, instant: Instant, resource: Resource, *, case_sensitive: bool
 ) -> tuple[Condition, bool]:
     """The condition that the `filters` of a list spell, and whether it needs a computed field; raises `Invalid`."""
-    reader = ListReader(MongoReader(Builder(instant), Limits(depth=10, conditions=100)), resource)
+    reader = ListReader(MongoReader(Builder(instant), FilterLimits(depth=10, conditions=100)), resource)
     condition = ALWAYS if filters is None else reader.filter(filters, location, 0, case_sensitive)
     return condition, reader.computes

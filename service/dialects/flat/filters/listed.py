@@ -7,7 +7,7 @@ from typing import Final
 from service.conditions.base import Condition
 from service.conditions.existence import Exists
 from service.conditions.logic import And, Not, Or
-from service.conditions.lookup import Computed, Lookup
+from service.conditions.lookup import ComputedCondition, Lookup
 from service.conditions.text import Contains, EndsWith, Phrase, StartsWith, Text, Words
 from service.dialects.flat.filters.mistakes import (
     CONDITION_KEYS,
@@ -20,7 +20,7 @@ from service.dialects.flat.filters.mistakes import (
     resembles_condition,
 )
 from service.dialects.flat.filters.mongo import MongoReader
-from service.dialects.flat.filters.operands import Target, boolean_of, kind_of, list_of, path_of, string_of
+from service.dialects.flat.filters.operands import ConditionTarget, boolean_of, kind_of, list_of, path_of, string_of
 from service.dialects.flat.filters.resource import Resource
 from service.errors import Invalid, Location, Problem
 from service.paths import Path
@@ -83,16 +83,16 @@ class ListReader:
     def _shorthand(self, path: Path, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
         return self._located(path, sensitive, lambda target: self.mongo.on_target(target, value, at, depth))
 
-    def _located(self, path: Path, sensitive: bool, make: Callable[[Target], Condition]) -> Condition:
+    def _located(self, path: Path, sensitive: bool, make: Callable[[ConditionTarget], Condition]) -> Condition:
         """The condition on the resource's field, or on what lies under `metadata`."""
         path = self.resource.resolved(path)
         if path[0] in self.resource.computed:
             self.computes = True
-            return Computed(make(Target.of(path, not sensitive)))
+            return ComputedCondition(make(ConditionTarget.of(path, not sensitive)))
         if path[0] in self.resource.fields:
-            return make(Target.of(path, not sensitive))
-        below = make(Target.of(("metadata", *path), not sensitive))
-        return Lookup(path[:1], make(Target.of(path, not sensitive)), below) if self.resource.open else below
+            return make(ConditionTarget.of(path, not sensitive))
+        below = make(ConditionTarget.of(("metadata", *path), not sensitive))
+        return Lookup(path[:1], make(ConditionTarget.of(path, not sensitive)), below) if self.resource.open else below
 
     def _condition(self, condition: dict[str, Json], at: Location, sensitive: bool) -> Condition:
         unknown = [unknown_key(at, key, CONDITION_KEYS) for key in condition if key not in CONDITION_KEYS]
@@ -139,7 +139,7 @@ class ListReader:
         if operator in ("in", "nin"):
             check_values(list_of(value, operator, at), operator, at)
 
-    def _operation(self, target: Target, operator: str, value: Json, at: Location) -> Condition:
+    def _operation(self, target: ConditionTarget, operator: str, value: Json, at: Location) -> Condition:
         build = self.mongo.build
         match operator:
             case "eq" | "ne":
@@ -161,7 +161,7 @@ class ListReader:
         return _on_text(target, operator, value) if isinstance(value, str) else Or(())
 
 
-def _on_text(target: Target, operator: str, text: str) -> Condition:
+def _on_text(target: ConditionTarget, operator: str, text: str) -> Condition:
     match operator:
         case "starts_with":
             return StartsWith(target.path, text, target.folded)

@@ -20,8 +20,8 @@ from service.dialects.flat.filters.mistakes import (
 )
 from service.dialects.flat.filters.operands import (
     Builder,
-    Limits,
-    Target,
+    ConditionTarget,
+    FilterLimits,
     boolean_of,
     kind_of,
     list_of,
@@ -38,9 +38,9 @@ class MongoReader:
     """Reads one request's filters; raises `Invalid` that names the place."""
 
     build: Builder
-    limits: Limits
+    limits: FilterLimits
 
-    def filter(self, filters: Json, at: Location, depth: int, element_of: Target | None = None) -> Condition:
+    def filter(self, filters: Json, at: Location, depth: int, element_of: ConditionTarget | None = None) -> Condition:
         """All that an object says of an object, or of an element of the array at `element_of`."""
         self._enter(at, depth)
         if not isinstance(filters, dict):
@@ -67,13 +67,13 @@ class MongoReader:
                 )
             elif element_of is None:
                 check_key(key, value, place, listed=False)
-                conditions.append(self.on_target(Target.of(path_of(key, place)), value, place, depth + 1))
+                conditions.append(self.on_target(ConditionTarget.of(path_of(key, place)), value, place, depth + 1))
             else:
                 check_element_key(key, value, place)
                 conditions.append(self.on_target(element_of.inside(path_of(key, place)), value, place, depth + 1))
         return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
-    def on_target(self, target: Target, value: Json, at: Location, depth: int) -> Condition:
+    def on_target(self, target: ConditionTarget, value: Json, at: Location, depth: int) -> Condition:
         """The right side of a path: operators, or a value to be equal to."""
         self._enter(at, depth)
         if not is_explicit(value):
@@ -97,7 +97,9 @@ class MongoReader:
         )
         return conditions[0] if len(conditions) == 1 else And(conditions)
 
-    def _logical(self, key: str, value: Json, at: Location, depth: int, element_of: Target | None) -> Condition:
+    def _logical(
+        self, key: str, value: Json, at: Location, depth: int, element_of: ConditionTarget | None
+    ) -> Condition:
         if not isinstance(value, list) or not value:
             raise Invalid.at(at, f"{key} takes an array of at least one filter", "list_type")
         parts = tuple(self.filter(item, (*at, place), depth + 1, element_of) for place, item in enumerate(value))
@@ -105,7 +107,9 @@ class MongoReader:
             return And(parts)
         return Or(parts) if key == "$or" else Not(Or(parts))
 
-    def _operator(self, target: Target, key: str, operand: Json, options: Json, at: Location, depth: int) -> Condition:
+    def _operator(
+        self, target: ConditionTarget, key: str, operand: Json, options: Json, at: Location, depth: int
+    ) -> Condition:
         path, folded = target.path, target.folded
         match key:
             case "$eq":
@@ -147,7 +151,7 @@ class MongoReader:
             case _:
                 return self._element(target, operand, at, depth)
 
-    def _all(self, target: Target, operands: list[Json], at: Location, depth: int) -> Condition:
+    def _all(self, target: ConditionTarget, operands: list[Json], at: Location, depth: int) -> Condition:
         """Every value is there, or for every `$elemMatch` an element; both at once MongoDB refuses. Empty: nothing."""
         if not any(isinstance(each, dict) and "$elemMatch" in each for each in operands):
             self.limits.add(at, len(operands))
@@ -164,7 +168,7 @@ class MongoReader:
             elements.append(self._element(target, each["$elemMatch"], inner, depth))
         return And(tuple(elements))
 
-    def _element(self, target: Target, operand: Json, at: Location, depth: int) -> Condition:
+    def _element(self, target: ConditionTarget, operand: Json, at: Location, depth: int) -> Condition:
         if not isinstance(operand, dict):
             raise Invalid.at(at, "$elemMatch takes operators, or a filter on the element's fields", "dict_type")
         if operand and all(key.startswith("$") and key not in LOGICAL for key in operand):

@@ -23,7 +23,7 @@ _ANY_CASE: Final = ("status",)
 
 
 @dataclass(frozen=True)
-class Target:
+class ConditionTarget:
     """The path that a condition stands on."""
 
     path: Path
@@ -34,17 +34,17 @@ class Target:
     """Case does not count."""
 
     @classmethod
-    def of(cls, path: Path, folded: bool = False) -> "Target":
+    def of(cls, path: Path, folded: bool = False) -> "ConditionTarget":
         """A path from the object."""
         return cls(path, path, folded or path == _ANY_CASE)
 
-    def inside(self, path: Path) -> "Target":
+    def inside(self, path: Path) -> "ConditionTarget":
         """A path from an element of the array at this target."""
-        return Target(path, (*self.whole, *path), self.folded)
+        return ConditionTarget(path, (*self.whole, *path), self.folded)
 
 
 @dataclass
-class Limits:
+class FilterLimits:
     """Refuses filters that are nested too deep or have too many conditions."""
 
     depth: int = 20
@@ -67,21 +67,21 @@ class Builder:
 
     instant: Instant
 
-    def equals(self, target: Target, operands: tuple[Json, ...], at: Location) -> Equals:
+    def equals(self, target: ConditionTarget, operands: tuple[Json, ...], at: Location) -> Equals:
         """Equal to one of the operands, which stand at `at`."""
         instant = self.instant(target.whole)
         if instant:
             operands = date_operands(target.whole, operands, at)
         return Equals(target.path, operands, instant, target.folded)
 
-    def compare(self, target: Target, comparator: Comparator, operand: Json, at: Location) -> Condition:
+    def compare(self, target: ConditionTarget, comparator: Comparator, operand: Json, at: Location) -> Condition:
         if operand is None:
             return self.equals(target, (None,), at) if comparator in ("gte", "lte") else Or(())
         if self.instant(target.whole):
             (operand,) = date_operands(target.whole, (operand,), at)
         return Compare(target.path, comparator, operand, target.folded)
 
-    def regex(self, target: Target, pattern: str, flags: str, at: Location) -> Regex:
+    def regex(self, target: ConditionTarget, pattern: str, flags: str, at: Location) -> Regex:
         try:
             regex.check(pattern, flags)
         except ValueError as error:
