@@ -62,7 +62,7 @@ class AggregateSource(Protocol):
     @property
     def condition(self) -> Condition: ...
 
-    async def newer(self) -> "AggregateSource | None":
+    async def refreshed(self) -> "AggregateSource | None":
         """The bucket with its fields as they are now, None if they are still the same."""
         ...
 
@@ -103,14 +103,14 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, limits: 
                 if span is not None:
                     span.set_attributes({"tally.strategy": result.strategy, "tally.groups": len(result.rows)})
         except (Invalid, OverBudget, NotFound):
-            newer = await source.newer()
+            newer = await source.refreshed()
             if newer is None:
                 raise
         else:
             result.warnings += of_plan(asked, source.fields, result)
             # The look goes on while the rows are written.
             milliseconds = round((time.perf_counter() - started) * 1000)
-            newer, told = await asyncio.gather(source.newer(), _rendered(result, plan, milliseconds))
+            newer, told = await asyncio.gather(source.refreshed(), _rendered(result, plan, milliseconds))
             if newer is None:
                 metrics.strategies.labels(result.strategy).inc()
                 metrics.groups.inc(len(result.rows))
@@ -158,7 +158,7 @@ async def _composite(plan: Plan, strategy: Composite, source: AggregateSource, l
     async with source.view() as view:
         rows, first = await _all_rows(strategy, view, plan, limits)
         for grouping, positions in strategy.folds.values():
-            await _fold(grouping, positions, view, plan, rows, limits)
+            await _evaluate_values(grouping, positions, view, plan, rows, limits)
         return await _finished(plan, strategy, source.fields, rows, first)
 
 
@@ -190,7 +190,7 @@ async def _pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Com
             return
 
 
-async def _fold(
+async def _evaluate_values(
     grouping: Grouping,
     positions: tuple[int, ...],
     view: View,

@@ -56,7 +56,15 @@ from service.web.keys import (
     Readiness,
     State,
 )
-from service.web.middlewares import authorized, begun, counted, identified, logged, polite, told
+from service.web.middlewares import (
+    authorized,
+    close_when_draining,
+    counted,
+    error_envelope,
+    identified,
+    logged,
+    reject_until_ready,
+)
 from service.web.routes import ROUTES
 
 log = structlog.get_logger()
@@ -101,13 +109,13 @@ def create_app(settings: Settings, api_key: str) -> web.Application:
     """The service for one OpenSearch; what it needs there is made when it starts, or as soon as it is there."""
     app = web.Application(
         client_max_size=settings.body_limit,
-        middlewares=[logged, counted, told, authorized(api_key), begun],
+        middlewares=[logged, counted, error_envelope, authorized(api_key), reject_until_ready],
     )
     app[SETTINGS] = settings
     app[EARLIER_SECRET] = hashlib.sha256(f"cursors {api_key}".encode()).hexdigest()
     app[STATE] = State()
     app.cleanup_ctx.append(_parts)
-    app.on_response_prepare.extend((identified, polite))
+    app.on_response_prepare.extend((identified, close_when_draining))
     for route in ROUTES:
         route.register(app.router)
     return app
@@ -159,7 +167,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         watching = [
             asyncio.create_task(watch_blocks(gateway)),
             asyncio.create_task(_set_up_again(app, gateway, catalog, secret, missing)),
-            asyncio.create_task(_keep_up(gateway, catalog, secret)),
+            asyncio.create_task(_refresh_periodically(gateway, catalog, secret)),
         ]
         background = [beginning, *watching, *([asyncio.create_task(watch_loop())] if settings.metrics else [])]
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -193,12 +201,12 @@ async def _begin(
                 secret.text = await cursor_secret(catalog)
                 await app[CARETAKER].upgrade()
                 await app[NAMESPACES].ensure("default")
-                app[STATE].begun.set()
+                app[STATE].opensearch_ready.set()
             finally:
                 tried.set()
     if attempt.retry_state.attempt_number > 1:
         log.info("ready", tries=attempt.retry_state.attempt_number)
-    await deadline.unhurried(app[CARETAKER].run(app[SETTINGS].caretaking_seconds))
+    await deadline.detached(app[CARETAKER].run(app[SETTINGS].caretaking_seconds))
 
 
 async def _set_up_again(
@@ -207,7 +215,7 @@ async def _set_up_again(
     """A catalogue that is gone while the service runs is made again if the cluster is empty; else that is logged."""
     while True:
         await missing.wait()
-        await app[STATE].begun.wait()
+        await app[STATE].opensearch_ready.wait()
         try:
             await bootstrap(gateway)
             secret.text = await cursor_secret(catalog)
@@ -219,7 +227,7 @@ async def _set_up_again(
         missing.clear()
 
 
-async def _keep_up(gateway: Gateway, catalog: Catalog, secret: Secret) -> None:
+async def _refresh_periodically(gateway: Gateway, catalog: Catalog, secret: Secret) -> None:
     """OpenSearch's clock, and the cursors' secret, which is another one after a catalogue was restored."""
     while True:
         await asyncio.sleep(_PERIOD)

@@ -53,7 +53,7 @@ def left(most: float) -> float:
     return max(0.0, min(most, deadline.until - asyncio.get_running_loop().time()))
 
 
-def unhurried(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+def detached(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """A task that others wait for, too, or nobody: the time of the request that starts it is not its own."""
     context: Context = copy_context()
     context.run(_deadline.set, None)

@@ -20,7 +20,7 @@ Leaf = Literal["keyword", "double", "long", "boolean", "date", "json", "fold"]
 LEAVES: Final[tuple[Leaf, ...]] = get_args(Leaf)
 """The types of index fields that values are written to."""
 
-Mark = Literal[
+FieldTrait = Literal[
     "text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy", "alone", "bulky",
     "cased", "denormal", "nested",
 ]  # fmt: skip
@@ -37,7 +37,7 @@ denormal: such a string is not in Unicode's NFC · nested: an array lies at the 
 JsonType = Literal["text", "number", "boolean", "object", "array"]
 """The JSON types of values that are not null."""
 
-_TYPES: Final[Mapping[Mark, JsonType]] = {
+_TYPES: Final[Mapping[FieldTrait, JsonType]] = {
     "text": "text", "date": "text", "lengthy": "text", "double": "number", "long": "number", "boolean": "boolean",
     "object": "object", "array": "array",
 }  # fmt: skip
@@ -95,9 +95,9 @@ def path_of(name: str) -> Path:
     return tuple("" if step == "%" else unquote(step) for step in re.split("[./]", name.partition("@")[0]))
 
 
-def leaf_name(name: str, natural: str | None, leaf: Leaf) -> str:
-    """The index field for values of one type at a plain name whose own type is `natural`."""
-    return name if natural == leaf else f"{name}@{leaf}"
+def leaf_name(name: str, primary_type: str | None, leaf: Leaf) -> str:
+    """The index field for values of one type at a plain name whose own type is `primary_type`."""
+    return name if primary_type == leaf else f"{name}@{leaf}"
 
 
 def shape_token(name: str, shape: str) -> str:
@@ -111,8 +111,8 @@ class Field:
 
     path: Path
     name: str
-    natural: str | None = None
-    marks: frozenset[Mark] = frozenset()
+    primary_type: str | None = None
+    traits: frozenset[FieldTrait] = frozenset()
     bits: int = 0
     """The bit length of the largest integer met."""
     instant: bool = False
@@ -125,21 +125,21 @@ class Field:
     """Folded strings are in the index."""
 
     def leaf(self, leaf: Leaf) -> str:
-        return leaf_name(self.name, self.natural, leaf)
+        return leaf_name(self.name, self.primary_type, leaf)
 
     @property
     def leaves(self) -> dict[Leaf, str]:
         """The index fields that together hold each scalar value here once (`date` repeats strings: not among them)."""
         found: dict[Leaf, str] = {}
-        if self.marks & {"text", "date", "lengthy"} and self.natural != "date":
+        if self.traits & {"text", "date", "lengthy"} and self.primary_type != "date":
             found["keyword"] = self.leaf("keyword")
-        if "double" in self.marks:
+        if "double" in self.traits:
             found["double"] = self.leaf("double")
-        if "long" in self.marks:
+        if "long" in self.traits:
             found["long"] = self.leaf("long")
-        if "boolean" in self.marks:
+        if "boolean" in self.traits:
             found["boolean"] = self.leaf("boolean")
-        if self.natural == "date":
+        if self.primary_type == "date":
             found["date"] = self.name
         return found
 
@@ -150,38 +150,38 @@ class Field:
     @property
     def dates(self) -> str | None:
         """The index field with the instants of the dates here, if any was met."""
-        return self.leaf("date") if "date" in self.marks else None
+        return self.leaf("date") if "date" in self.traits else None
 
     @property
     def json(self) -> str | None:
         """The index field with each whole value here as JSON, if arrays were met and it holds all of them."""
-        if "array" not in self.marks or self.marks & {"alone", "bulky"}:
+        if "array" not in self.traits or self.traits & {"alone", "bulky"}:
             return None
         return self.leaf("json")
 
     @property
     def types(self) -> frozenset[JsonType]:
         """The JSON types that were met here, of values and of the elements of arrays."""
-        return frozenset(_TYPES[mark] for mark in self.marks if mark in _TYPES)
+        return frozenset(_TYPES[mark] for mark in self.traits if mark in _TYPES)
 
     @property
     def evidence(self) -> tuple[list[str], list[str]]:
         """Index fields and shape tokens: a value that is not null lies here where one of them is there."""
-        shapes = [shape for shape in ("array", "object") if shape in self.marks]
+        shapes = [shape for shape in ("array", "object") if shape in self.traits]
         return list(self.leaves.values()), [shape_token(self.name, shape) for shape in shapes]
 
     @property
     def never_null(self) -> bool:
         """Every object has a value here that is not null."""
-        return self.always and "null" not in self.marks
+        return self.always and "null" not in self.traits
 
     @property
     def single(self) -> bool:
         """Every object has at most one scalar here, so that index fields are the values themselves."""
-        return not self.marks & {"array", "object", "lengthy"}
+        return not self.traits & {"array", "object", "lengthy"}
 
 
-_OWN: Final[tuple[tuple[str, str, set[Mark]], ...]] = (
+_OWN: Final[tuple[tuple[str, str, set[FieldTrait]], ...]] = (
     ("object_id", "keyword", {"text"}),
     ("bucket_id", "keyword", {"text"}),
     ("key_prefix", "keyword", {"text", "null", "cased", "denormal"}),
@@ -193,12 +193,12 @@ OWN_FIELDS: Final[Mapping[str, Field]] = {
     name: Field(
         path=(name,),
         name=name,
-        natural=natural,
-        marks=frozenset(marks),
-        instant=natural == "date",
+        primary_type=primary_type,
+        traits=frozenset(traits),
+        instant=primary_type == "date",
         always=True,
     )
-    for name, natural, marks in _OWN
+    for name, primary_type, traits in _OWN
 }
 """Fields that every object has from the service."""
 
@@ -211,11 +211,11 @@ class Fields:
 
     def __init__(
         self,
-        met: Mapping[str, tuple[str | None, Iterable[Mark], int]],
+        observed: Mapping[str, tuple[str | None, Iterable[FieldTrait], int]],
         instants: Iterable[Path] = (),
         layout: int = LAYOUT,
     ) -> None:
-        self._met = met
+        self._observed = observed
         self.layout = layout
         self._instants = {plain_name(path) for path in instants}
 
@@ -224,46 +224,46 @@ class Fields:
         if len(path) == 1 and path[0] in OWN_FIELDS:
             return OWN_FIELDS[path[0]] if folds else replace(OWN_FIELDS[path[0]], folds=False)
         name = plain_name(path)
-        natural, marks, bits = self._met.get(name, (None, (), 0))
-        known = frozenset(marks)
+        primary_type, traits, bits = self._observed.get(name, (None, (), 0))
+        known = frozenset(traits)
         through = self._below_array(path)
         if through:
             known |= {"array"}
-        return Field(path, name, natural, known, bits, name in self._instants, through=through, folds=folds)
+        return Field(path, name, primary_type, known, bits, name in self._instants, through=through, folds=folds)
 
     def knows(self, path: Path) -> bool:
         """Whether an object has, or had, something at the path, be it null."""
-        return path in _ALWAYS or path[:2] == ("blobs", "data") or plain_name(path) in self._met
+        return path in _ALWAYS or path[:2] == ("blobs", "data") or plain_name(path) in self._observed
 
     @property
     def empty(self) -> bool:
         """No object was ever written."""
-        return not self._met
+        return not self._observed
 
     @property
     def paths(self) -> set[Path]:
         """All paths that objects have or had."""
-        return {*_ALWAYS, *map(path_of, self._met)}
+        return {*_ALWAYS, *map(path_of, self._observed)}
 
     def below(self, root: str) -> list[Field]:
         """What was met below a root field that is an object in the index."""
-        return [self.get(path_of(name)) for name in self._met if name.startswith(f"{root}.")]
+        return [self.get(path_of(name)) for name in self._observed if name.startswith(f"{root}.")]
 
     @property
     def names(self) -> list[str]:
         """The plain names of all that is known: what every object has, and what was met."""
-        return [*OWN_FIELDS, *(name for name in self._met if name not in OWN_FIELDS)]
+        return [*OWN_FIELDS, *(name for name in self._observed if name not in OWN_FIELDS)]
 
     def root(self, path: Path) -> Field:
         """The path itself, or the first array on the way to it."""
         for length in range(1, len(path)):
             field = self.get(path[:length])
-            if "array" in field.marks:
+            if "array" in field.traits:
                 return field
         return self.get(path)
 
     def _below_array(self, path: Path) -> bool:
         """An array was met on the way: what lies at the path is then an array too, though its elements may lack it."""
         return any(
-            "array" in self._met.get(plain_name(path[:length]), (None, (), 0))[1] for length in range(1, len(path))
+            "array" in self._observed.get(plain_name(path[:length]), (None, (), 0))[1] for length in range(1, len(path))
         )

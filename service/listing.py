@@ -86,7 +86,7 @@ class ListSource(Protocol):
         ...
 
     @property
-    def native(self) -> bool:
+    def stats_indexed(self) -> bool:
         """The index holds what `aggs` need."""
         ...
 
@@ -207,48 +207,48 @@ def gone(lifetime: float) -> Gone:
     )
 
 
-async def page_of(request: ListRequest, shelf: ListSource, cursors: Cursors, budget: int) -> ListPage:
+async def page_of(request: ListRequest, listed: ListSource, cursors: Cursors, budget: int) -> ListPage:
     """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
-    condition, computes = _condition(request, shelf)
-    keys = _order(request, shelf)
-    warnings = _warned(request, shelf, condition, keys)
-    clause = condition.compile(shelf.fields)
+    condition, computes = _condition(request, listed)
+    keys = _order(request, listed)
+    warnings = _warned(request, listed, condition, keys)
+    clause = condition.compile(listed.fields)
     if clauses_in(clause.query) > MAX_CLAUSES:
         clause = Clause(MATCH_ALL, exact=False)
-    query = all_of([Clause(shelf.query), clause]).query
-    asked = [list(shelf.identity), request.question, [[key.path, key.descending] for key in keys]]
+    query = all_of([Clause(listed.query), clause]).query
+    asked = [list(listed.identity), request.question, [[key.path, key.descending] for key in keys]]
     bound = hashlib.sha256(encode_json(asked)).hexdigest()[:32]
-    if computes or any(_is_computed(key, shelf) for key in keys):
-        page = await _computed(request, shelf, cursors, condition, query, keys, bound)
+    if computes or any(_is_computed(key, listed) for key in keys):
+        page = await _computed(request, listed, cursors, condition, query, keys, bound)
         return replace(page, warnings=warnings)
-    exact = clause.exact and shelf.native
-    walk = _Walking(request, shelf, cursors, budget, condition, query, exact, keys, bound)
+    exact = clause.exact and listed.stats_indexed
+    walk = _Walking(request, listed, cursors, budget, condition, query, exact, keys, bound)
     return replace(await walk.page(), warnings=warnings)
 
 
-def warned_of(request: ListRequest, shelf: ListSource) -> list[str]:
+def warned_of(request: ListRequest, listed: ListSource) -> list[str]:
     """What the filters and the order of a list name in vain."""
-    condition, _ = _condition(request, shelf)
-    return _warned(request, shelf, condition, _order(request, shelf))
+    condition, _ = _condition(request, listed)
+    return _warned(request, listed, condition, _order(request, listed))
 
 
-def _warned(request: ListRequest, shelf: ListSource, condition: Condition, keys: Sequence[SortKey]) -> list[str]:
-    return of_list(condition, _sorted_by(request, keys), shelf.fields) if shelf.warns else []
+def _warned(request: ListRequest, listed: ListSource, condition: Condition, keys: Sequence[SortKey]) -> list[str]:
+    return of_list(condition, _sorted_by(request, keys), listed.fields) if listed.warns else []
 
 
-async def everything(request: ListRequest, shelf: ListSource) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
+async def everything(request: ListRequest, listed: ListSource) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
     """All that matches, page by page, as one state of the data has it; for what is too much for one answer.
 
     Each is tested here: a writer may have brought a kind of value that the query does not reckon with.
     """
-    condition, clause = matching(request, shelf)
-    keys = _order(request, shelf)
-    query = all_of([Clause(shelf.query), clause]).query
+    condition, clause = matching(request, listed)
+    keys = _order(request, listed)
+    query = all_of([Clause(listed.query), clause]).query
     endless = sys.maxsize
-    walk = _Walking(request, shelf, Cursors(Secret(), 0), endless, condition, query, clause.exact, keys, "")
+    walk = _Walking(request, listed, Cursors(Secret(), 0), endless, condition, query, clause.exact, keys, "")
     # Nothing is asked of an object: nothing needs a look at it.
     every = not request.filters and not request.search
-    async with _seen(shelf, None) as view, aclosing(_ahead(walk.pages(view, None, _FIRST))) as pages:
+    async with _seen(listed, None) as view, aclosing(_ahead(walk.pages(view, None, _FIRST))) as pages:
         async for page in pages:
             kept = page if every else [hit for hit, _ in await walk.sifted(page)]
             if kept:
@@ -269,39 +269,39 @@ async def _ahead(pages: AsyncGenerator[Sequence[Hit]]) -> AsyncGenerator[Sequenc
             await asyncio.gather(coming, return_exceptions=True)
 
 
-def matching(request: ListRequest, shelf: ListSource) -> tuple[Condition, Clause]:
+def matching(request: ListRequest, listed: ListSource) -> tuple[Condition, Clause]:
     """What is meant, and what finds it or more; raises `Invalid`."""
-    condition, computes = _condition(request, shelf)
+    condition, computes = _condition(request, listed)
     if computes:
         raise Invalid.at(("body", "filters"), "computed fields cannot be used here")
-    clause = condition.compile(shelf.fields)
+    clause = condition.compile(listed.fields)
     return condition, clause if clauses_in(clause.query) <= MAX_CLAUSES else Clause(MATCH_ALL, exact=False)
 
 
-def _condition(request: ListRequest, shelf: ListSource) -> tuple[Condition, bool]:
+def _condition(request: ListRequest, listed: ListSource) -> tuple[Condition, bool]:
     condition, computes = read_list_filters(
         request.filters,
         ("body", "filters"),
-        lambda path: shelf.fields.get(path).instant,
-        shelf.resource,
+        lambda path: listed.fields.get(path).instant,
+        listed.resource,
         case_sensitive=request.case_sensitive,
     )
     if request.search:
-        condition = And((condition, shelf.searched(request.search, request.case_sensitive)))
+        condition = And((condition, listed.searched(request.search, request.case_sensitive)))
     return condition, computes
 
 
-def _order(request: ListRequest, shelf: ListSource) -> list[SortKey]:
-    return request.order(lambda path: shelf.resource.place(path, lambda root: bool(shelf.fields.get(root).marks)))
+def _order(request: ListRequest, listed: ListSource) -> list[SortKey]:
+    return request.order(lambda path: listed.resource.place(path, lambda root: bool(listed.fields.get(root).traits)))
 
 
-def _sort(keys: Sequence[SortKey], shelf: ListSource) -> list[Json]:
+def _sort(keys: Sequence[SortKey], listed: ListSource) -> list[Json]:
     """OpenSearch's `sort`: key after key, and what ties in all of them in order of arrival."""
-    return [*(clause for key in keys for clause in shelf.order(key)), *shelf.ties]
+    return [*(clause for key in keys for clause in listed.order(key)), *listed.ties]
 
 
-def _is_computed(key: SortKey, shelf: ListSource) -> bool:
-    return key.path[0] in shelf.resource.computed
+def _is_computed(key: SortKey, listed: ListSource) -> bool:
+    return key.path[0] in listed.resource.computed
 
 
 def _sorted_by(request: ListRequest, keys: Sequence[SortKey]) -> list[Use]:
@@ -313,7 +313,7 @@ def _sorted_by(request: ListRequest, keys: Sequence[SortKey]) -> list[Use]:
 @dataclass
 class _Walking:
     request: ListRequest
-    shelf: ListSource
+    listed: ListSource
     cursors: Cursors
     budget: int
     condition: Condition
@@ -323,7 +323,7 @@ class _Walking:
     bound: str
 
     def __post_init__(self) -> None:
-        self.sort: Json = _sort(self.keys, self.shelf)
+        self.sort: Json = _sort(self.keys, self.listed)
 
     @property
     def lasting(self) -> bool:
@@ -341,10 +341,10 @@ class _Walking:
     async def _first(self, view: str | None) -> ListPage:
         size, start = self.request.size, self.request.start
         if self.exact:
-            body = {**self._body(size), "from": start, "track_total_hits": True, "aggs": dict(self.shelf.aggs)}
-            found = await self.shelf.search(body, view)
+            body = {**self._body(size), "from": start, "track_total_hits": True, "aggs": dict(self.listed.aggs)}
+            found = await self.listed.search(body, view)
             hits, total = found.hits, found.total
-            stats = await self.shelf.stats(total, found.aggs)
+            stats = await self.listed.stats(total, found.aggs)
         else:
             hits, total, stats = await self._tested(start, size, view)
         return await self._page(hits, start, total, stats, view, more=bool(hits) and start + len(hits) < total)
@@ -358,11 +358,11 @@ class _Walking:
         return await self._opening(lambda view: self._after(content, view))
 
     async def _opening(self, work: Callable[[str], Awaitable[ListPage]]) -> ListPage:
-        view = await self.shelf.open()
+        view = await self.listed.open()
         try:
             return replace(await work(view), opened=view)
         except BaseException:
-            await self.shelf.close(view)
+            await self.listed.close(view)
             raise
 
     async def _after(self, content: Mapping[str, Json], view: str | None) -> ListPage:
@@ -393,7 +393,7 @@ class _Walking:
                 sort=self.sort,
             )
         elif view is not None:
-            await self.shelf.close(view)
+            await self.listed.close(view)
         return ListPage([hit.source for hit in hits], start, total, stats, cursor)
 
     def _body(self, size: int) -> dict[str, Json]:
@@ -401,7 +401,7 @@ class _Walking:
             "query": self.query,
             "sort": self.sort,
             "size": size,
-            "_source": self.shelf.source,
+            "_source": self.listed.source,
             "seq_no_primary_term": True,
             "track_total_hits": False,
         }
@@ -412,7 +412,7 @@ class _Walking:
             body = self._body(size)
             if after is not None:
                 body["search_after"] = list(after)
-            found = await self.shelf.search(body, view)
+            found = await self.listed.search(body, view)
             yield found.hits
             read += len(found.hits)
             if len(found.hits) < size:
@@ -430,16 +430,16 @@ class _Walking:
         """Those that the condition means, with their items."""
 
         def work() -> list[tuple[Hit, Mapping[str, Json]]]:
-            items = ((hit, self.shelf.item(hit.source)) for hit in hits)
+            items = ((hit, self.listed.item(hit.source)) for hit in hits)
             return [(hit, item) for hit, item in items if self.condition.test(item)]
 
         return await asyncio.to_thread(work)
 
     async def _tested(self, start: int, size: int, view: str | None) -> tuple[list[Hit], int, Json]:
         """So many of the hits that pass, from a place on, and what is known of all of them."""
-        tally, total = self.shelf.tally(), 0
+        tally, total = self.listed.tally(), 0
         kept: list[Hit] = []
-        async with _seen(self.shelf, view) as state:
+        async with _seen(self.listed, view) as state:
             async for page in self.pages(state, None, _FIRST):
                 for hit, item in await self.sifted(page):
                     if start <= total < start + size:
@@ -450,19 +450,19 @@ class _Walking:
 
 
 @asynccontextmanager
-async def _seen(shelf: ListSource, view: str | None) -> AsyncIterator[str]:
+async def _seen(listed: ListSource, view: str | None) -> AsyncIterator[str]:
     """One state of the data for all pages of a walk."""
-    own = view or await shelf.open()
+    own = view or await listed.open()
     try:
         yield own
     finally:
         if view is None:
-            await shelf.close(own)
+            await listed.close(own)
 
 
 async def _computed(
     request: ListRequest,
-    shelf: ListSource,
+    listed: ListSource,
     cursors: Cursors,
     condition: Condition,
     query: Json,
@@ -473,22 +473,22 @@ async def _computed(
     given = request.cursor
     gone_on = cursors.open(given, bound, request.cursor_at) if given and given != "*" else None
     # In order of arrival; the clauses of stored keys come after it only for their values, by which rows are sorted.
-    sort = [*shelf.ties, *_sort([key for key in keys if not _is_computed(key, shelf)], shelf)]
-    body = {"query": query, "sort": sort, "size": COUNTED, "_source": shelf.source}
-    found = await shelf.search({**body, "track_total_hits": True}, None)
+    sort = [*listed.ties, *_sort([key for key in keys if not _is_computed(key, listed)], listed)]
+    body = {"query": query, "sort": sort, "size": COUNTED, "_source": listed.source}
+    found = await listed.search({**body, "track_total_hits": True}, None)
     if found.total > COUNTED:
-        names = ", ".join(sorted(shelf.resource.computed))
-        computed = [request.sort_at(number) for number, key in enumerate(keys) if _is_computed(key, shelf)]
+        names = ", ".join(sorted(listed.resource.computed))
+        computed = [request.sort_at(number) for number, key in enumerate(keys) if _is_computed(key, listed)]
         raise Invalid.at(
             computed[0][:-1] if computed else ("body", "filters"),
             f"{names} are counted for each that matches, at most {COUNTED:,}; {found.total:,} match: narrow it with "
             "other conditions",
             "too_many",
         )
-    items = await shelf.counted([shelf.item(hit.source) for hit in found.hits])
+    items = await listed.counted([listed.item(hit.source) for hit in found.hits])
     rows = [(item, hit) for item, hit in zip(items, found.hits, strict=True) if condition.test(item)]
-    rows = _sorted(rows, keys, shelf)
-    tally = shelf.tally()
+    rows = _sorted(rows, keys, listed)
+    tally = listed.tally()
     for item, _ in rows:
         tally.add(item)
     start, end = request.start, request.start + request.size
@@ -505,17 +505,17 @@ async def _computed(
 Row = tuple[Mapping[str, Json], Hit]
 
 
-def _sorted(rows: list[Row], keys: Sequence[SortKey], shelf: ListSource) -> list[Row]:
+def _sorted(rows: list[Row], keys: Sequence[SortKey], listed: ListSource) -> list[Row]:
     """Rows in order of arrival by all keys: computed fields by their values, stored ones by those that OpenSearch gave.
 
     A stored key is one clause, whose value is never null. What has no value of a computed field comes last.
     """
-    stored = [key for key in keys if not _is_computed(key, shelf)]
+    stored = [key for key in keys if not _is_computed(key, listed)]
     for key in reversed(keys):
-        if _is_computed(key, shelf):
-            rows = _by_computed(rows, key, instant=shelf.fields.get(key.path).instant)
+        if _is_computed(key, listed):
+            rows = _by_computed(rows, key, instant=listed.fields.get(key.path).instant)
         else:
-            place = len(shelf.ties) + stored.index(key)
+            place = len(listed.ties) + stored.index(key)
             rows = sorted(rows, key=lambda row: row[1].place[place], reverse=key.descending)
     return rows
 

@@ -39,7 +39,7 @@ _INTERRUPTED: Final = 130
 async def served(settings: Settings, api_key: str) -> AsyncIterator[str]:
     """The running service's address, once OpenSearch is there and set up; at the end requests in flight may finish."""
     async with _listening(settings, api_key, shared_port=False) as (state, address):
-        await state.begun.wait()
+        await state.opensearch_ready.wait()
         yield address
 
 

@@ -13,26 +13,26 @@ _SURELY_SHORT: Final = LENGTHY // 4
 """Characters that are below the limit however many bytes each has."""
 
 
-def number_leaf(value: int | float, natural: str | None) -> Literal["double", "long"]:
+def number_leaf(value: int | float, primary_type: str | None) -> Literal["double", "long"]:
     """The one leaf that holds a number exactly; equal numbers (2024 and 2024.0) have the same one.
 
     Where a path's own type is long (its first number was beyond 2^53), integers live there and all else in
     double; elsewhere double holds all that it holds exactly and long takes the larger integers.
     """
     integral = isinstance(value, int) or value.is_integer()
-    if natural == "long":
+    if primary_type == "long":
         return "long" if integral and LONG_MIN <= value <= LONG_MAX else "double"
     if integral and abs(value) > SAFE_INTEGER and LONG_MIN <= value <= LONG_MAX:
         return "long"
     return "double"
 
 
-def is_lengthy(value: str) -> bool:
+def is_long(value: str) -> bool:
     return len(value) > LENGTHY or (len(value) * 4 > LENGTHY and len(value.encode()) > LENGTHY)
 
 
 def string_term(value: str) -> str:
     """The keyword of a string: itself, or for a long one its beginning and its SHA-256."""
-    if len(value) < _SURELY_SHORT or not is_lengthy(value):
+    if len(value) < _SURELY_SHORT or not is_long(value):
         return value
     return f"{value[:_PREFIX]}…sha256:{hashlib.sha256(value.encode()).hexdigest()}"

@@ -194,19 +194,19 @@ def spelled_once(value: Json) -> Json:
     return value
 
 
-def fold(text: str) -> str:
+def case_fold(text: str) -> str:
     """The form in which two strings are equal whatever their case: NFC, then Unicode case folding (contract)."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
-def fold_all(value: Json) -> Json:
+def case_fold_all(value: Json) -> Json:
     """The value with every string in it folded, names of fields apart."""
     if isinstance(value, str):
-        return fold(value)
+        return case_fold(value)
     if isinstance(value, list):
-        return [fold_all(item) for item in value]
+        return [case_fold_all(item) for item in value]
     if isinstance(value, dict):
-        return {name: fold_all(item) for name, item in value.items()}
+        return {name: case_fold_all(item) for name, item in value.items()}
     return value
 
 

@@ -94,7 +94,7 @@ FAULTS: Final = (
     Fault(
         "null lost where it counts (add_to_set)",
         "service/planning/strategy.py",
-        ' or (metric.kind.tells_null and "null" in of.marks)',
+        ' or (metric.kind.distinguishes_null and "null" in of.traits)',
         "",
     ),
     Fault(

@@ -23,11 +23,11 @@ class Avg(Aggregation):
     name = "avg"
     takes = NUMBERS
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = field.numbers
-        fractions = "fraction" in field.marks
+        fractions = "fraction" in field.traits
         certain = len(leaves) == 1 and not fractions and sums_exactly(field, 2**31)
         return Pushdown(
             [{kind: {"field": leaf}} for leaf in leaves for kind in ("sum", "value_count")],
@@ -38,7 +38,7 @@ class Avg(Aggregation):
         )
 
     def read(self, field: Field, raw: Raw, documents: int) -> float | None:
-        if "fraction" not in field.marks and not sums_exactly(field, documents):
+        if "fraction" not in field.traits and not sums_exactly(field, documents):
             raise Inexact
         count = sum(answer["value"] for answer in raw[1::2])
         return sum(finite(answer["value"]) for answer in raw[::2]) / count if count else None

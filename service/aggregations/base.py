@@ -76,23 +76,23 @@ class Aggregation:
     dates: ClassVar[bool] = False
     """A text result is a date."""
     counts_arrays: ClassVar[bool] = False
-    """`native` also holds where arrays were met, as each is one value there."""
+    """`pushdown` also holds where arrays were met, as each is one value there."""
     ordered: ClassVar[bool] = False
     """The result depends on the order of arrival, so that it needs the objects themselves."""
     estimates: ClassVar[bool] = False
     """There is an `estimate`, which answers are labelled with."""
-    tells_null: ClassVar[bool] = False
+    distinguishes_null: ClassVar[bool] = False
     """A null value counts, a missing one does not, so the two must be told apart."""
     parameters: ClassVar[tuple[str, ...]] = ()
     """Further keys of the operation that it needs."""
     takes: ClassVar[frozenset[str]] = frozenset()
-    """The marks of the values that it counts; others are ignored and warned of. Empty: all of them."""
+    """The traits of the values that it counts; others are ignored and warned of. Empty: all of them."""
 
     def gives(self, field: Field) -> frozenset[JsonType]:
         """The JSON types of results that are not null, by what is known of the field; empty: nothing is."""
         return frozenset({"number"})
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         """What OpenSearch is asked for, None where only the values give an exact result."""
         return None
 

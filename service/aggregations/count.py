@@ -16,7 +16,7 @@ class Count(Aggregation):
     needs_field = False
     counts_arrays = True
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         if not self.path or field.never_null:
             return Pushdown((), selector=Selector({"a": "_count"}))
         if field.through:

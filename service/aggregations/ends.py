@@ -19,7 +19,7 @@ class End(Aggregation):
     def gives(self, field: Field) -> frozenset[JsonType]:
         return field.types
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         if not field.single:
             return None
         hit = {

@@ -13,9 +13,9 @@ class Extreme(Aggregation):
     greatest = False
 
     def gives(self, field: Field) -> frozenset[JsonType]:
-        return field.types & ({"number", "text"} if "date" in field.marks else {"number"})
+        return field.types & ({"number", "text"} if "date" in field.traits else {"number"})
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = [*field.numbers, *([field.dates] if field.dates else [])]

@@ -29,11 +29,11 @@ class Sum(Aggregation):
     nullable = False
     takes = NUMBERS
 
-    def native(self, field: Field) -> Pushdown | None:
+    def pushdown(self, field: Field) -> Pushdown | None:
         if not exact_as_double(field):
             return None
         leaves = field.numbers
-        fractions = "fraction" in field.marks
+        fractions = "fraction" in field.traits
         certain = len(leaves) == 1 and not fractions and sums_exactly(field, 2**31)
         return Pushdown(
             [{"sum": {"field": leaf}} for leaf in leaves],
@@ -42,7 +42,7 @@ class Sum(Aggregation):
         )
 
     def read(self, field: Field, raw: Raw, documents: int) -> int | float:
-        if "fraction" not in field.marks and not sums_exactly(field, documents):
+        if "fraction" not in field.traits and not sums_exactly(field, documents):
             raise Inexact
         return number(finite(raw[0]["value"]) if len(raw) == 1 else sum(finite(answer["value"]) for answer in raw))
 

@@ -18,7 +18,7 @@ class Size:
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
-        if "array" not in field.marks:
+        if "array" not in field.traits:
             return Clause(MATCH_NONE)
         return Clause({"term": {SHAPE: shape_token(field.name, f"array:{self.length}")}})
 
@@ -43,7 +43,7 @@ class ElemMatch:
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
-        if "array" not in field.marks:
+        if "array" not in field.traits:
             return Clause(MATCH_NONE)
         return Clause({"term": {SHAPE: shape_token(field.name, "array")}}, exact=False)
 

@@ -9,7 +9,17 @@ from service.conditions.existence import alike, present
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, candidates
 from service.tokens import number_leaf, string_term
-from service.values import MISSING, Json, exact_float, fold, fold_all, identity, index_date, is_number, parse_date
+from service.values import (
+    MISSING,
+    Json,
+    case_fold,
+    case_fold_all,
+    exact_float,
+    identity,
+    index_date,
+    is_number,
+    parse_date,
+)
 
 MAX_TERMS = 65_536
 """Of one terms query (`index.max_terms_count`)."""
@@ -36,7 +46,7 @@ class Equals:
             elif isinstance(value, dict | list):
                 clauses.append(alike(field, value))
             elif self.folded and isinstance(value, str) and not (self.instant and parse_date(value) is not None):
-                clauses.append(self._folded(field, fold(value)))
+                clauses.append(self._folded(field, case_fold(value)))
             elif (term := _term(field, value, self.instant)) is not None:
                 terms.setdefault(term[0], []).append(term[1])
         for name, operands in terms.items():
@@ -51,7 +61,7 @@ class Equals:
         if field.through:
             return Clause(MATCH_ALL, exact=False)
         nothing = none_of(present(field, null=False))
-        if "array" not in field.marks or "null" not in field.marks:
+        if "array" not in field.traits or "null" not in field.traits:
             return nothing
         return any_of([nothing, Clause({"term": {SHAPE: shape_token(field.name, "null")}})])
 
@@ -59,14 +69,14 @@ class Equals:
         """Strings, whatever their case; a folded form that is no string's own is looked for among the folded only."""
         keyword = field.leaves.get("keyword")
         if keyword is None:
-            return Clause(MATCH_ALL, exact=False) if field.natural == "date" else Clause(MATCH_NONE)
+            return Clause(MATCH_ALL, exact=False) if field.primary_type == "date" else Clause(MATCH_NONE)
         if not field.folds:
             return Clause({"exists": {"field": keyword}}, exact=False)
-        terms = [string_term(folded)] if fold(folded) == folded else []
-        if "date" in field.marks and parse_date(folded.upper()) is not None:
+        terms = [string_term(folded)] if case_fold(folded) == folded else []
+        if "date" in field.traits and parse_date(folded.upper()) is not None:
             terms.append(folded.upper())
         clauses = [Clause({"term": {keyword: term}}) for term in terms]
-        if "cased" in field.marks:
+        if "cased" in field.traits:
             clauses.append(Clause({"term": {field.leaf("fold"): string_term(folded)}}))
         return any_of(clauses)
 
@@ -82,7 +92,7 @@ class Equals:
         if self._key(value) in self._wanted:
             return True
         # A date that is written in small letters is none, but a text like any other.
-        return self.folded and self.instant and isinstance(value, str) and fold(value) in self._wanted
+        return self.folded and self.instant and isinstance(value, str) and case_fold(value) in self._wanted
 
     @cached_property
     def _wanted(self) -> frozenset[Hashable]:
@@ -91,7 +101,7 @@ class Equals:
     def _key(self, value: Json) -> Hashable:
         if self.instant and isinstance(value, str) and (millis := parse_date(value)) is not None:
             return ("d", millis)
-        return identity(fold_all(value) if self.folded else value)
+        return identity(case_fold_all(value) if self.folded else value)
 
 
 def _term(field: Field, value: Json, instant: bool) -> tuple[str, Json] | None:
@@ -104,7 +114,7 @@ def _term(field: Field, value: Json, instant: bool) -> tuple[str, Json] | None:
             return (field.dates, index_date(millis)) if field.dates else None
         return (leaves["keyword"], string_term(value)) if "keyword" in leaves else None
     if is_number(value):
-        leaf = number_leaf(value, field.natural)
+        leaf = number_leaf(value, field.primary_type)
         if leaf not in leaves or (leaf == "double" and not exact_float(value)):
             return None
         return (leaves[leaf], int(value) if leaf == "long" else float(value) + 0.0)

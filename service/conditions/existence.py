@@ -15,7 +15,7 @@ def present(field: Field, *, null: bool) -> Clause:
         return Clause(MATCH_ALL)
     leaves, tokens = field.evidence
     queries: list[Query] = [{"exists": {"field": name}} for name in leaves]
-    if null and "null" in field.marks:
+    if null and "null" in field.traits:
         tokens.append(shape_token(field.name, "null"))
     if tokens:
         queries.append({"terms": {SHAPE: tokens}})
@@ -25,7 +25,7 @@ def present(field: Field, *, null: bool) -> Clause:
 def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
     """All that has an object or array where this one could be found, as a value or as an element."""
     shape = "object" if isinstance(value, dict) else "array"
-    if shape not in field.marks and "array" not in field.marks:
+    if shape not in field.traits and "array" not in field.traits:
         return Clause(MATCH_NONE)
     tokens = [shape_token(field.name, name) for name in sorted({shape, "array"})]
     return Clause({"terms": {SHAPE: tokens}}, exact=False)

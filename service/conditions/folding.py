@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from service.conditions.base import Clause, Query, any_of
 from service.fields import Field
-from service.values import fold
+from service.values import case_fold
 
 Make = Callable[[str], Query]
 """From an index field's name to a query on it."""
@@ -22,17 +22,17 @@ def any_case(field: Field, keyword: str, operand: str, query: Callable[[str, str
     if not field.folds:
         return None
     plain = [query(keyword, operand)]
-    if "date" in field.marks and operand.isascii() and operand.upper() != operand:
+    if "date" in field.traits and operand.isascii() and operand.upper() != operand:
         plain.append(query(keyword, operand.upper()))
-    if "cased" not in field.marks:
+    if "cased" not in field.traits:
         return any_of([Clause(each) for each in plain])
     companion = field.leaf("fold")
     folded = Clause(query(companion, operand))
-    if "array" not in field.marks:
+    if "array" not in field.traits:
         # A string that differs from its folded form counts by that form alone.
         unchanged = Clause({"bool": {"filter": [plain_of(plain)], "must_not": [{"exists": {"field": companion}}]}})
         return any_of([unchanged, folded])
-    if "denormal" in field.marks or fold(operand) != operand:
+    if "denormal" in field.traits or case_fold(operand) != operand:
         return None
     # What holds of a string in NFC holds of its folded form, too.
     return any_of([*(Clause(each) for each in plain), folded])

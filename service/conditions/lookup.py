@@ -20,7 +20,7 @@ class Lookup:
     below: Condition
 
     def compile(self, fields: Fields) -> Clause:
-        if not fields.get(self.root).marks:
+        if not fields.get(self.root).traits:
             return self.below.compile(fields)
         there = Exists(self.root).compile(fields)
         return any_of(

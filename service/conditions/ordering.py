@@ -14,7 +14,7 @@ from service.conditions.existence import alike
 from service.fields import Field, Fields
 from service.paths import Path, candidates
 from service.tokens import LONG_MAX, LONG_MIN
-from service.values import Json, fold, fold_all, index_date, is_number, order, parse_date
+from service.values import Json, case_fold, case_fold_all, index_date, is_number, order, parse_date
 
 _BEGINNING: Final = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?", re.ASCII)
 
@@ -48,7 +48,7 @@ class Compare:
         if isinstance(self.value, bool):
             return self._booleans(field, self.value)
         if isinstance(self.value, str):
-            return self._strings(field, self.value, "array" in field.marks)
+            return self._strings(field, self.value, "array" in field.traits)
         return any_of(
             [
                 Clause({"range": {name: bound}})
@@ -65,16 +65,16 @@ class Compare:
     def _strings(self, field: Field, value: str, array: bool) -> Clause:
         clauses: list[Clause] = []
         millis = parse_date(value)
-        if field.natural == "date" and millis is None:
+        if field.primary_type == "date" and millis is None:
             return Clause(MATCH_ALL, exact=False)
         if millis is not None and field.dates:
             clauses.append(Clause({"range": {field.dates: {self.comparator: index_date(millis)}}}))
         keyword = field.leaves.get("keyword")
-        if keyword and self.folded and (millis is None or field.marks & {"text", "lengthy"}):
-            clauses.append(self._folded(field, keyword, fold(value)))
-        elif keyword and (millis is None or field.marks & {"text", "lengthy"}):
+        if keyword and self.folded and (millis is None or field.traits & {"text", "lengthy"}):
+            clauses.append(self._folded(field, keyword, case_fold(value)))
+        elif keyword and (millis is None or field.traits & {"text", "lengthy"}):
             query: Query = {"range": {keyword: {self.comparator: value}}}
-            exact = "lengthy" not in field.marks
+            exact = "lengthy" not in field.traits
             if not exact:
                 query = {"exists": {"field": keyword}}
             elif millis is not None and field.dates:
@@ -87,10 +87,10 @@ class Compare:
 
     def _folded(self, field: Field, keyword: str, folded: str) -> Clause:
         """The order of folded forms; certain where each object has one string that is no date."""
-        if not field.folds or field.marks & {"lengthy", "date", "array"}:
+        if not field.folds or field.traits & {"lengthy", "date", "array"}:
             return Clause({"exists": {"field": keyword}}, exact=False)
         plain: Query = {"range": {keyword: {self.comparator: folded}}}
-        if "cased" not in field.marks:
+        if "cased" not in field.traits:
             return Clause(plain)
         companion = field.leaf("fold")
         unchanged: Query = {"bool": {"filter": [plain], "must_not": [{"exists": {"field": companion}}]}}
@@ -115,17 +115,17 @@ class Compare:
             theirs = parse_date(end) if mine is not None else None
             if theirs is not None:
                 return compare(theirs, mine)
-            return compare(fold(end), fold(self.value)) if self.folded else compare(end, self.value)
+            return compare(case_fold(end), case_fold(self.value)) if self.folded else compare(end, self.value)
         if isinstance(self.value, dict | list):
-            return isinstance(end, type(self.value)) and compare(self._place(end), self._own_place)
+            return isinstance(end, type(self.value)) and compare(self._sort_key(end), self._own_sort_key)
         return is_number(end) and compare(end, self.value)
 
-    def _place(self, value: Json) -> tuple[Any, ...]:
-        return order(fold_all(value) if self.folded else value)
+    def _sort_key(self, value: Json) -> tuple[Any, ...]:
+        return order(case_fold_all(value) if self.folded else value)
 
     @cached_property
-    def _own_place(self) -> tuple[Any, ...]:
-        return self._place(self.value)
+    def _own_sort_key(self) -> tuple[Any, ...]:
+        return self._sort_key(self.value)
 
 
 def is_beginning(text: str) -> bool:

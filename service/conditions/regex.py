@@ -37,7 +37,7 @@ _MAX_MEMORY = 4 << 20
 Search = Callable[[str], bool]
 
 _Sides = dict[tuple[bool, bool], Node]
-"""An expression without `Edge`s for each answer to: held at the beginning of the text, held at its end?"""
+"""An expression without `Anchor`s for each answer to: held at the beginning of the text, held at its end?"""
 
 
 # Checking and matching

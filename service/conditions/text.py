@@ -12,7 +12,7 @@ from service.conditions.equality import Equals
 from service.conditions.folding import any_case
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, candidates, ends
-from service.values import MISSING, Json, fold, fold_all, identity
+from service.values import MISSING, Json, case_fold, case_fold_all, identity
 
 MAX_WILDCARD = 100
 """Characters; the automaton of `*text*` takes up to their square in steps, of which Lucene allows 10,000."""
@@ -32,12 +32,12 @@ class OnStrings:
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
-        if field.natural == "date":
+        if field.primary_type == "date":
             return Clause({"exists": {"field": field.name}}, exact=False)
         keyword = field.leaves.get("keyword")
         if keyword is None:
             return Clause(MATCH_NONE)
-        clause = None if "lengthy" in field.marks else self.clause(field, keyword)
+        clause = None if "lengthy" in field.traits else self.clause(field, keyword)
         return clause or Clause({"exists": {"field": keyword}}, exact=False)
 
     def test(self, value: Json) -> bool:
@@ -52,7 +52,7 @@ class OnStrings:
         if len(self.operand) > MAX_WILDCARD:
             return None
         if self.folded:
-            return any_case(field, keyword, fold(self.operand), self.query)
+            return any_case(field, keyword, case_fold(self.operand), self.query)
         return Clause(self.query(keyword, self.operand))
 
     def query(self, name: str, operand: str) -> Query:
@@ -71,8 +71,8 @@ class StartsWith(OnStrings):
 
     def meets(self) -> Callable[[str], bool]:
         if self.folded:
-            start = fold(self.operand)
-            return lambda text: fold(text).startswith(start)
+            start = case_fold(self.operand)
+            return lambda text: case_fold(text).startswith(start)
         return lambda text: text.startswith(self.operand)
 
 
@@ -84,8 +84,8 @@ class EndsWith(OnStrings):
 
     def meets(self) -> Callable[[str], bool]:
         if self.folded:
-            end = fold(self.operand)
-            return lambda text: fold(text).endswith(end)
+            end = case_fold(self.operand)
+            return lambda text: case_fold(text).endswith(end)
         return lambda text: text.endswith(self.operand)
 
 
@@ -101,8 +101,8 @@ class Text(OnStrings):
     def meets(self) -> Callable[[str], bool]:
         if not self.folded:
             return lambda text: self.operand in text
-        part = fold(self.operand)
-        return lambda text: part in fold(text)
+        part = case_fold(self.operand)
+        return lambda text: part in case_fold(text)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Regex(OnStrings):
     flags: str = ""
 
     def clause(self, field: Field, keyword: str) -> Clause | None:
-        if self.folded and (not field.folds or "denormal" in field.marks):
+        if self.folded and (not field.folds or "denormal" in field.traits):
             return None
         translated = regex.lucene(*self._expression)
         if translated is None:
@@ -173,11 +173,11 @@ class Contains:
         part = Clause(MATCH_NONE)
         if isinstance(self.operand, str):
             part = Text(self.path, self.operand, folded=self.folded).compile(fields)
-        if "array" not in field.marks:
+        if "array" not in field.traits:
             return part
         element = Equals(self.path, (self.operand,), folded=self.folded).compile(fields)
         array = Clause({"term": {SHAPE: shape_token(field.name, "array")}})
-        if "nested" in field.marks or not field.folds:
+        if "nested" in field.traits or not field.folds:
             # An array below another one shares its field with what lies beside it there.
             element = Clause(MATCH_ALL, exact=False)
         return any_of([all_of([element, array]), all_of([part, none_of(array)])])
@@ -198,10 +198,10 @@ class Contains:
         yield Use((self.path,), types_of([self.operand]))
 
     def _holds(self, text: str, part: str) -> bool:
-        return fold(part) in fold(text) if self.folded else part in text
+        return case_fold(part) in case_fold(text) if self.folded else part in text
 
     def _key(self, value: Json) -> object:
-        return identity(fold_all(value) if self.folded else value)
+        return identity(case_fold_all(value) if self.folded else value)
 
 
 def substring(name: str, part: str) -> Query:
@@ -215,7 +215,7 @@ def wildcard_literal(text: str) -> str:
 
 def words(text: str, folded: bool) -> list[str]:
     """The runs of letters, digits and underscores."""
-    return re.findall(r"\w+", fold(text) if folded else text)
+    return re.findall(r"\w+", case_fold(text) if folded else text)
 
 
 def _holds(text: list[str], phrase: list[str]) -> bool:

@@ -88,7 +88,7 @@ def ensure_home(cache: Path, progress: Progress | None = None, *, lock: Path = L
     home = cache.resolve() / f"opensearch-{version}-{hashlib.sha256(text).hexdigest()[:12]}"
     if _complete(home):
         return home
-    with _plain_errors(cache), _alone(cache):
+    with _plain_errors(cache), _exclusive(cache):
         if not _complete(home):
             store = home.parent / "jars"
             _fetch_all(jars, store, progress)
@@ -114,7 +114,7 @@ def _plain_errors(cache: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(cache: Path) -> Iterator[None]:
+def _exclusive(cache: Path) -> Iterator[None]:
     try:
         from filelock import FileLock
     except ImportError as e:

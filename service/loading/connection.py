@@ -103,10 +103,10 @@ class Connection:
 def _accepted(status: int, answer: dict[str, Any]) -> dict[str, Any]:
     if status < 300:
         return answer
-    raise Refused(told(answer) or f"the service answers with status {status}", status)
+    raise Refused(error_text(answer) or f"the service answers with status {status}", status)
 
 
-def told(answer: Mapping[str, Any]) -> str:
+def error_text(answer: Mapping[str, Any]) -> str:
     """What an error answer of either API says, with the places of a 422."""
     error = answer.get("error")
     if not isinstance(error, dict):

@@ -74,7 +74,7 @@ def column(key: Key, field: Field, name: str) -> KeyColumn | None:
     """
     if key.transform is None:
         return _plain(name, field) if field.single else None
-    if "array" in field.marks:
+    if "array" in field.traits:
         return None
     match key.transform:
         case Truncate():

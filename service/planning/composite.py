@@ -70,12 +70,12 @@ class PushedMetric:
     position: int
     metric: Metric
     of: Field
-    native: Pushdown
+    pushdown: Pushdown
 
     @property
     def names(self) -> list[str]:
-        """Of `native.bodies`, as OpenSearch is told."""
-        return [f"m{self.position}_{index}" for index in range(len(self.native.bodies))]
+        """Of `pushdown.bodies`, as OpenSearch is told."""
+        return [f"m{self.position}_{index}" for index in range(len(self.pushdown.bodies))]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Grouping:
         inner: dict[str, Json] = {
             name: body
             for computed in self.computed
-            for name, body in zip(computed.names, computed.native.bodies, strict=True)
+            for name, body in zip(computed.names, computed.pushdown.bodies, strict=True)
         }
         inner.update(self.selectors)
         groups: dict[str, Json] = {"composite": composite}
@@ -175,7 +175,7 @@ def selector(having: Having, computed: PushedMetric) -> Json | None:
 
     Null metrics satisfy `ne`, but OpenSearch drops them, so `ne` goes there only for what is never null.
     """
-    chosen = computed.native.selector
+    chosen = computed.pushdown.selector
     if chosen is None or not is_number(having.value) or not exact_float(having.value):
         return None
     if having.comparison == "ne" and computed.metric.kind.nullable:
@@ -201,18 +201,18 @@ def ignored(of: Field, takes: frozenset[str]) -> dict[str, Query]:
     filters: dict[str, Query] = {}
     if not takes:
         return filters
-    if "array" in of.marks:
+    if "array" in of.traits:
         filters["arrays"] = {"term": {SHAPE: shape_token(of.name, "array")}}
     others: list[Query] = []
     keyword = of.leaves.get("keyword")
     if keyword and "date" not in takes:
         others.append({"exists": {"field": keyword}})
-    elif keyword and of.marks & {"text", "lengthy"}:
+    elif keyword and of.traits & {"text", "lengthy"}:
         dates = [{"exists": {"field": of.dates}}] if of.dates else []
         others.append({"bool": {"filter": [{"exists": {"field": keyword}}], "must_not": dates}})
-    if "boolean" in of.marks:
+    if "boolean" in of.traits:
         others.append({"exists": {"field": of.leaf("boolean")}})
-    if "object" in of.marks:
+    if "object" in of.traits:
         others.append({"term": {SHAPE: shape_token(of.name, "object")}})
     if others:
         filters["others"] = {"bool": {"should": others, "minimum_should_match": 1}}

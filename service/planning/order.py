@@ -77,7 +77,7 @@ def _by(field: Field, leaf: Leaf, order: str) -> list[Json]:
     if leaf not in leaves:
         return []
     if leaf == "keyword" and field.instant and field.dates:
-        if not field.marks & {"text", "lengthy"}:
+        if not field.traits & {"text", "lengthy"}:
             return []
         # Dates are texts, too, but as such they would tell apart what is one instant.
         params = {"t": leaves["keyword"], "d": field.dates, "l": descending}

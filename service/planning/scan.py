@@ -5,13 +5,13 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 from service.aggregations.base import Accumulator
-from service.fields import Mark
+from service.fields import FieldTrait
 from service.paths import Path, resolve
 from service.planning.dates import extract, truncate
 from service.planning.plan import Extract, Key, Plan, Ranges, Truncate
 from service.planning.rows import GroupRow
 from service.planning.unwind import unwound
-from service.tokens import is_lengthy
+from service.tokens import is_long
 from service.values import MISSING, Json, Missing, identity, is_number, parse_date, spelled_once
 
 
@@ -122,11 +122,11 @@ def _ignored(value: Json | Missing, takes: frozenset[str]) -> str | None:
         return None
     if isinstance(value, list):
         return "arrays"
-    mark: Mark
+    trait: FieldTrait
     if isinstance(value, str):
-        mark = "lengthy" if is_lengthy(value) else "date" if parse_date(value) is not None else "text"
+        trait = "lengthy" if is_long(value) else "date" if parse_date(value) is not None else "text"
     elif is_number(value):
-        mark = "double"
+        trait = "double"
     else:
-        mark = "boolean" if isinstance(value, bool) else "object"
-    return None if mark in takes else "others"
+        trait = "boolean" if isinstance(value, bool) else "object"
+    return None if trait in takes else "others"

@@ -31,7 +31,7 @@ class Composite:
 
     @property
     def accuracy(self) -> dict[int, str]:
-        return {computed.position: computed.native.accuracy for computed in self.main.computed}
+        return {computed.position: computed.pushdown.accuracy for computed in self.main.computed}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def choose(
 ) -> Composite | Tuples | ObjectScan:
     """The strategy.
 
-    `fold` names metrics whose native result could not be proved exact, `estimate` those whose values are more
+    `fold` names metrics whose pushdown result could not be proved exact, `estimate` those whose values are more
     than the budget.
     """
     clause = plan.condition.compile(fields)
@@ -68,22 +68,22 @@ def choose(
     reading: Tuples | ObjectScan | None = tuples(plan, fields, query) if clause.exact else None
     reading = reading or ObjectScan(query, ordered)
     columns = _columns(plan.keys, fields)
-    if (unwound and "array" in unwound.marks) or not clause.exact or columns is None:
+    if (unwound and "array" in unwound.traits) or not clause.exact or columns is None:
         return reading
 
     computed: list[PushedMetric] = []
     folds: dict[Path, tuple[Grouping, tuple[int, ...]]] = {}
     for position, metric in enumerate(plan.metrics):
         of = fields.get(metric.kind.path) if metric.kind.path else Field((), "")
-        whole = metric.kind.counts_arrays or "array" not in of.marks
-        native = metric.kind.native(of) if whole and position not in fold else None
-        if native is None and position in estimate and "array" not in of.marks:
-            native = metric.kind.estimate(of)
-        if native is not None:
-            computed.append(PushedMetric(position, metric, of, native))
+        whole = metric.kind.counts_arrays or "array" not in of.traits
+        pushdown = metric.kind.pushdown(of) if whole and position not in fold else None
+        if pushdown is None and position in estimate and "array" not in of.traits:
+            pushdown = metric.kind.estimate(of)
+        if pushdown is not None:
+            computed.append(PushedMetric(position, metric, of, pushdown))
             continue
         value = column(Key("", metric.kind.path), of, "value")
-        if value is None or metric.kind.ordered or (metric.kind.tells_null and "null" in of.marks):
+        if value is None or metric.kind.ordered or (metric.kind.distinguishes_null and "null" in of.traits):
             return reading
         before = folds.get(of.path, (None, ()))[1]
         folds[of.path] = (Grouping(query, (*columns, value)), (*before, position))
@@ -97,7 +97,7 @@ def choose(
     }
     if selectors:
         beside |= _dated(plan.keys, fields)
-    page = min([PAGE, *(each.native.page for each in computed)])
+    page = min([PAGE, *(each.pushdown.page for each in computed)])
     return Composite(Grouping(query, columns, computed, selectors, beside), page, folds, bool(selectors))
 
 

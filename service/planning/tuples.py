@@ -32,7 +32,7 @@ class Tuples:
             item: dict[str, Json] = {}
             for path, value in zip(self.paths, row.cells, strict=True):
                 if value is not None:
-                    _place(item, path, value)
+                    _set_at(item, path, value)
             scan.add(item, count)
 
 
@@ -44,7 +44,7 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
     if any(path == ("blobs",) or path[:2] == ("blobs", "data") for path in paths):
         return None  # the content of blobs is not in the index
     for metric in plan.metrics:
-        if metric.kind.tells_null and "null" in fields.get(metric.kind.path).marks:
+        if metric.kind.distinguishes_null and "null" in fields.get(metric.kind.path).traits:
             return None  # a combination does not tell null from missing
     roots = {root.name: root for root in map(fields.root, paths | ({plan.unwind} if plan.unwind else set()))}
     columns: list[KeyColumn] = []
@@ -57,7 +57,7 @@ def tuples(plan: Plan, fields: Fields, query: Query) -> Tuples | None:
 
 
 def _whole(name: str, root: Field) -> KeyColumn | None:
-    if "array" not in root.marks:
+    if "array" not in root.traits:
         return column(Key("", root.path), root, name)
     if root.json is None:
         return None
@@ -68,7 +68,7 @@ def _read_json(values: Sequence[Any]) -> Json:
     return None if values[0] is None else msgspec.json.decode(values[0])
 
 
-def _place(item: dict[str, Json], path: Path, value: Json) -> None:
+def _set_at(item: dict[str, Json], path: Path, value: Json) -> None:
     for step in path[:-1]:
         item = item.setdefault(step, {})
     item[path[-1]] = value

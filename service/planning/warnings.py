@@ -45,7 +45,7 @@ def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
         for path in dict.fromkeys(ranges)
         if (held := _only(fields.get(path), frozenset({"number"}))) is not None
     ]
-    if plan.unwind is not None and fields.knows(plan.unwind) and "array" not in fields.get(plan.unwind).marks:
+    if plan.unwind is not None and fields.knows(plan.unwind) and "array" not in fields.get(plan.unwind).traits:
         warnings.append(
             f"unwind: no object has an array at {_spelled(plan.unwind)}; what is no array counts as one element"
         )
@@ -161,7 +161,7 @@ def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
 
 def _only_dates(field: Field) -> bool:
     """Every text that was met is a date."""
-    return "date" in field.marks and not field.marks & {"text", "lengthy"}
+    return "date" in field.traits and not field.traits & {"text", "lengthy"}
 
 
 def _no_dates(texts: Sequence[str]) -> str:

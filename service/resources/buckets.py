@@ -17,9 +17,9 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
 from service.listing import COUNTED, ListPage, page_of
 from service.resources.expiry import is_live
+from service.resources.list_sources import ResourceListSource, mean, sum_of, with_omitted
 from service.resources.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
-from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
 from service.resources.tasks import TaskService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry, Version
@@ -122,7 +122,7 @@ class OpenBucket:
         return UniqueKey.model_validate(stored) if stored else None
 
     @property
-    def held(self) -> BucketSnapshot:
+    def snapshot(self) -> BucketSnapshot:
         return BucketSnapshot(self.id, self.fields_version, expired_before(self.body))
 
 
@@ -285,10 +285,10 @@ class BucketService:
 
     async def list(self, namespace: str, request: ListRequest) -> tuple[ListPage, Sequence[Json]]:
         scope, _ = await self._namespaces.find(namespace)
-        shelf = BucketListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
-        page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
+        listed = BucketListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
+        page = await page_of(request, listed, self._namespaces.cursors, self._namespaces.budget)
         entries = [Entry.of(source) for source in page.sources]
-        counts = await shelf.counts([entry.id for entry in entries])
+        counts = await listed.counts([entry.id for entry in entries])
         return page, [{**view(id_of(entry), entry.body), **counts[entry.id]} for entry in entries]
 
     async def update(self, namespace: str, identifier: str, request: UpdateBucket) -> Json:
@@ -326,7 +326,7 @@ class BucketService:
         """Gone at once for everybody; its objects are removed in the background."""
         before = await self.find(namespace, identifier)
         await self._unread(before)
-        counts = await self.counts(before.scope, [before.id], {before.id: before.held.expired_before})
+        counts = await self.counts(before.scope, [before.id], {before.id: before.snapshot.expired_before})
         bucket = await self._retire(namespace, identifier)
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
         named = {"bucket_id": bucket.id, "bucket_name": bucket.name}
@@ -356,14 +356,14 @@ class BucketService:
     async def source(self, namespace: str, identifier: str) -> BucketSource:
         """What lists and aggregates ask."""
         key = (namespace, identifier)
-        return await self._source(key, await self._found(key))
+        return await self._source(key, await self._find_and_remember(key))
 
     async def recent_source(self, namespace: str, identifier: str) -> BucketSource:
         """The bucket as it was known last, if it was; whoever asks it looks for a `newer` one at the end."""
         key = (namespace, identifier)
-        return await self._source(key, self._known.get(key) or await self._found(key))
+        return await self._source(key, self._known.get(key) or await self._find_and_remember(key))
 
-    async def _found(self, key: tuple[str, str]) -> OpenBucket:
+    async def _find_and_remember(self, key: tuple[str, str]) -> OpenBucket:
         self._known.pop(key, None)
         bucket = await self.find(*key)
         if len(self._known) >= _KNOWN:
@@ -377,10 +377,10 @@ class BucketService:
             same = await self._catalog.versions(*ids) == bucket.versions
             if same and is_live(bucket.home.body, now_millis()):
                 return None
-            return await self._source(key, await self._found(key))
+            return await self._source(key, await self._find_and_remember(key))
 
         instants = date_paths(bucket.schema)
-        return replace(await BucketSource.at(self.store, bucket.scope, [bucket.held], instants), newest=newest)
+        return replace(await BucketSource.at(self.store, bucket.scope, [bucket.snapshot], instants), newest=newest)
 
     async def _id(self, namespace_id: str, identifier: str, *, cached: bool) -> str:
         key = (namespace_id, identifier)

@@ -136,7 +136,7 @@ class Caretaker:
             if entry.kind == "stream":
                 await self._streams.finish(entry)
                 return True
-            async with self._tasks.leased(entry.id) as ours:
+            async with self._tasks.lease(entry.id) as ours:
                 if ours:
                     await self._remove(entry)
                 return ours
@@ -147,12 +147,12 @@ class Caretaker:
         mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
         done = 0
         # Two turns: where there are many streams, objects need not wait for them.
-        async with self._tasks.turn("objects", every) as ours:
+        async with self._tasks.once_per_period("objects", every) as ours:
             if ours:
                 for entry in await self._catalog.find(mortal, _MOST):
                     done += await self._expire(entry)
                 await self._tasks.forget_old()
-        async with self._tasks.turn("streams", every) as ours:
+        async with self._tasks.once_per_period("streams", every) as ours:
             if ours:
                 done += await self._streams.care()
         return done
@@ -163,14 +163,14 @@ class Caretaker:
             return
         # Of a process that stopped right after it marked the entry there is no task yet.
         task = await self._tasks.start_removal(entry, {f"{entry.kind}_id": id_of(entry)})
-        await self._tasks.tell(task, "IN_PROGRESS")
+        await self._tasks.record(task, "IN_PROGRESS")
         try:
             await self._remove_data(entry, task)
         except TallyError as error:
             # The task stays in progress: the next turn, of whichever replica, goes on.
-            await self._tasks.tell(task, "IN_PROGRESS", error.message, **_failed(error))
+            await self._tasks.record(task, "IN_PROGRESS", error.message, **_failed(error))
             raise
-        await self._tasks.tell(task, "COMPLETED")
+        await self._tasks.record(task, "COMPLETED")
 
     async def _remove_data(self, entry: Entry, task: str | None) -> None:
         if entry.kind == "namespace":
@@ -191,7 +191,7 @@ class Caretaker:
             async for count in self._store.remove(scope, query):
                 deleted += count
                 if task is not None:
-                    await self._tasks.tell(task, "IN_PROGRESS", deleted_count=deleted)
+                    await self._tasks.record(task, "IN_PROGRESS", deleted_count=deleted)
 
     async def _expire(self, entry: Entry) -> int:
         if not entry.live:

@@ -21,9 +21,9 @@ from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavail
 from service.fields import Fields
 from service.listing import ListPage, page_of
 from service.resources.buckets import BucketService, bucket_key, id_of, readers_of
+from service.resources.list_sources import ResourceListSource, mean, sum_of, with_omitted
 from service.resources.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
 from service.resources.schema import date_paths, read_schema
-from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
 from service.storage.gateway import Conflict
@@ -347,11 +347,11 @@ class CollectionService:
 
     async def list(self, namespace: str, request: ListRequest) -> tuple[ListPage, list[Json]]:
         scope, _ = await self._namespaces.find(namespace)
-        shelf = CollectionListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
-        page = await page_of(request, shelf, self._namespaces.cursors, self._namespaces.budget)
+        listed = CollectionListSource(self._catalog, scope.namespace_id, self._namespaces.cursors.lifetime, self, scope)
+        page = await page_of(request, listed, self._namespaces.cursors, self._namespaces.budget)
         entries = [Entry.of(source) for source in page.sources]
-        await shelf.count(entries)
-        return page, [_told(entry, shelf.found[entry.id]) for entry in entries]
+        await listed.count(entries)
+        return page, [_render(entry, listed.found[entry.id]) for entry in entries]
 
     async def update(self, namespace: str, identifier: str, request: UpdateCollection) -> Json:
         _, entry = await self.find(namespace, identifier)
@@ -412,7 +412,7 @@ class CollectionService:
         for _ in range(_ROUNDS):
             sources = await self._sources(scope, entries)
             numbers = await self._counted(scope, sources)
-            known = {held.bucket_id: held.version for source in sources.values() for held in source.buckets}
+            known = {each.bucket_id: each.version for source in sources.values() for each in source.buckets}
             if await self._store.versions(list(known)) == list(known.values()):
                 return {entry.id: numbers[_selection(entry)] for entry in entries}
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
@@ -447,19 +447,19 @@ class CollectionService:
         homes = {id: (entry, version) for id, entry, version in zip(ids, found, versions, strict=True)}
         sources: dict[str, BucketSource] = {}
         for selection, branches in selections.items():
-            held: list[BucketSnapshot] = []
+            snapshots: list[BucketSnapshot] = []
             instants = []
             for id in dict.fromkeys(id for branch in branches for id in branch["buckets"]):
                 entry, version = homes[id]
                 if entry is not None and entry.live:
-                    held.append(BucketSnapshot(id, version, expired_before(entry.body)))
+                    snapshots.append(BucketSnapshot(id, version, expired_before(entry.body)))
                     instants += date_paths(entry.body.get("bucket_schema"))
-            sources[selection] = await BucketSource.at(self._store, scope, held, instants, _Selected(branches))
+            sources[selection] = await BucketSource.at(self._store, scope, snapshots, instants, _Selected(branches))
         return sources
 
     async def _answer(self, scope: Scope, entry: Entry) -> Json:
         counts = await self.counts(scope, [entry])
-        return _told(entry, counts[entry.id])
+        return _render(entry, counts[entry.id])
 
     # What is derived from the source
 
@@ -662,7 +662,7 @@ def output_schema(schema: Mapping[str, Json], extractor: Mapping[str, Json]) -> 
     return {"properties": passed}
 
 
-def _told(entry: Entry, count: int) -> Json:
+def _render(entry: Entry, count: int) -> Json:
     told = view(id_of(entry), entry.body)
     names = list(told)
     place = names.index("updated_at") + 1

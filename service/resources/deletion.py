@@ -13,7 +13,7 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import NotFound, TallyError
 from service.listing import Cursors, everything
 from service.resources.buckets import BucketService
-from service.resources.shelves import ObjectListSource
+from service.resources.list_sources import ObjectListSource
 from service.resources.tasks import KEPT, TaskService, task_key
 from service.storage.bulk import LOST, BulkItem, WriteOutcome
 from service.storage.catalog import Entry
@@ -59,61 +59,61 @@ class Deletion:
         """What was changed after it was asked for stays, as it would have stayed then."""
         recorded = task.body["work"]
         if task.body["created_at"] < now_millis() - KEPT:
-            await self.tasks.tell(task.name, "FAILED", task.body.get("error") or "it could not be finished in a week")
+            await self.tasks.record(task.name, "FAILED", task.body.get("error") or "it could not be finished in a week")
             return
         try:
             source = await self.buckets.source(recorded["namespace_id"], recorded["bucket_id"])
         except NotFound as error:
-            await self.tasks.tell(task.name, "FAILED", error.message)
+            await self.tasks.record(task.name, "FAILED", error.message)
             return
-        shelf = ObjectListSource(source, self.cursors.lifetime, task.body["created_at"])
+        listed = ObjectListSource(source, self.cursors.lifetime, task.body["created_at"])
         request = ListRequest(filters=recorded["filters"], case_sensitive=recorded["case_sensitive"])
-        await self.run(task.name, request, shelf, task.body["additional_data"].get("deleted_count", 0))
+        await self.run(task.name, request, listed, task.body["additional_data"].get("deleted_count", 0))
 
-    async def run(self, task: str, request: ListRequest, shelf: ObjectListSource, deleted: int = 0) -> None:
+    async def run(self, task: str, request: ListRequest, listed: ObjectListSource, deleted: int = 0) -> None:
         """The task is done, or interrupted: then what is left is gone on with."""
         progress = Progress(deleted)
-        async with self.tasks.leased(task_key(task)) as ours:
+        async with self.tasks.lease(task_key(task)) as ours:
             if not ours:
                 return
             try:
-                await self.tasks.tell(task, "IN_PROGRESS", **progress.data)
-                await self._remove(task, request, shelf, progress)
+                await self.tasks.record(task, "IN_PROGRESS", **progress.data)
+                await self._remove(task, request, listed, progress)
             except asyncio.CancelledError:
-                await self.tasks.tell(task, "INTERRUPTED", "the service was stopped", **progress.data)
+                await self.tasks.record(task, "INTERRUPTED", "the service was stopped", **progress.data)
                 raise
             except TallyError as error:
                 progress.cause = progress.cause or error
             except Exception:
                 log.exception("delete by filter failed", task=task)
-                await self.tasks.tell(task, "FAILED", "the service failed; its log knows more", **progress.data)
+                await self.tasks.record(task, "FAILED", "the service failed; its log knows more", **progress.data)
                 return
             if progress.cause is None:
-                await self.tasks.tell(task, "COMPLETED", **progress.data)
+                await self.tasks.record(task, "COMPLETED", **progress.data)
                 return
             log.warning("delete by filter was interrupted", task=task, message=progress.cause.message)
             ended = "INTERRUPTED" if progress.cause.status >= 429 else "FAILED"
             with suppress(TallyError):  # if that cannot be told either, its lease ends
-                await self.tasks.tell(task, ended, progress.cause.message, **progress.data)
+                await self.tasks.record(task, ended, progress.cause.message, **progress.data)
 
-    async def _remove(self, task: str, request: ListRequest, shelf: ObjectListSource, progress: Progress) -> None:
-        source = shelf.bucket
-        async for page in everything(request, shelf):
+    async def _remove(self, task: str, request: ListRequest, listed: ObjectListSource, progress: Progress) -> None:
+        source = listed.bucket
+        async for page in everything(request, listed):
             items = await self.store.write(source.scope, [_deletion(each) for each in page])
-            progress.deleted += sum(item.done for item in items) + await self._own(shelf, page, items)
+            progress.deleted += sum(item.done for item in items) + await self._own(listed, page, items)
             failures = [item for item in items if not item.done and item.outcome not in LOST]
             progress.add(failures)
-            await self.tasks.tell(task, "IN_PROGRESS", **progress.data)
+            await self.tasks.record(task, "IN_PROGRESS", **progress.data)
             if any(item.outcome in _HOPELESS for item in failures):
                 break
         await self.store.refresh(source.scope)
 
-    async def _own(self, shelf: ObjectListSource, page: Sequence[Json], items: Sequence[BulkItem]) -> int:
+    async def _own(self, listed: ObjectListSource, page: Sequence[Json], items: Sequence[BulkItem]) -> int:
         """Of a request that was sent again, as its answer was lost, what is gone was deleted by its first sending."""
         unsure = [each["_id"] for each, item in zip(page, items, strict=True) if item.again and item.outcome in LOST]
         if not unsure:
             return 0
-        return sum(not found.get("found") for found in await self.store.read(shelf.bucket.scope, unsure))
+        return sum(not found.get("found") for found in await self.store.read(listed.bucket.scope, unsure))
 
 
 def _deletion(found: Json) -> tuple[dict[str, Any], None]:

@@ -92,16 +92,16 @@ class Follower:
         """Records and deletions (true), and whether there are more by now; `marks` have moved on."""
         shards = await self._shards()
         page = SyncPage(limit)
-        await self._tell_all(shards, page)
+        await self._emit_all(shards, page)
         if not page.full:
             await self._begin(shards)
-            await self._tell_all(shards, page)
+            await self._emit_all(shards, page)
         return list(page.found.values()), any(self._behind(shard) for shard in shards)
 
-    async def _tell_all(self, shards: Sequence[Shard], page: SyncPage) -> None:
+    async def _emit_all(self, shards: Sequence[Shard], page: SyncPage) -> None:
         for shard in shards:
             if self._unfinished(shard):
-                await self._tell(shard, page)
+                await self._emit(shard, page)
 
     async def _shards(self) -> list[Shard]:
         """Records before deletions: what is told last about an id is so."""
@@ -145,7 +145,7 @@ class Follower:
         if any(map(self._unfinished, shards)):
             await self.store.refresh_whole(f"{self.place.prefix}-*")
 
-    async def _tell(self, shard: Shard, page: SyncPage) -> None:
+    async def _emit(self, shard: Shard, page: SyncPage) -> None:
         """Moves the mark over what was told, and over what is not to be told."""
         mark = self.marks[self._key(shard)]
         gone = shard.index == names.tombstones(self.place.prefix)

@@ -254,15 +254,15 @@ def place_of(name: str) -> Location:
 class Encoded:
     """Documents of a batch of objects, and what they bring to index and catalogue."""
 
-    def __init__(self, natural: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
-        self._encoder = Encoder(natural, known)
+    def __init__(self, primary_types: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
+        self._encoder = Encoder(primary_types, known)
         self._known = known
         self._budget = budget
         self._brought = 0
 
     @property
-    def met(self) -> Mapping[str, ObservedField]:
-        return self._encoder.met
+    def observed(self) -> Mapping[str, ObservedField]:
+        return self._encoder.observed
 
     @property
     def leaves(self) -> Mapping[str, Leaf]:

@@ -9,7 +9,7 @@ import msgspec
 
 from service.dialects.tree.filters import HAS, container_token
 from service.dialects.tree.properties import CONTAINER, SPACE, PropertyColumn, Wrong, wrong
-from service.dialects.tree.references import VIEWS, Columns, bad, counted, measured, of_object, shown
+from service.dialects.tree.references import VIEWS, Columns, counted, measured, of_object, reject, shown
 from service.errors import BadRequest, Location
 from service.spelling import did_you_mean
 from service.values import Json, index_date, key_given_twice, members_of, no_json
@@ -157,7 +157,7 @@ def _explained(body: bytes) -> list[IncomingRecord]:
 
 def _check_count(items: Json) -> None:
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_ITEMS:
-        bad(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {counted(items)}")
+        reject(("items",), f"an array of 1 to {MAX_ITEMS:,} records is needed, not {counted(items)}")
 
 
 def _explained_item(given: Json, at: Location) -> IncomingRecord:
@@ -168,28 +168,28 @@ def _explained_item(given: Json, at: Location) -> IncomingRecord:
         place = (*at, "sources", number)
         source = of_object(each, place, ("source", "properties"), ("source", "properties"))
         if isinstance(source["source"], dict) and source["source"].get("type", "container") != "container":
-            bad((*place, "source", "type"), VIEWS)
+            reject((*place, "source", "type"), VIEWS)
         named = of_object(
             source["source"], (*place, "source"), ("type", "space", "externalId"), ("space", "externalId")
         )
         if not isinstance(source["properties"], dict):
-            bad((*place, "properties"), f"an object is needed, not {shown(source['properties'])}")
+            reject((*place, "properties"), f"an object is needed, not {shown(source['properties'])}")
         sources.append((named["space"], named["externalId"], source["properties"]))
     return _item(at, one["space"], one["externalId"], sources)
 
 
 def _check_sources(sources: Json, at: Location) -> None:
     if not isinstance(sources, list) or not 1 <= len(sources) <= MAX_SOURCES:
-        bad((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
+        reject((*at, "sources"), f"an array of 1 to {MAX_SOURCES} sources is needed, not {counted(sources)}")
 
 
 def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json, Json, Json]]) -> IncomingRecord:
     """`sources`: space, id and properties of each container."""
     if not isinstance(space, str) or not _SPACE.fullmatch(space):
-        bad((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
+        reject((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
     if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
         told = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
-        bad((*at, "externalId"), told)
+        reject((*at, "externalId"), told)
     _check_sources(sources, at)
     read: dict[tuple[str, str], Mapping[str, Json]] = {}
     for number, (container_space, container, properties) in enumerate(sources):
@@ -199,9 +199,9 @@ def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json
             or not isinstance(container, str)
             or not _CONTAINER.fullmatch(container)
         ):
-            bad((*at, "sources", number, "source"), f"{shown(key)} is no container")
+            reject((*at, "sources", number, "source"), f"{shown(key)} is no container")
         if key in read:
-            bad((*at, "sources", number, "source"), f"the container {shown(key)} is named twice in one record")
+            reject((*at, "sources", number, "source"), f"the container {shown(key)} is named twice in one record")
         read[key] = properties
     return IncomingRecord(at, space, external_id, read)
 
@@ -239,7 +239,7 @@ class Preparing:
             for name, value in properties.items():
                 column = known.get(name)
                 if column is None:
-                    bad(
+                    reject(
                         (*item.at, "properties", name),
                         f"the container {key[0]}/{key[1]} has no such property{did_you_mean(name, known)}",
                     )
@@ -260,7 +260,7 @@ class Preparing:
                     _index(column, column.default, fields, has, (*item.at, "properties", name))
                     kept[name] = column.default
                 elif column.needed:
-                    bad((*item.at, "properties", name), f"{key[0]}/{key[1]} needs a value here: it is not nullable")
+                    reject((*item.at, "properties", name), f"{key[0]}/{key[1]} needs a value here: it is not nullable")
             if kept:
                 has.append(self._tokens[key])
         identity = Identity(item.space, item.external_id)
@@ -276,11 +276,11 @@ class Preparing:
 
 def _check_size(column: PropertyColumn, text: Json, at: Location) -> None:
     if column.max_text is not None and isinstance(text, str) and len(text.encode()) > column.max_text:
-        bad(at, f"at most {column.max_text:,} bytes, not {len(text.encode()):,}")
+        reject(at, f"at most {column.max_text:,} bytes, not {len(text.encode()):,}")
 
 
 def _refuse(column: PropertyColumn, value: Json, at: Location) -> NoReturn:
-    bad(at, f"{wrong(column, value) or 'a value'} is needed ({column.told}), not {shown(value)}")
+    reject(at, f"{wrong(column, value) or 'a value'} is needed ({column.label}), not {shown(value)}")
 
 
 def _index(column: PropertyColumn, value: Json, fields: dict[str, Any], has: list[str], at: Location) -> None:
@@ -297,9 +297,9 @@ def _index(column: PropertyColumn, value: Json, fields: dict[str, Any], has: lis
             fields[column.field] = term
         return
     if not isinstance(value, list):
-        bad(at, f"an array is needed ({column.told}), not {shown(value)}")
+        reject(at, f"an array is needed ({column.label}), not {shown(value)}")
     if len(value) > column.max_list:
-        bad(at, f"at most {column.max_list:,} elements, not {len(value):,}")
+        reject(at, f"at most {column.max_list:,} elements, not {len(value):,}")
     terms: list[Json] = []
     for number, each in enumerate(value):
         try:

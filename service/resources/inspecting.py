@@ -114,7 +114,7 @@ class Inspecting:
             rest = [] if len(after) > 1 else [text for text in known if not after or text > after[0]]
             fields = [source.fields.get(known[text]) for text in rest[: asked.limit]]
             objects, told = await self._inspector.occurrences(source, fields)
-            newer = await source.newer()
+            newer = await source.refreshed()
             if newer is None:
                 return len(known), objects, told, len(rest) > asked.limit
             source = newer
@@ -123,7 +123,7 @@ class Inspecting:
     async def _source(self, scope: Scope, bucket: OpenBucket | None) -> BucketSource:
         """One bucket, or all buckets of the namespace as one."""
         if bucket is not None:
-            return await BucketSource.at(self._buckets.store, scope, [bucket.held], date_paths(bucket.schema))
+            return await BucketSource.at(self._buckets.store, scope, [bucket.snapshot], date_paths(bucket.schema))
         entries = await self._catalog.find(_of(scope, "bucket"), _BUCKETS + 1)
         if len(entries) > _BUCKETS:
             raise OverBudget(
@@ -218,7 +218,11 @@ def _field(told: FieldReport, objects: int) -> Json:
 
 
 def _occurrence(each: Occurrence) -> Json:
-    told: dict[str, Json] = {"type": each.kind, "count": each.count, "index": [_lies(lies) for lies in each.lies]}
+    told: dict[str, Json] = {
+        "type": each.kind,
+        "count": each.count,
+        "index": [_render_location(lies) for lies in each.lies],
+    }
     if each.kind == "number":
         told |= {"min": each.least, "max": each.most}
     if each.dates is not None:
@@ -231,7 +235,7 @@ def _dates(dates: Dates) -> Json:
     return {"count": dates.count, **{name: None if end is None else render_date(end) for name, end in ends.items()}}
 
 
-def _lies(lies: IndexLocation) -> Json:
+def _render_location(lies: IndexLocation) -> Json:
     told: dict[str, Json] = {"name": lies.name, "type": lies.type}
     return told if lies.term is None else {**told, "term": lies.term}
 

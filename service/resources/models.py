@@ -70,17 +70,17 @@ class ModelService:
             (entry,) = await self._catalog.get(space_key(scope, space.space))
             body = {**space.model_dump(exclude_none=True), **_times(entry if entry and entry.live else None)}
             if await self._stored(space_key(scope, space.space), "space", scope, space.space, entry, body):
-                return space_told(body)
+                return render_space(body)
         raise Unavailable("the space is being changed by too many at once", retry_after=1)
 
     async def spaces(self, project: str, names: Sequence[str]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
         found = await self._catalog.get(*(space_key(scope, name) for name in names))
-        return [space_told(entry.body) for entry in found if entry and entry.live]
+        return [render_space(entry.body) for entry in found if entry and entry.live]
 
     async def list_spaces(self, project: str, page: Listing) -> Json:
         scope, _ = await self._namespaces.find(project)
-        return await self._list(scope, "space", page, [], space_told)
+        return await self._list(scope, "space", page, [], render_space)
 
     async def delete_spaces(self, project: str, names: Sequence[str]) -> list[Json]:
         """Those that were there; raises `BadRequest` for one that holds containers or records."""
@@ -91,7 +91,7 @@ class ModelService:
             mine = [*_of(scope, "container"), {"term": {"space": entry.name}}]
             if await self._catalog.find({"bool": {"filter": mine}}, 1):
                 raise BadRequest(f"the space {entry.name!r} has containers; delete them first")
-            if await self._held(scope, {"term": {"space": entry.name}}):
+            if await self._has_records(scope, {"term": {"space": entry.name}}):
                 raise BadRequest(f"the space {entry.name!r} holds records; delete them first")
         for entry in found:
             await self._retire_space(entry)
@@ -134,7 +134,7 @@ class ModelService:
             live = entry is not None and not before.get("gone")
             properties = {**(before["properties"] if live else {})}
             for id, each in container.properties.items():
-                told = each.told()
+                told = each.render()
                 if id in properties and _kind(properties[id]) != _kind(told):
                     raise AlreadyExists(
                         f"the property {id!r} of {container.external_id!r} is {_kind(properties[id])} and cannot "
@@ -155,14 +155,14 @@ class ModelService:
                 **_times(entry if live else None),
             }
             if await self._stored(key, "container", scope, name, entry, body):
-                return container_told(body)
+                return render_container(body)
         raise Unavailable("the container is being changed by too many at once", retry_after=1)
 
     async def containers(self, project: str, names: Sequence[tuple[str, str]]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
-        return [container_told(entry.body) for entry in await self._found(scope, names)]
+        return [render_container(entry.body) for entry in await self._existing(scope, names)]
 
-    async def _found(self, scope: Scope, names: Sequence[tuple[str, str]]) -> list[Entry]:
+    async def _existing(self, scope: Scope, names: Sequence[tuple[str, str]]) -> list[Entry]:
         found = await self._catalog.get(*(container_key(scope, *name) for name in dict.fromkeys(names)))
         return [entry for entry in found if entry and not entry.body.get("gone")]
 
@@ -171,13 +171,13 @@ class ModelService:
         if used and "record" not in used:
             return {"items": []}
         mine: list[Json] = [{"term": {"space": space}}] if space else []
-        return await self._list(scope, "container", page, mine, container_told)
+        return await self._list(scope, "container", page, mine, render_container)
 
     async def delete_containers(self, project: str, names: Sequence[tuple[str, str]]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
-        found = await self._found(scope, names)
+        found = await self._existing(scope, names)
         for entry in found:
-            await self._unheld(scope, entry)
+            await self._require_no_records(scope, entry)
         deleted = [await self._retire_container(scope, entry) for entry in found]
         return [
             {"space": entry.body["space"], "externalId": entry.body["externalId"]}
@@ -185,8 +185,8 @@ class ModelService:
             if mine
         ]
 
-    async def _unheld(self, scope: Scope, entry: Entry) -> None:
-        if await self._held(scope, {"term": {"@has": token_of(entry)}}):
+    async def _require_no_records(self, scope: Scope, entry: Entry) -> None:
+        if await self._has_records(scope, {"term": {"@has": token_of(entry)}}):
             raise BadRequest(f"the container {entry.body['externalId']!r} holds records; delete them first")
 
     async def _retire_container(self, scope: Scope, entry: Entry) -> bool:
@@ -201,12 +201,12 @@ class ModelService:
             if found is None or found.body.get("gone"):
                 return False
             entry = found
-            await self._unheld(scope, entry)
+            await self._require_no_records(scope, entry)
         raise Unavailable("the container is being changed by too many at once", retry_after=1)
 
     # Both
 
-    async def _held(self, scope: Scope, query: Json) -> bool:
+    async def _has_records(self, scope: Scope, query: Json) -> bool:
         """Whether a stream that was not deleted has a record that a query finds."""
         gone = [{"term": {"kind": "stream-gone"}}, {"term": {"namespace_id": scope.namespace_id}}]
         deleted = await self._catalog.find({"bool": {"filter": gone}}, _GONE)
@@ -269,12 +269,12 @@ def token_of(entry: Entry) -> str:
     return token if entry.body["generation"] == 1 else f"{token}@{entry.body['generation']}"
 
 
-def space_told(body: Mapping[str, Json]) -> Json:
+def render_space(body: Mapping[str, Json]) -> Json:
     kept = ("space", "name", "description", "createdTime", "lastUpdatedTime")
     return {**{name: body[name] for name in kept if name in body}, "isGlobal": False}
 
 
-def container_told(body: Mapping[str, Json]) -> Json:
+def render_container(body: Mapping[str, Json]) -> Json:
     kept = ("space", "externalId", "name", "description", "usedFor", "properties", "createdTime", "lastUpdatedTime")
     told = {name: body[name] for name in kept if name in body}
     return {**told, "isGlobal": False, "constraints": {}, "indexes": {}}

@@ -17,7 +17,7 @@ from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
 from service.listing import Cursors, ListPage, page_of
 from service.resources.expiry import Expiring, expired_by, is_live
-from service.resources.shelves import ResourceListSource, mean, sum_of, with_omitted
+from service.resources.list_sources import ResourceListSource, mean, sum_of, with_omitted
 from service.resources.tasks import TaskService
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry
@@ -182,7 +182,7 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
     if not ids:
         return {}
     mine = {"terms": {"namespace_id": list(ids)}}
-    made = await catalog.tell(
+    made = await catalog.aggregate(
         {"bool": {"filter": [mine, {"terms": {"kind": ["bucket", "collection"]}}, {"term": {"status": "ACTIVE"}}]}},
         {
             "namespaces": {
@@ -298,11 +298,11 @@ class NamespaceService:
         return await self._answer(scope, entry.body)
 
     async def list(self, request: ListRequest) -> tuple[ListPage, list[Json]]:
-        shelf = NamespaceListSource(self.catalog, None, self.cursors.lifetime, self._store)
-        page = await page_of(request, shelf, self.cursors, self.budget)
+        listed = NamespaceListSource(self.catalog, None, self.cursors.lifetime, self._store)
+        page = await page_of(request, listed, self.cursors, self.budget)
         entries = [Entry.of(source) for source in page.sources]
         counts = await count(self.catalog, self._store, [entry.namespace_id for entry in entries])
-        return page, [_told(entry.namespace_id, entry.body, counts[entry.namespace_id]) for entry in entries]
+        return page, [_render(entry.namespace_id, entry.body, counts[entry.namespace_id]) for entry in entries]
 
     async def update(self, identifier: str, request: UpdateNamespace) -> Json:
         scope, entry = await self.find(identifier)
@@ -386,10 +386,10 @@ class NamespaceService:
 
     async def _answer(self, scope: Scope, body: Mapping[str, Json]) -> Json:
         counts = await count(self.catalog, self._store, [scope.namespace_id])
-        return _told(scope.namespace_id, body, counts[scope.namespace_id])
+        return _render(scope.namespace_id, body, counts[scope.namespace_id])
 
 
-def _told(id: str, body: Mapping[str, Json], counts: Mapping[str, int]) -> Json:
+def _render(id: str, body: Mapping[str, Json], counts: Mapping[str, int]) -> Json:
     told = view(id, body)
     return {**told, **counts, "namespace_ready": True}
 

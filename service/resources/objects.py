@@ -23,13 +23,13 @@ from service.planning.warnings import widening
 from service.resources.buckets import BucketService, OpenBucket, Policy
 from service.resources.deletion import DELETION, Deletion
 from service.resources.incoming import read_incoming
+from service.resources.list_sources import ObjectListSource
 from service.resources.restoring import second_address
-from service.resources.shelves import ObjectListSource
 from service.resources.tasks import TaskService
 from service.resources.writing import ROUNDS, Write, Writer
 from service.storage.bulk import WriteOutcome
 from service.storage.catalog import Entry
-from service.storage.document import Answer, millis, told
+from service.storage.document import Answer, millis, render_stored
 from service.storage.objects import ObjectStore
 from service.values import Json
 from service.wire import WireModel
@@ -164,7 +164,7 @@ class ObjectService:
 
     async def get(self, namespace: str, bucket: str, id: str) -> Answer:
         home = await self._buckets.find(namespace, bucket)
-        return told((await self._read(home, id))["_source"])
+        return render_stored((await self._read(home, id))["_source"])
 
     async def update(self, namespace: str, bucket: str, id: str, raw: bytes) -> Answer:
         """PUT and PATCH: metadata is merged, other fields are replaced, what is not given stays."""
@@ -198,44 +198,44 @@ class ObjectService:
         source = await self._buckets.source(namespace, bucket)
         select = _selected(request)
         for _ in range(ROUNDS):
-            shelf = ObjectListSource(source, self._cursors.lifetime)
-            page = await page_of(request, shelf, self._cursors, self._limits.object_budget)
-            newer = None if page.settled else await source.newer()
+            listed = ObjectListSource(source, self._cursors.lifetime)
+            page = await page_of(request, listed, self._cursors, self._limits.object_budget)
+            newer = None if page.settled else await source.refreshed()
             if newer is None:
-                return page, await _told_all(select, page.sources)
+                return page, await _render_all(select, page.sources)
             source = newer
             if page.opened is not None:
-                await shelf.close(page.opened)
+                await listed.close(page.opened)
         raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 
     async def export(
         self, namespace: str, bucket: str, request: ListRequest
     ) -> tuple[Sequence[str], AsyncIterator[bytes]]:
         """Warnings as lists have them, and all objects that match, as lines of JSON, from one state of the bucket."""
-        shelf = ObjectListSource(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
+        listed = ObjectListSource(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
         select = _selected(request)
-        matching(request, shelf)
+        matching(request, listed)
 
         def lines(sources: Sequence[Json]) -> bytes:
             return b"".join(msgspec.json.encode(select(each["_source"])) + b"\n" for each in sources)
 
         async def pages() -> AsyncIterator[bytes]:
-            async for sources in everything(request, shelf):
+            async for sources in everything(request, listed):
                 yield await asyncio.to_thread(lines, sources)
 
-        return warned_of(request, shelf), pages()
+        return warned_of(request, listed), pages()
 
     async def delete_matching(self, namespace: str, bucket: str, request: DeleteObjects) -> Json:
         """Removes what matches; what takes long goes on in the background, and its task tells how far it is."""
         source = await self._buckets.source(namespace, bucket)
         asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
-        shelf = ObjectListSource(source, self._cursors.lifetime)
-        condition, clause = matching(asked, shelf)
+        listed = ObjectListSource(source, self._cursors.lifetime)
+        condition, clause = matching(asked, listed)
         if clause == Clause(MATCH_ALL):
             raise Invalid.at(
                 ("body", "filters"), "these filters match everything; to empty a bucket, delete it", "too_short"
             )
-        if not shelf.fields.empty and (wide := widening(condition, shelf.fields)):
+        if not listed.fields.empty and (wide := widening(condition, listed.fields)):
             raise Invalid([Problem(("body", "filters"), text, "unknown_field") for text in wide])
         task = f"task_{secrets.token_hex(8)}"
         bucket = source.buckets[0].bucket_id
@@ -247,7 +247,7 @@ class ObjectService:
         }
         named = {"bucket_id": bucket, "deleted_count": 0}
         await self._tasks.start(task, DELETION, named, recorded)
-        work = deadline.unhurried(self._deletion.run(task, asked, shelf))
+        work = deadline.detached(self._deletion.run(task, asked, listed))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         await asyncio.wait([work], timeout=min(_PATIENCE, deadline.left(_PATIENCE) / 2))
@@ -274,7 +274,7 @@ class ObjectService:
             )
         if found is None:
             raise NotFound("Object", id)
-        before = home.held.expired_before
+        before = home.snapshot.expired_before
         if before is not None and millis(found["_source"]["created_at"]) < before:
             raise NotFound("Object", id)
         return found
@@ -291,20 +291,20 @@ class ObjectService:
 def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
     """How an object is told: whole, or the selected paths and its ids."""
     if request.select is None:
-        return told
+        return render_stored
     chosen = [read_path(text, ("body", "select", place)) for place, text in enumerate(request.select)]
 
     def select(source: Mapping[str, Any]) -> Answer:
-        item = msgspec.json.decode(msgspec.json.encode(told(source)))
+        item = msgspec.json.decode(msgspec.json.encode(render_stored(source)))
         kept: Answer = {"object_id": item["object_id"], "bucket_id": item["bucket_id"]}
         for path in chosen:
-            _keep(kept, item, path)
+            _copy_path(kept, item, path)
         return kept
 
     return select
 
 
-async def _told_all(
+async def _render_all(
     select: Callable[[Mapping[str, Any]], Answer], documents: Sequence[Mapping[str, Any]]
 ) -> list[Answer]:
     """Many are told in a thread, so that no other request waits for them."""
@@ -315,7 +315,7 @@ async def _told_all(
     return work() if len(documents) <= _INLINE else await asyncio.to_thread(work)
 
 
-def _keep(kept: dict[str, Json], item: Json, path: Path) -> None:
+def _copy_path(kept: dict[str, Json], item: Json, path: Path) -> None:
     """Copies what lies at a path, through arrays of objects element by element."""
     step, rest = path[0], path[1:]
     if not isinstance(item, dict) or step not in item:
@@ -326,12 +326,12 @@ def _keep(kept: dict[str, Json], item: Json, path: Path) -> None:
     elif isinstance(value, dict):
         inner = kept.setdefault(step, {})
         if isinstance(inner, dict):
-            _keep(inner, value, rest)
+            _copy_path(inner, value, rest)
     elif isinstance(value, list):
         elements = kept.setdefault(step, [{} for _ in value])
         for place, each in enumerate(value):
             if isinstance(elements[place], dict):
-                _keep(elements[place], each, rest)
+                _copy_path(elements[place], each, rest)
 
 
 def raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
@@ -357,7 +357,7 @@ def _count(summary: ImportSummary, writes: list[Write]) -> None:
             continue
         summary.failed_count += 1
         if len(summary.errors) < _ERRORS:
-            summary.errors.append({"line": write.position, **_told(write.error)})
+            summary.errors.append({"line": write.position, **_error_entry(write.error)})
 
 
 def _too_long() -> Invalid:
@@ -366,10 +366,10 @@ def _too_long() -> Invalid:
 
 def failure(write: Write) -> dict[str, Json]:
     """The documented entry of `failed` in a batch's answer."""
-    return {"object_index": write.position, **_told(write.error)}
+    return {"object_index": write.position, **_error_entry(write.error)}
 
 
-def _told(error: TallyError | None) -> dict[str, Json]:
+def _error_entry(error: TallyError | None) -> dict[str, Json]:
     assert error is not None  # noqa: S101 - asked only of writes that failed
     text = error.text() if isinstance(error, Invalid) else error.message
     return {"error": text, "error_type": error.type}

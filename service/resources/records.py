@@ -15,9 +15,9 @@ from service.aggregations.base import Inexact
 from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Query
 from service.dialects.tree.filters import between, read_filter, updated_within
-from service.dialects.tree.nodes import QueryEffort, Reading, accuracies, compiled, fold_all, read_all
+from service.dialects.tree.nodes import QueryEffort, Reading, accuracies, compiled, evaluate_all, read_all
 from service.dialects.tree.properties import TOP, Key
-from service.dialects.tree.references import Columns, References, bad, named, shown
+from service.dialects.tree.references import Columns, References, named, reject, shown
 from service.dialects.tree.request import Tree, read_tree
 from service.dialects.tree.warnings import Named, cut_off
 from service.dialects.tree.wire import (
@@ -262,7 +262,7 @@ class RecordService:
         await self._own(index, prepared, codes)
         if all(code == 202 for code in codes):
             return
-        _tell_partial(prepared, codes, results, "is stored already; use upsert to replace it")
+        _raise_partial_failure(prepared, codes, results, "is stored already; use upsert to replace it")
 
     async def _own(self, index: str, prepared: Sequence[PreparedRecord], codes: list[int]) -> None:
         """Of a request that was sent again, as its first answer was lost, the records are there already: its own."""
@@ -292,7 +292,7 @@ class RecordService:
         codes = [202 if item.outcome is WriteOutcome.CONFLICT else _code(item) for item in results]
         if any(code != 202 for code in codes):
             left = [each for each in prepared if each.id not in there]
-            _tell_partial(left, codes, results, "could not be stored")
+            _raise_partial_failure(left, codes, results, "could not be stored")
 
     async def _slices(self, stream: OpenStream, current: str) -> list[str]:
         key = stream.place.prefix
@@ -394,16 +394,16 @@ class RecordService:
         """The types of what the items hold and the filter names, if asked for."""
         if not body.include_typing:
             return {}
-        held: dict[tuple[str, str], set[str]] = {}
+        mentioned: dict[tuple[str, str], set[str]] = {}
         for item in items:
             for space, inside in item.get("properties", {}).items():
                 for container, properties in inside.items():
-                    held.setdefault((space, container), set()).update(properties)
+                    mentioned.setdefault((space, container), set()).update(properties)
         for space, container, name in _properties_in(body.filter):
             if name in columns.get((space, container), {}):
-                held.setdefault((space, container), set()).add(name)
-        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
-        return {"typing": typing_of([entry for entry in found if entry], held)}
+                mentioned.setdefault((space, container), set()).add(name)
+        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in mentioned)) if mentioned else []
+        return {"typing": typing_of([entry for entry in found if entry], mentioned)}
 
     async def aggregate(self, project: str, stream_id: str, body: RecordsAggregate, *, info: bool) -> Json:
         async def told(stream: OpenStream, columns: Columns) -> Json:
@@ -484,7 +484,7 @@ class RecordService:
             except Inexact:
                 if how.careful:
                     reading = Reading(self._limits.bucket_limit)
-                    result = await self._folded(tree, query, indices, reading)
+                    result = await self._evaluate(tree, query, indices, reading)
                     return _Computed(result, "records", reading, unknown)
                 how = QueryEffort(max(shards, 1), careful=True)
                 continue
@@ -505,7 +505,7 @@ class RecordService:
     ) -> Json:
         aggregations = answer.get("aggregations")
         if aggregations is None and answer["_shards"]["total"] == 0:
-            return fold_all(tree.nodes, (), reading)
+            return evaluate_all(tree.nodes, (), reading)
         total = answer["hits"].get("total", {}).get("value", 0)
         if tokens:
             reading.texts = await self._texts(stream, tree, tokens)
@@ -541,7 +541,7 @@ class RecordService:
                     texts[string_term(text)] = text
         return texts
 
-    async def _folded(self, tree: Tree, query: Query, indices: str, reading: Reading) -> Json:
+    async def _evaluate(self, tree: Tree, query: Query, indices: str, reading: Reading) -> Json:
         records: list[Json] = []
         async with self._store.gateway.point_in_time(indices) as pit:
             after: Json = None
@@ -566,15 +566,15 @@ class RecordService:
                 if len(hits) < 5_000:
                     break
                 after = hits[-1]["sort"]
-        return await asyncio.to_thread(fold_all, tree.nodes, records, reading)
+        return await asyncio.to_thread(evaluate_all, tree.nodes, records, reading)
 
     async def _typing_of_named(self, stream: OpenStream, body: RecordsAggregate, columns: Columns) -> Json:
-        held: dict[tuple[str, str], set[str]] = {}
+        mentioned: dict[tuple[str, str], set[str]] = {}
         for space, container, name in _properties_in([body.aggregates, body.filter]):
             if name in columns.get((space, container), {}):
-                held.setdefault((space, container), set()).add(name)
-        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in held)) if held else []
-        return typing_of([entry for entry in found if entry], held)
+                mentioned.setdefault((space, container), set()).add(name)
+        found = await self._catalog.get(*(container_key(stream.scope, *key) for key in mentioned)) if mentioned else []
+        return typing_of([entry for entry in found if entry], mentioned)
 
     # Following
 
@@ -648,7 +648,7 @@ def _code(item: BulkItem) -> int:
     return 500 if item.error.status == 500 else 503
 
 
-def _tell_partial(
+def _raise_partial_failure(
     prepared: Sequence[PreparedRecord], codes: Sequence[int], items: Sequence[BulkItem], message: str
 ) -> None:
     """Which records are stored and which are not; where none could be stored, for one reason, that is the error."""
@@ -693,7 +693,7 @@ def _sort(given: Sequence[Sort] | None, references: References) -> list[Json]:
         at: Location = ("sort", number, "property")
         column = references.column(each.property, at, tuple(TOP))
         if column.listed or column.type == "json":
-            bad(at, f"a {column.told} has no order")
+            reject(at, f"a {column.label} has no order")
         order = {"order": each.direction[:-6], "missing": "_first" if each.nulls_first else "_last"}
         if column.mapping is not None and not column.top:
             order["unmapped_type"] = column.mapping["type"]
@@ -710,10 +710,10 @@ def _sources(given: Sequence[SourceProperties] | None, columns: Columns) -> set[
         key = (each.source.space, each.source.external_id)
         if key not in columns:
             missing = [{"space": key[0], "externalId": key[1]}]
-            bad(("sources", number, "source"), f"unknown container {shown(key)}", missing=missing)
+            reject(("sources", number, "source"), f"unknown container {shown(key)}", missing=missing)
         for name in columns[key] if "*" in each.properties else each.properties:
             if name not in columns[key]:
-                bad(
+                reject(
                     ("sources", number, "properties"),
                     f"no such property: {shown(name)}{did_you_mean(name, columns[key])}",
                 )
@@ -746,11 +746,11 @@ def _synced(source: Mapping[str, Json], wanted: set[Key] | None, *, gone: bool) 
     return {**told, "status": "created" if told["createdTime"] == told["lastUpdatedTime"] else "updated"}
 
 
-def typing_of(entries: Sequence[Entry], held: Mapping[tuple[str, str], Iterable[str]]) -> Json:
+def typing_of(entries: Sequence[Entry], mentioned: Mapping[tuple[str, str], Iterable[str]]) -> Json:
     typing: dict[str, dict[str, dict[str, Json]]] = {}
     for entry in entries:
         space, container = entry.body["space"], entry.body["externalId"]
-        for name in sorted(held[(space, container)]):
+        for name in sorted(mentioned[(space, container)]):
             spec = entry.body["properties"].get(name)
             if spec is not None:
                 told = {each: value for each, value in spec.items() if each != "constraintState"}

@@ -164,7 +164,7 @@ class StreamService:
             raise Unavailable(f"the stream {id!r} is being made and deleted by too many at once", retry_after=1)
         if stream.mutable:
             await self._store.ensure(stream.place, stream.place.slice(now), {})
-        return [_told(body)]
+        return [_render(body)]
 
     async def _make(self, scope: Scope, id: str, body: Mapping[str, Json]) -> None:
         """Raises `AlreadyExists`, or `Conflict` if somebody else changed what is there meanwhile."""
@@ -203,10 +203,10 @@ class StreamService:
     async def get(self, project: str, id: str, *, statistics: bool) -> Json:
         stream = await self.find(project, id)
         if not statistics:
-            return _told(stream.body)
+            return _render(stream.body)
         records = await self._store.count(stream.place)
         _, size = await self._store.size(stream.place)
-        return _told(stream.body, records, -(-size // _GIGABYTE) if records else 0)
+        return _render(stream.body, records, -(-size // _GIGABYTE) if records else 0)
 
     async def list(self, project: str, page: Listing) -> Json:
         scope, _ = await self._namespaces.find(project)
@@ -215,7 +215,7 @@ class StreamService:
         query = [*_all(scope), {"range": {"order": {"gt": after}}}]
         found = await self._catalog.find({"bool": {"filter": query}}, page.limit + 1, by=("order",))
         items = found[: page.limit]
-        answer: dict[str, Json] = {"items": [_told(entry.body) for entry in items]}
+        answer: dict[str, Json] = {"items": [_render(entry.body) for entry in items]}
         if len(found) > len(items):
             answer["nextCursor"] = self._cursors.seal(of=bound, after=items[-1].name)
         return answer
@@ -321,7 +321,7 @@ def unknown(id: str) -> NotFound:
     return error
 
 
-def _told(body: Mapping[str, Json], records: int | None = None, gigabytes: int | None = None) -> Json:
+def _render(body: Mapping[str, Json], records: int | None = None, gigabytes: int | None = None) -> Json:
     limits: dict[str, Json] = {
         "maxRecordsTotal": {"provisioned": body["max_records"]},
         "maxGigaBytesTotal": {"provisioned": body["max_gigabytes"]},

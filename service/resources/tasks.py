@@ -73,7 +73,7 @@ class TaskService:
             "updated_at": render_date(body["updated_at"]),
         }
 
-    async def tell(self, id: str, status: str, error: str | None = None, **data: Json) -> None:
+    async def record(self, id: str, status: str, error: str | None = None, **data: Json) -> None:
         """Notes how far a task is; one that is forgotten meanwhile stays forgotten."""
         for _ in range(5):
             (entry,) = await self._catalog.get(task_key(id))
@@ -100,7 +100,7 @@ class TaskService:
             await self._catalog.delete(entry.id)
 
     @asynccontextmanager
-    async def turn(self, name: str, every: float) -> AsyncIterator[bool]:
+    async def once_per_period(self, name: str, every: float) -> AsyncIterator[bool]:
         """Whether what one of the replicas does once in so many seconds is ours to do now."""
         key = f"turn:{name}"
         (entry,) = await self._catalog.get(key)
@@ -111,7 +111,7 @@ class TaskService:
         if entry is None or not self._due(entry, every):
             yield False
             return
-        async with self.leased(entry.id) as ours:
+        async with self.lease(entry.id) as ours:
             yield ours
             if ours:
                 await self._count(entry.id)
@@ -135,17 +135,17 @@ class TaskService:
                 self._turns[id] = (done, time.monotonic())
 
     @asynccontextmanager
-    async def leased(self, id: str) -> AsyncIterator[bool]:
+    async def lease(self, id: str) -> AsyncIterator[bool]:
         """Whether what an entry stands for is ours to work on: no other process has it just now, nor until the end.
 
         No clock is compared: who works renews the lease, which changes the entry's version, and who has seen one
         version for the time of a lease takes it over.
         """
         token = secrets.token_hex(8)
-        if not await self._take(id, token):
+        if not await self._acquire(id, token):
             yield False
             return
-        keeper = asyncio.create_task(self._keep_on(id, token))
+        keeper = asyncio.create_task(self._renew(id, token))
         try:
             yield True
         finally:
@@ -156,7 +156,7 @@ class TaskService:
                 if fresh is not None and fresh.body.get("lease") == token:
                     await self._catalog.amend(fresh, lease=None)
 
-    async def _keep_on(self, id: str, token: str) -> None:
+    async def _renew(self, id: str, token: str) -> None:
         while True:
             await asyncio.sleep(LEASE / 3_000)
             with suppress(Conflict, TallyError):  # OpenSearch may be back at the next one
@@ -165,7 +165,7 @@ class TaskService:
                     return
                 await self._catalog.amend(fresh, lease=token)
 
-    async def _take(self, id: str, token: str) -> bool:
+    async def _acquire(self, id: str, token: str) -> bool:
         (fresh,) = await self._catalog.get(id)
         if fresh is None:
             return False

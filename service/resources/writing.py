@@ -127,7 +127,7 @@ class Writer:
 
     def look(self, home: OpenBucket) -> None:
         """Before a request writes: what was read earlier counts if it is what the look at the catalogue found."""
-        self._store.keep(home.scope, home.id, home.fields_version)
+        self._store.forget_if_changed(home.scope, home.id, home.fields_version)
 
     def _new(self, home: OpenBucket, write: Write, arrival: int, created: int) -> None:
         """An object that nobody has yet; a random id needs no check, so a retry does no harm."""
@@ -154,7 +154,7 @@ class Writer:
         """An exported object as it was."""
         write.incoming, write.restored = read_restored(write.raw or b"")
         incoming, restored = write.incoming, write.restored
-        before = home.held.expired_before
+        before = home.snapshot.expired_before
         if before is not None and restored.created_at < before:
             raise Invalid.at(
                 ("body", "created_at"), "it is older than the bucket keeps objects (ttl_seconds)", "expired"
@@ -292,9 +292,9 @@ class Writer:
 
     async def _encoded(self, home: OpenBucket, writes: list[Write]) -> list[tuple[Write, dict[str, Any]]]:
         for _ in range(ROUNDS):
-            natural = await self._store.natural(home.scope)
+            primary_types = await self._store.primary_types(home.scope)
             known = await self._store.known(home.id)
-            batch = Encoded(natural, known, self._budget)
+            batch = Encoded(primary_types, known, self._budget)
             documents: list[tuple[Write, dict[str, Any]]] = []
             for index, write in enumerate(writes):
                 if index % _SLICE == _SLICE - 1:
@@ -305,7 +305,7 @@ class Writer:
                     except Invalid as error:
                         write.error = error
             try:
-                await self._store.learn(home.scope, home.id, batch.met, batch.leaves)
+                await self._store.learn(home.scope, home.id, batch.observed, batch.leaves)
             except Renamed:
                 continue
             except FullIndex:
@@ -319,7 +319,7 @@ class Writer:
     ) -> None:
         """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
         for write, _ in documents:
-            alone = Encoded(await self._store.natural(home.scope), known, self._budget)
+            alone = Encoded(await self._store.primary_types(home.scope), known, self._budget)
             assert write.stored is not None  # noqa: S101
             alone.document(write.stored, write.value)
             missing: dict[str, Leaf] = {

@@ -158,7 +158,7 @@ class Catalog:
         """The entries that a query finds, as conditions make it, oldest first or by a field, up to `size`."""
         return [Entry.of(hit) for hit in (await self._search(query, size, by=by))["hits"]["hits"]]
 
-    async def tell(self, query: Json, aggs: Mapping[str, Json]) -> Json:
+    async def aggregate(self, query: Json, aggs: Mapping[str, Json]) -> Json:
         """Aggregations over the entries that a query finds."""
         return (await self._search(query, 0, aggs))["aggregations"]
 

@@ -79,7 +79,7 @@ class Stored:
         return _answer(self.object_id, self.bucket_id, self.status, created, updated, self.parts)
 
 
-def told(source: Mapping[str, Any]) -> Answer:
+def render_stored(source: Mapping[str, Any]) -> Answer:
     """The same of a document, unread where it can be."""
     created, updated = (source[name].replace(".000Z", "Z") for name in ("created_at", "updated_at"))
     parts = _parts(source["@raw"])

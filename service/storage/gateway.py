@@ -229,7 +229,7 @@ class Gateway:
         try:
             yield pit
         finally:
-            closing = deadline.unhurried(self.close_point_in_time(pit))
+            closing = deadline.detached(self.close_point_in_time(pit))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
             # One that does not come to its end is no reason to keep anybody waiting.
@@ -297,7 +297,7 @@ class Refresher:
             return
         waiting = self._waiting.get(index)
         if waiting is None:
-            waiting = self._waiting[index] = deadline.unhurried(self._after(running, index))
+            waiting = self._waiting[index] = deadline.detached(self._after(running, index))
         await self._within(waiting)
 
     async def _within(self, task: "asyncio.Task[None]") -> None:
@@ -309,7 +309,7 @@ class Refresher:
         await self._start(index)
 
     def _start(self, index: str) -> "asyncio.Task[None]":
-        task = self._running[index] = deadline.unhurried(self._refresh(index))
+        task = self._running[index] = deadline.detached(self._refresh(index))
         task.add_done_callback(
             lambda done: self._running.pop(index, None) if self._running.get(index) is done else None
         )

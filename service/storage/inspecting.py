@@ -182,7 +182,7 @@ async def _counted(
                 filters[f"{place} {kind}"] = finds
         if field.dates:
             filters[f"{place} dates"] = {"exists": {"field": field.dates}}
-        if "cased" in field.marks:
+        if "cased" in field.traits:
             filters[f"{place} folded"] = {"exists": {"field": field.leaf("fold")}}
         for leaf, name in field.leaves.items():
             aggs[f"{place} top {leaf}"] = {
@@ -197,7 +197,7 @@ async def _counted(
     total = answer["hits"]["total"]["value"]
     found = answer.get("aggregations", {})
     counts = {name: each["doc_count"] for name, each in found.get("filters", {"buckets": {}})["buckets"].items()}
-    return total, [_told(place, field, total, counts, found) for place, field in enumerate(fields)]
+    return total, [_report(place, field, total, counts, found) for place, field in enumerate(fields)]
 
 
 def _ended(field: Field) -> dict[Leaf, str]:
@@ -211,7 +211,7 @@ def _kinds(field: Field) -> list[Kind]:
     kinds: list[Kind] = [kind for kind, homes in _LEAVES.items() if any(leaf in leaves for leaf in homes)]
     if "date" in leaves:
         kinds.append("string")
-    return [*kinds, *(shape for shape in _SHAPES if shape in field.marks)]
+    return [*kinds, *(shape for shape in _SHAPES if shape in field.traits)]
 
 
 def _finds(field: Field, kind: Kind) -> Query | None:
@@ -226,18 +226,18 @@ def _homes(field: Field, kind: Kind) -> dict[Leaf, str]:
     return {leaf: name for leaf, name in field.leaves.items() if leaf in wanted}
 
 
-def _lies(field: Field, kind: Kind, *, folded: bool) -> list[IndexLocation]:
+def _locations(field: Field, kind: Kind, *, folded: bool) -> list[IndexLocation]:
     if kind in _SHAPES:
         found = [] if field.always else [IndexLocation(SHAPE, "keyword", shape_token(field.name, kind))]
         return [*found, IndexLocation(field.json, "keyword")] if kind == "array" and field.json else found
     homes = [IndexLocation(name, leaf) for leaf, name in _homes(field, kind).items()]
-    if kind != "string" or field.natural == "date":
+    if kind != "string" or field.primary_type == "date":
         return homes
     homes += [IndexLocation(field.dates, "date")] if field.dates else []
     return [*homes, IndexLocation(field.leaf("fold"), "keyword")] if folded else homes
 
 
-def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found: Mapping[str, Json]) -> FieldReport:
+def _report(place: int, field: Field, total: int, counts: Mapping[str, int], found: Mapping[str, Json]) -> FieldReport:
     has = counts[f"{place} has"]
     occurrences = []
     for kind in _kinds(field):
@@ -252,7 +252,7 @@ def _told(place: int, field: Field, total: int, counts: Mapping[str, int], found
             least, most = _ends(place, field, found)
         elif kind == "string" and field.dates:
             dates = _dates(place, counts[f"{place} dates"], found)
-        lies = _lies(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
+        lies = _locations(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
         occurrences.append(Occurrence(kind, count, lies, least, most, dates))
     return FieldReport(field, has, occurrences, _examples(place, field, found))
 

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 import orjson
 
-from service.encoding import ObservedField, dump_met, load_met, unite
+from service.encoding import ObservedField, dump_observed, load_observed, unite
 from service.errors import NotFound, TallyError, Unavailable
 from service.fields import LAYOUT, Fields, Leaf
 from service.paths import Path
@@ -59,7 +59,7 @@ class FullIndex(Exception):
 class _Names:
     """What the index of a namespace maps: plain names with their types, and every leaf."""
 
-    natural: dict[str, str] = field(default_factory=dict)
+    primary_types: dict[str, str] = field(default_factory=dict)
     leaves: set[str] = field(default_factory=set)
 
 
@@ -67,7 +67,7 @@ class _Names:
 class _KnownFields:
     """What is known of a bucket's fields, and which version of its entry said so."""
 
-    met: dict[str, ObservedField] = field(default_factory=dict)
+    observed: dict[str, ObservedField] = field(default_factory=dict)
     version: Version | None = None
     layout: int = LAYOUT
     """How the bucket's first objects were written."""
@@ -150,18 +150,18 @@ class ObjectStore:
     # Fields
 
     @_in_namespace
-    async def natural(self, scope: Scope) -> dict[str, str]:
+    async def primary_types(self, scope: Scope) -> dict[str, str]:
         """The types of the namespace's plain names, to encode with (a copy)."""
         if scope.namespace_id not in self._names:
             await self._read_names(scope)
-        return dict(self._names[scope.namespace_id].natural)
+        return dict(self._names[scope.namespace_id].primary_types)
 
     async def maps(self, scope: Scope, leaf: str) -> bool:
         """Whether the index has a field, as far as this process knows."""
-        await self.natural(scope)
+        await self.primary_types(scope)
         return leaf in self._names[scope.namespace_id].leaves
 
-    def keep(self, scope: Scope, bucket_id: str, version: Version | None) -> None:
+    def forget_if_changed(self, scope: Scope, bucket_id: str, version: Version | None) -> None:
         """Forgets what was read of a bucket's fields and of the index if it was at another version than this.
 
         Another process has learnt something, or a snapshot was restored and there is less than was known.
@@ -179,22 +179,24 @@ class ObjectStore:
         """What was met in a bucket, as far as this process knows; other processes may know more."""
         if bucket_id not in self._known:
             await self._read_known(bucket_id)
-        return self._known[bucket_id].met
+        return self._known[bucket_id].observed
 
     async def fields(self, versions: Mapping[str, Version | None], instants: Sequence[Path]) -> Fields:
         """What is known of buckets' fields at versions that the catalogue has told just now."""
-        met: Mapping[str, ObservedField] = {}
+        observed: Mapping[str, ObservedField] = {}
         layout = LAYOUT
         for bucket_id, version in versions.items():
             known = self._known.get(bucket_id)
             if known is None or known.version != version:
                 known = await self._read_known(bucket_id)
-            if met:
+            if observed:
                 # Each of many buckets may have many fields.
                 await asyncio.sleep(0)
-            met = (unite(met, known.met) or met) if met else known.met
+            observed = (unite(observed, known.observed) or observed) if observed else known.observed
             layout = min(layout, known.layout)
-        return Fields({name: (each.natural, each.marks, each.bits) for name, each in met.items()}, instants, layout)
+        return Fields(
+            {name: (each.primary_type, each.traits, each.bits) for name, each in observed.items()}, instants, layout
+        )
 
     async def versions(self, bucket_ids: Sequence[str]) -> list[Version | None]:
         """The versions of buckets' fields as they are now."""
@@ -202,19 +204,19 @@ class ObjectStore:
 
     @_in_namespace
     async def learn(
-        self, scope: Scope, bucket_id: str, met: Mapping[str, ObservedField], leaves: Mapping[str, Leaf]
+        self, scope: Scope, bucket_id: str, observed: Mapping[str, ObservedField], leaves: Mapping[str, Leaf]
     ) -> None:
         """Makes the index and the catalogue know what is about to be written.
 
         Raises `Renamed` if a name got another type meanwhile, `FullIndex` if the index takes no more fields.
         """
         await self._map(scope, leaves)
-        if unite(await self.known(bucket_id), met) is None:
+        if unite(await self.known(bucket_id), observed) is None:
             return
         async with self._locks.setdefault(bucket_id, asyncio.Lock()):
             for _ in range(_RETRIES):
                 known = await self._read_known(bucket_id)
-                union = unite(known.met, met)
+                union = unite(known.observed, observed)
                 if union is None:
                     return
                 try:
@@ -226,10 +228,10 @@ class ObjectStore:
         raise Unavailable("too many writers teach this bucket new fields at once", retry_after=1)
 
     async def _store_known(
-        self, scope: Scope, bucket_id: str, known: _KnownFields, met: Mapping[str, ObservedField]
+        self, scope: Scope, bucket_id: str, known: _KnownFields, observed: Mapping[str, ObservedField]
     ) -> None:
         id = fields_id(bucket_id)
-        body = {"fields": dump_met(met), "layout": known.layout}
+        body = {"fields": dump_observed(observed), "layout": known.layout}
         if known.version is None:
             await self._catalog.create(id, "fields", scope.namespace_id, bucket_id, body)
         else:
@@ -240,7 +242,7 @@ class ObjectStore:
         (entry,) = await self._catalog.get(fields_id(bucket_id))
         known = _KnownFields()
         if entry is not None:
-            known = _KnownFields(load_met(entry.body["fields"]), entry.version, entry.body.get("layout", 1))
+            known = _KnownFields(load_observed(entry.body["fields"]), entry.version, entry.body.get("layout", 1))
         self._known[bucket_id] = known
         return known
 
@@ -284,7 +286,7 @@ class ObjectStore:
             for leaf, each in entries.items():
                 found.leaves.add(leaf)
                 if "@" not in leaf and leaf not in SYSTEM:
-                    found.natural[leaf] = each["type"]
+                    found.primary_types[leaf] = each["type"]
         if index["mappings"].get("dynamic") != "strict":
             await self.gateway.request("PUT", f"/{names.objects_alias(scope.namespace_id)}/_mapping", STRICT)
         self._names[scope.namespace_id] = found

@@ -81,7 +81,7 @@ class Operations:
         self,
         catalog: Catalog,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        spawn: Callable[[Coroutine[Any, Any, None]], Any] = deadline.unhurried,
+        spawn: Callable[[Coroutine[Any, Any, None]], Any] = deadline.detached,
     ) -> None:
         self._catalog = catalog
         self._pause = pause

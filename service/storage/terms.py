@@ -16,7 +16,7 @@ from service.conditions.regex import literal
 from service.conditions.text import wildcard_literal
 from service.encoding import Encoder, Unindexable
 from service.errors import Invalid
-from service.fields import LENGTHY, SAFE_INTEGER, Field, Fields, Leaf, Mark, plain_name
+from service.fields import LENGTHY, SAFE_INTEGER, Field, Fields, FieldTrait, Leaf, plain_name
 from service.paths import Path
 from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, parse_date
@@ -24,7 +24,7 @@ from service.values import Json, parse_date
 TERMS: Final = "@terms"
 _SEPARATOR: Final = "\x1f"
 _AFTER: Final = "\x20"
-_MARKS: Final[frozenset[Mark]] = frozenset(
+_TRAITS: Final[frozenset[FieldTrait]] = frozenset(
     {"text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "cased", "denormal"}
 )
 _SORT: Final = (
@@ -53,8 +53,8 @@ class ResourceFields(Fields):
 
     def get(self, path: Path) -> Field:
         instant = len(path) == 1 and path[0] in self._times
-        marks: frozenset[Mark] = frozenset({"date", "null"}) if instant else _MARKS
-        return Field(path, plain_name(path), "keyword", marks, 64, instant, through=len(path) > 1)
+        traits: frozenset[FieldTrait] = frozenset({"date", "null"}) if instant else _TRAITS
+        return Field(path, plain_name(path), "keyword", traits, 64, instant, through=len(path) > 1)
 
 
 class _Keywords(dict[str, str]):
@@ -77,7 +77,7 @@ def terms(view: Mapping[str, Json]) -> tuple[list[str], list[str]]:
         document, shapes = encoder.encode(view, {})
     except Unindexable as error:
         raise Invalid.at(("body", *error.path.split(".")), error.message, "not_indexable") from None
-    lengthy = [name for name, met in encoder.met.items() if "lengthy" in met.marks]
+    lengthy = [name for name, observed in encoder.observed.items() if "lengthy" in observed.traits]
     if lengthy:
         raise Invalid.at(("body", *re.split("[./]", lengthy[0])), f"at most {LENGTHY:,} bytes", "too_long")
     found: set[str] = set()

@@ -70,16 +70,16 @@ class BucketSource:
         conditions: Conditions = lambda fields: ALWAYS,
     ) -> "BucketSource":
         """The buckets as they are known at the versions of their fields."""
-        fields = await store.fields({held.bucket_id: held.version for held in buckets}, instants)
+        fields = await store.fields({snapshot.bucket_id: snapshot.version for snapshot in buckets}, instants)
         return cls(store, scope, buckets, instants, fields, conditions)
 
-    async def newer(self) -> "BucketSource | None":
+    async def refreshed(self) -> "BucketSource | None":
         if self.newest is not None:
             return await self.newest()
-        versions = await self.store.versions([held.bucket_id for held in self.buckets])
-        if versions == [held.version for held in self.buckets]:
+        versions = await self.store.versions([snapshot.bucket_id for snapshot in self.buckets])
+        if versions == [snapshot.version for snapshot in self.buckets]:
             return None
-        buckets = [replace(held, version=version) for held, version in zip(self.buckets, versions, strict=True)]
+        buckets = [replace(snapshot, version=version) for snapshot, version in zip(self.buckets, versions, strict=True)]
         return await self.at(self.store, self.scope, buckets, self.instants, self.conditions)
 
     @property
@@ -88,7 +88,7 @@ class BucketSource:
 
     @property
     def query(self) -> Query:
-        return any_of([Clause(held.query) for held in self.buckets]).query
+        return any_of([Clause(snapshot.query) for snapshot in self.buckets]).query
 
     async def search(self, body: Mapping[str, Any]) -> CompositePage:
         return CompositePage.parse(await self.store.ask(self.scope, body))

@@ -43,7 +43,7 @@ async def get_readiness(request: web.Request) -> schemas.Ready:
 async def _status(request: web.Request) -> dict[str, str]:
     if request.app[STATE].draining:
         return {"status": "draining"}
-    if not request.app[STATE].begun.is_set():
+    if not request.app[STATE].opensearch_ready.is_set():
         return {"status": "starting"}
     try:
         ready = await asyncio.wait_for(request.app[READY](), _TIMEOUT)

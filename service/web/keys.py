@@ -24,7 +24,7 @@ from service.settings import Settings
 class State:
     """Whether the process takes part, and how many requests it is at."""
 
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    opensearch_ready: asyncio.Event = field(default_factory=asyncio.Event)
     """OpenSearch was there and is set up."""
     draining: bool = False
     in_flight: int = 0

@@ -130,7 +130,7 @@ async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 @web.middleware
-async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error becomes the envelope; what nobody expected is logged and not told."""
     try:
         return await handler(request)
@@ -178,14 +178,14 @@ def authorized(key: str) -> Middleware:
 
 
 @web.middleware
-async def begun(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def reject_until_ready(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Nothing is asked of OpenSearch before it was found to be set up."""
-    if not request.app[STATE].begun.is_set() and request.path not in _WITHOUT_OPENSEARCH:
+    if not request.app[STATE].opensearch_ready.is_set() and request.path not in _WITHOUT_OPENSEARCH:
         raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
     return await handler(request)
 
 
-async def polite(request: web.Request, response: web.StreamResponse) -> None:
+async def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
     """While the process stops, whoever keeps a connection is told to take another one."""
     if request.app[STATE].draining:
         response.headers["Connection"] = "close"

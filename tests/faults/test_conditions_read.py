@@ -22,7 +22,7 @@ FIELD = "metadata.state"
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> AsyncIterator[str]:
+async def listed(client: Client) -> AsyncIterator[str]:
     """A bucket with the items; nobody may delete any of them."""
     made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"conditions-{os.urandom(4).hex()}"})
     assert (await client.batch(made["bucket_id"], ITEMS))["failed"] == []
@@ -30,18 +30,18 @@ async def shelf(client: Client) -> AsyncIterator[str]:
     await client.call("DELETE", f"/v1/buckets/{made['bucket_id']}")
 
 
-async def everywhere(client: Client, shelf: str, filters: Json) -> list[list[tuple[Json, str]]]:
+async def everywhere(client: Client, listed: str, filters: Json) -> list[list[tuple[Json, str]]]:
     """The problems that each route has with the filters: aggregate, list, export, delete."""
     metrics = [{"function": "count", "alias": "n"}]
     spec = {"group_by": [{"field": "metadata.n"}], "aggregations": metrics, "filters": filters}
     return [
-        await client.problems("POST", f"{shelf}/aggregate", spec),
-        *[await client.problems("POST", f"{shelf}/{route}", {"filters": filters}) for route in ("list", "delete")],
+        await client.problems("POST", f"{listed}/aggregate", spec),
+        *[await client.problems("POST", f"{listed}/{route}", {"filters": filters}) for route in ("list", "delete")],
     ]
 
 
-async def count(client: Client, shelf: str) -> int:
-    total: int = (await client.ok("GET", shelf))["pagination"]["total"]
+async def count(client: Client, listed: str) -> int:
+    total: int = (await client.ok("GET", listed))["pagination"]["total"]
     return total
 
 
@@ -107,9 +107,9 @@ REFUSED: list[tuple[Json, list[Json], str]] = [
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: json.dumps(case[0]))
-async def test_a_condition_is_read_or_refused(client: Client, shelf: str, case: tuple[Json, list[Json], str]) -> None:
+async def test_a_condition_is_read_or_refused(client: Client, listed: str, case: tuple[Json, list[Json], str]) -> None:
     filters, at, told = case
-    for problems in await everywhere(client, shelf, filters):
+    for problems in await everywhere(client, listed, filters):
         place, message = problems[0]
         assert place == ["body", "filters", *at], message
         assert told in message
@@ -138,12 +138,12 @@ MONGO_REFUSED: list[tuple[Json, list[Json], str]] = [
 
 @pytest.mark.parametrize("case", MONGO_REFUSED, ids=lambda case: json.dumps(case[0]))
 async def test_a_filter_in_mongodbs_form_is_read_or_refused(
-    client: Client, shelf: str, case: tuple[Json, list[Json], str]
+    client: Client, listed: str, case: tuple[Json, list[Json], str]
 ) -> None:
     filters, at, told = case
     metrics = [{"function": "count", "alias": "n"}]
     spec = {"group_by": [{"field": "metadata.n"}], "aggregations": metrics, "filters": filters}
-    place, message = (await client.problems("POST", f"{shelf}/aggregate", spec))[0]
+    place, message = (await client.problems("POST", f"{listed}/aggregate", spec))[0]
     assert place == ["body", "filters", *at], message
     assert told in message
 
@@ -176,8 +176,8 @@ async def test_a_filter_in_mongodbs_form_is_read_or_refused(
     ],
     ids=json.dumps,
 )
-async def test_what_is_right_is_answered(client: Client, shelf: str, filters: Json, expected: list[int]) -> None:
-    answer = await client.ok("POST", f"{shelf}/list", {"filters": filters})
+async def test_what_is_right_is_answered(client: Client, listed: str, filters: Json, expected: list[int]) -> None:
+    answer = await client.ok("POST", f"{listed}/list", {"filters": filters})
     assert [each["metadata"]["n"] for each in answer["results"]] == expected
 
 
@@ -210,10 +210,10 @@ async def test_what_is_right_is_answered(client: Client, shelf: str, filters: Js
     ],
     ids=json.dumps,
 )
-async def test_a_delete_of_everything_is_refused(client: Client, shelf: str, body: Json) -> None:
-    status, answer = await client.call("POST", f"{shelf}/delete", body)
+async def test_a_delete_of_everything_is_refused(client: Client, listed: str, body: Json) -> None:
+    status, answer = await client.call("POST", f"{listed}/delete", body)
     assert status == 422, answer
-    assert await count(client, shelf) == len(ITEMS)
+    assert await count(client, listed) == len(ITEMS)
 
 
 KEPT = ["keep", "old"]
@@ -259,23 +259,23 @@ def typos(filters: Json, inside_condition: bool = False) -> Iterator[Json]:
         yield {"field": field, "operator": value, "value": operator}
 
 
-async def test_no_typo_deletes_anything(client: Client, shelf: str) -> None:
+async def test_no_typo_deletes_anything(client: Client, listed: str) -> None:
     """The filters themselves delete nothing, or would delete all that a typo in them could let go."""
     tried = 0
     for base in BASES:
         for filters in typos(base):
-            status, answer = await client.call("POST", f"{shelf}/delete", {"filters": filters})
+            status, answer = await client.call("POST", f"{listed}/delete", {"filters": filters})
             assert status == 422 or answer["deleted_count"] == 0, (filters, answer)
             tried += 1
     assert tried > 120
-    assert await count(client, shelf) == len(ITEMS)
+    assert await count(client, listed) == len(ITEMS)
 
 
-async def test_filters_of_other_routes_are_read_alike(client: Client, shelf: str) -> None:
+async def test_filters_of_other_routes_are_read_alike(client: Client, listed: str) -> None:
     """Lists of resources, exports, and what a collection selects."""
     filters = {"AND": [{"field": "status", "op": "ne", "value": "x"}]}
-    bucket = shelf.split("/")[3]
-    for path in ("/v1/buckets/list", "/v1/collections/list", f"{shelf}/export", shelf):
+    bucket = listed.split("/")[3]
+    for path in ("/v1/buckets/list", "/v1/collections/list", f"{listed}/export", listed):
         ((place, message),) = await client.problems("POST", path, {"filters": filters})
         assert place == ["body", "filters", "AND", 0, "op"]
         assert "`operator`" in message
@@ -288,11 +288,11 @@ async def test_filters_of_other_routes_are_read_alike(client: Client, shelf: str
     assert ["body", "source", "source_filters", "filters", "AND", 0, "op"] in [place for place, _ in problems]
 
 
-async def test_having_names_its_operators(client: Client, shelf: str) -> None:
+async def test_having_names_its_operators(client: Client, listed: str) -> None:
     spec = {"group_by": [{"field": "metadata.n"}], "aggregations": [{"function": "count", "alias": "n"}]}
     for operator in ("neq", "$gt", "GT", "", None, 5):
         having = [{"field": "n", "operator": operator, "value": 1}]
-        ((place, message),) = await client.problems("POST", f"{shelf}/aggregate", {**spec, "having": having})
+        ((place, message),) = await client.problems("POST", f"{listed}/aggregate", {**spec, "having": having})
         assert place == ["body", "having", 0, "operator"]
         assert "gte" in message
 

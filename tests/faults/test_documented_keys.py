@@ -39,7 +39,7 @@ def payload(number: int) -> Json:
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> AsyncIterator[tuple[str, list[Json]]]:
+async def listed(client: Client) -> AsyncIterator[tuple[str, list[Json]]]:
     """The path of a bucket's objects, and the objects in order of arrival."""
     schema = {"properties": {"day": {"type": "date"}}}
     made = await client.ok(
@@ -74,8 +74,8 @@ def expected(objects: list[Json], body: Json) -> list[int]:
 # The whole of `sorts`
 
 
-async def test_the_second_key_decides_between_ties(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, _ = shelf
+async def test_the_second_key_decides_between_ties(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, _ = listed
     rows = range(ROWS)
     for body, wanted in (
         (by("team", "n"), sorted(rows, key=lambda n: (n % 3, n))),
@@ -92,9 +92,9 @@ async def test_the_second_key_decides_between_ties(client: Client, shelf: tuple[
 
 
 async def test_types_nulls_arrays_and_what_is_missing_in_each_key(
-    client: Client, shelf: tuple[str, list[Json]]
+    client: Client, listed: tuple[str, list[Json]]
 ) -> None:
-    path, objects = shelf
+    path, objects = listed
     fields = ("mixed", "metadata.day", "parts.size", "team", "nobody has it")
     for first, second in itertools.permutations(fields, 2):
         for signs in ("  ", " -", "- ", "--"):
@@ -104,8 +104,10 @@ async def test_types_nulls_arrays_and_what_is_missing_in_each_key(
     assert await whole(client, path, eight) == expected(objects, eight)
 
 
-async def test_filters_that_are_tested_one_by_one_keep_the_order(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, objects = shelf
+async def test_filters_that_are_tested_one_by_one_keep_the_order(
+    client: Client, listed: tuple[str, list[Json]]
+) -> None:
+    path, objects = listed
     inexact = {"filters": {"field": "n", "operator": "nin", "value": [["x"], 7, 9]}}
     for keys in (by("team", "-mixed"), by("-metadata.day", "metadata.level", "-n")):
         body = {**keys, **inexact}
@@ -116,9 +118,9 @@ async def test_filters_that_are_tested_one_by_one_keep_the_order(client: Client,
 
 @pytest.mark.parametrize("first", [None, "*"])
 async def test_pages_and_walks_by_several_keys(
-    client: Client, shelf: tuple[str, list[Json]], first: str | None
+    client: Client, listed: tuple[str, list[Json]], first: str | None
 ) -> None:
-    path, objects = shelf
+    path, objects = listed
     for keys in (by("mixed", "-team"), by("-metadata.day", "-mixed", "level"), by("-created_at", "-object_id")):
         cursor, found = first, []
         while True:
@@ -151,8 +153,8 @@ async def test_a_walk_by_a_mutable_key_shows_one_state(client: Client, bucket: s
     assert found == sorted(range(40), key=lambda n: (n % 2, -n))
 
 
-async def test_a_cursor_belongs_to_all_keys(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, _ = shelf
+async def test_a_cursor_belongs_to_all_keys(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, _ = listed
 
     async def cursor_of(body: Json) -> str:
         return str((await client.ok("POST", f"{path}/list", {**body, "limit": 5}))["pagination"]["next_cursor"])
@@ -187,8 +189,8 @@ async def test_long_texts_in_keys_do_not_end_a_walk(client: Client, bucket: str)
     assert found == list(range(11, -1, -1))
 
 
-async def test_a_cursor_of_eight_keys_fits_into_a_request_line(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, objects = shelf
+async def test_a_cursor_of_eight_keys_fits_into_a_request_line(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, objects = listed
     keys = by("team", "-metadata.level", "parts.size", "-mixed", "metadata.day", "status", "-updated_at", "-n")
     link, found = f"{path}/list?limit=25&cursor=*", []
     while link:
@@ -200,8 +202,8 @@ async def test_a_cursor_of_eight_keys_fits_into_a_request_line(client: Client, s
     assert found == expected(objects, keys)
 
 
-async def test_the_query_counts_more(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, _ = shelf
+async def test_the_query_counts_more(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, _ = listed
     answer = await client.ok("POST", f"{path}/list?sort_field=n&sort_direction=desc&limit=3", by("team", "n"))
     assert numbers(answer) == [59, 58, 57]
     for query, at in (
@@ -213,8 +215,8 @@ async def test_the_query_counts_more(client: Client, shelf: tuple[str, list[Json
         assert location == ["query", at]
 
 
-async def test_sort_beside_sorts(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, _ = shelf
+async def test_sort_beside_sorts(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, _ = listed
     keys = by("metadata.level", "-n")
     wanted = await whole(client, path, keys)
     for sort in ({"field": "metadata.level"}, {"field": "level", "direction": "ASC"}, None):
@@ -250,8 +252,8 @@ WRONG: Final[list[tuple[Json, list[Json], str]]] = [
 ]
 
 
-async def test_what_is_wrong_in_sorts(client: Client, shelf: tuple[str, list[Json]]) -> None:
-    path, _ = shelf
+async def test_what_is_wrong_in_sorts(client: Client, listed: tuple[str, list[Json]]) -> None:
+    path, _ = listed
     for route in (f"{path}/list", f"{path}/export", "/v1/buckets/list", "/v1/collections/list", "/v1/namespaces/list"):
         for sorts, at, part in WRONG:
             if "namespaces" in route and "same field" in part:

@@ -15,7 +15,7 @@ from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
-from service.encoding import dump_met
+from service.encoding import dump_observed
 from service.listing import Cursors, Secret
 from service.planning.composite import CompositePage
 from service.resources.buckets import BucketService
@@ -59,7 +59,7 @@ class Recorder:
     def condition(self) -> Condition:
         return ALWAYS
 
-    async def newer(self) -> None:
+    async def refreshed(self) -> None:
         return None
 
     async def search(self, body: Mapping[str, Any]) -> CompositePage:
@@ -108,7 +108,7 @@ async def main() -> None:
                 await client.ok("POST", "/v1/buckets", {"bucket_name": path.stem})
                 assert (await client.batch(path.stem, case.objects))["failed"] == []
                 source = await buckets.source("default", path.stem)
-                case.fields = dump_met(await store.known(source.buckets[0].bucket_id))
+                case.fields = dump_observed(await store.known(source.buckets[0].bucket_id))
                 case.searches = []
                 request = AggregateRequest.model_validate(case.request)
                 case.response = settled(await aggregate(request, Recorder(source, case), settings))

@@ -14,7 +14,7 @@ from typing import Any
 
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
-from service.encoding import load_met
+from service.encoding import load_observed
 from service.fields import Fields
 from service.planning.composite import CompositePage
 
@@ -68,8 +68,8 @@ class Case:
 
     @property
     def known(self) -> Fields:
-        met = load_met(self.fields)
-        return Fields({name: (each.natural, each.marks, each.bits) for name, each in met.items()})
+        met = load_observed(self.fields)
+        return Fields({name: (each.primary_type, each.traits, each.bits) for name, each in met.items()})
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Replay:
     def condition(self) -> Condition:
         return ALWAYS
 
-    async def newer(self) -> None:
+    async def refreshed(self) -> None:
         return None
 
     async def search(self, body: Mapping[str, Any]) -> CompositePage:

@@ -16,7 +16,7 @@ GOOD: dict[str, Json] = {"group_by": [{"field": "metadata.g"}], "aggregations": 
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> str:
+async def listed(client: Client) -> str:
     """A bucket with a few objects of every shape, so that a spec which gets through is really run."""
     made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"bad-{os.urandom(5).hex()}"})
     values: list[Json] = ["a", "b", 1, 2.5, True, None, ["a", [1]], {"x": "a"}, "2024-01-31", "x" * 9_000, 2**60]
@@ -128,8 +128,8 @@ BAD: list[tuple[str, Json, list[Json]]] = [
 
 
 @pytest.mark.parametrize(("body", "at"), [pytest.param(body, at, id=name) for name, body, at in BAD])
-async def test_the_place_is_named(client: Client, shelf: str, body: Json, at: list[Json]) -> None:
-    problems = await client.problems("POST", shelf, body)
+async def test_the_place_is_named(client: Client, listed: str, body: Json, at: list[Json]) -> None:
+    problems = await client.problems("POST", listed, body)
     assert ["body", *at] in [place for place, _ in problems], problems
     assert all(message for _, message in problems)
 
@@ -194,19 +194,19 @@ BAD_FILTERS: list[tuple[str, Json, list[Json]]] = [
 
 
 @pytest.mark.parametrize(("filters", "at"), [pytest.param(body, at, id=name) for name, body, at in BAD_FILTERS])
-async def test_the_place_in_filters_is_named(client: Client, shelf: str, filters: Json, at: list[Json]) -> None:
-    ((place, message),) = await client.problems("POST", shelf, spec(filters=filters))
+async def test_the_place_in_filters_is_named(client: Client, listed: str, filters: Json, at: list[Json]) -> None:
+    ((place, message),) = await client.problems("POST", listed, spec(filters=filters))
     assert place == ["body", "filters", *at], message
     assert message
 
 
 @pytest.mark.parametrize("depth", [25, 99, 50_000])
 @pytest.mark.parametrize("operator", ["$and", "$or", "$nor", "AND", "OR", "NOT"])
-async def test_deep_filters_are_refused(client: Client, shelf: str, operator: str, depth: int) -> None:
+async def test_deep_filters_are_refused(client: Client, listed: str, operator: str, depth: int) -> None:
     text = json.dumps(spec(filters="…")).replace(
         '"\\u2026"', f'{{"{operator}":[' * depth + f'{{"{G}":1}}' + "]}" * depth
     )
-    ((place, message),) = await client.problems("POST", shelf, data=text)
+    ((place, message),) = await client.problems("POST", listed, data=text)
     assert place[0] == "body"
     assert "nested" in message or "depth" in message
 
@@ -221,8 +221,8 @@ async def test_deep_filters_are_refused(client: Client, shelf: str, operator: st
     ],
     ids=["$or", "$all", "operators", "fields"],
 )
-async def test_too_many_conditions_are_refused(client: Client, shelf: str, filters: Json) -> None:
-    ((place, message),) = await client.problems("POST", shelf, spec(filters=filters))
+async def test_too_many_conditions_are_refused(client: Client, listed: str, filters: Json) -> None:
+    ((place, message),) = await client.problems("POST", listed, spec(filters=filters))
     assert place[:2] == ["body", "filters"]
     assert "1000" in message
 
@@ -239,19 +239,21 @@ async def test_too_many_conditions_are_refused(client: Client, shelf: str, filte
     ],
     ids=json.dumps,
 )
-async def test_many_conditions_are_answered_or_refused(client: Client, shelf: str, condition: Json) -> None:
+async def test_many_conditions_are_answered_or_refused(client: Client, listed: str, condition: Json) -> None:
     """However many clauses each of them becomes: a failure of the service it never is."""
-    status, answer = await client.call("POST", shelf, spec(filters={"$or": [{"metadata.v": condition}] * 450}))
+    status, answer = await client.call("POST", listed, spec(filters={"$or": [{"metadata.v": condition}] * 450}))
     assert status in (200, 400, 422), answer
     if status == 200:
-        assert answer["results"] == (await client.ok("POST", shelf, spec(filters={"metadata.v": condition})))["results"]
+        assert (
+            answer["results"] == (await client.ok("POST", listed, spec(filters={"metadata.v": condition})))["results"]
+        )
 
 
 @pytest.mark.parametrize("make", [int, str, float], ids=["integers", "strings", "fractions"])
-async def test_a_huge_in(client: Client, shelf: str, make: Json) -> None:
+async def test_a_huge_in(client: Client, listed: str, make: Json) -> None:
     """100,000 values are more than one terms query takes."""
     values = [make(number) + (make("5") / 10 if make is float else make()) for number in range(100_000)]
-    answer = await client.ok("POST", shelf, spec(filters={"metadata.v": {"$in": [*values, "a", 2.5]}}))
+    answer = await client.ok("POST", listed, spec(filters={"metadata.v": {"$in": [*values, "a", 2.5]}}))
     found = [row["group"][G] for row in answer["results"]]
     expected: list[Json] = [2.5, "a", ["a", [1]]]
     assert found == ([1, *expected] if make is int else expected)
@@ -259,20 +261,20 @@ async def test_a_huge_in(client: Client, shelf: str, make: Json) -> None:
 
 @pytest.mark.parametrize("operator", ["$eq", "$contains", "$startsWith", "$endsWith", "$text", "$gt", "$ne"])
 @pytest.mark.parametrize("length", [100, 500, 3_000, 100_000])
-async def test_a_long_operand(client: Client, shelf: str, operator: str, length: int) -> None:
+async def test_a_long_operand(client: Client, listed: str, operator: str, length: int) -> None:
     for operand in ("y" * length, "a*?\\" * (length // 4)):
-        answer = await client.ok("POST", shelf, spec(filters={"metadata.s": {operator: operand}}))
+        answer = await client.ok("POST", listed, spec(filters={"metadata.s": {operator: operand}}))
         if operator != "$gt":
             assert len(answer["results"]) == (11 if operator == "$ne" else 0)
 
 
 @pytest.mark.parametrize("operator", ["$eq", "$in", "$all", "$contains", "$elemMatch"])
-async def test_a_deep_operand(client: Client, shelf: str, operator: str) -> None:
+async def test_a_deep_operand(client: Client, listed: str, operator: str) -> None:
     for depth in (50, 90, 500, 1_000):
         operand = "[" * depth + "]" * depth
         operand = f'{{"$in":[{operand}]}}' if operator == "$elemMatch" else operand
         text = json.dumps(spec(filters={"metadata.v": {operator: "…"}})).replace('"\\u2026"', operand)
-        status, answer = await client.call("POST", shelf, data=text)
+        status, answer = await client.call("POST", listed, data=text)
         assert status == (200 if depth < 95 else 422), (depth, answer)
 
 
@@ -295,28 +297,28 @@ async def test_a_deep_operand(client: Client, shelf: str, operator: str) -> None
         "\ufeff",
     ],
 )
-async def test_a_body_that_is_no_json(client: Client, shelf: str, text: str) -> None:
-    ((place, _),) = await client.problems("POST", shelf, data=text.encode())
+async def test_a_body_that_is_no_json(client: Client, listed: str, text: str) -> None:
+    ((place, _),) = await client.problems("POST", listed, data=text.encode())
     assert place == ["body"]
 
 
 @pytest.mark.parametrize("text", ["[]", "5", '"x"', "null", "true"])
-async def test_a_body_that_is_no_object(client: Client, shelf: str, text: str) -> None:
-    ((place, _),) = await client.problems("POST", shelf, data=text)
+async def test_a_body_that_is_no_object(client: Client, listed: str, text: str) -> None:
+    ((place, _),) = await client.problems("POST", listed, data=text)
     assert place == ["body"]
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('{"$and":[', "]}"), ("[", "")])
-async def test_10_mb_of_nesting(client: Client, shelf: str, opening: str, closing: str) -> None:
+async def test_10_mb_of_nesting(client: Client, listed: str, opening: str, closing: str) -> None:
     depth = 10_000_000 // len(opening + closing)
     started = time.monotonic()
     for text in (opening * depth + closing * depth, f'{{"filters":{opening * depth}1{closing * depth}}}'):
-        ((place, _),) = await client.problems("POST", shelf, data=text)
+        ((place, _),) = await client.problems("POST", listed, data=text)
         assert place == ["body"]
     assert time.monotonic() - started < 5
 
 
-async def test_every_problem_is_told_at_once(client: Client, shelf: str) -> None:
+async def test_every_problem_is_told_at_once(client: Client, listed: str) -> None:
     body = {
         "group_by": [{"field": "a..b"}, {"field": "b", "time_zone": "x"}],
         "aggregations": [{"function": "nope", "alias": "x"}, {"function": "sum", "alias": "y"}],
@@ -326,7 +328,7 @@ async def test_every_problem_is_told_at_once(client: Client, shelf: str) -> None
         "unwind": "c.",
         "filters": {"d": {"$nope": 1}},
     }
-    places = [place[1:] for place, _ in await client.problems("POST", shelf, body)]
+    places = [place[1:] for place, _ in await client.problems("POST", listed, body)]
     for place in (
         ["group_by", 0, "field"],
         ["group_by", 1, "time_zone"],
@@ -341,16 +343,16 @@ async def test_every_problem_is_told_at_once(client: Client, shelf: str) -> None
         assert place in places
 
 
-async def test_only_a_description_at_the_top_is_tolerated(client: Client, shelf: str) -> None:
+async def test_only_a_description_at_the_top_is_tolerated(client: Client, listed: str) -> None:
     """The documented example carries it."""
-    assert (await client.ok("POST", shelf, spec(description="x")))["total_groups"] > 5
+    assert (await client.ok("POST", listed, spec(description="x")))["total_groups"] > 5
     body = spec(group_by=[{"field": G, "description": "y"}], aggregations=[{**COUNT, "extra": 1}])
-    places = [place for place, _ in await client.problems("POST", shelf, body)]
+    places = [place for place, _ in await client.problems("POST", listed, body)]
     assert places == [["body", "group_by", 0, "description"], ["body", "aggregations", 0, "extra"]]
 
 
-async def test_nulls_stand_for_absence(client: Client, shelf: str) -> None:
+async def test_nulls_stand_for_absence(client: Client, listed: str) -> None:
     body = spec(filters=None, having=None, unwind=None, range_buckets=None, sort_by=None, limit=None)
     body["group_by"] = [{"field": G, "alias": None, "date_trunc": None, "date_part": None}]
-    plain = await client.ok("POST", shelf, GOOD)
-    assert (await client.ok("POST", shelf, body))["results"] == plain["results"]
+    plain = await client.ok("POST", listed, GOOD)
+    assert (await client.ok("POST", listed, body))["results"] == plain["results"]

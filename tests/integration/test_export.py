@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from service.errors import Unavailable
-from service.resources.shelves import ObjectListSource
+from service.resources.list_sources import ObjectListSource
 from tests.support.client import Client
 
 Json = Any

@@ -33,31 +33,31 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> str:
+async def listed(client: Client) -> str:
     made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"fidelity-{os.urandom(5).hex()}"})
     return f"/v1/buckets/{made['bucket_id']}/objects"
 
 
-async def there_and_back(client: Client, shelf: str, text: str) -> list[str]:
+async def there_and_back(client: Client, listed: str, text: str) -> list[str]:
     """The raw answers of create and get."""
-    status, created, _ = await client.send("POST", f"{shelf}/create", data=text.encode())
+    status, created, _ = await client.send("POST", f"{listed}/create", data=text.encode())
     assert status == 200, created
-    _, got, _ = await client.send("GET", f"{shelf}/{json.loads(created)['object_id']}")
+    _, got, _ = await client.send("GET", f"{listed}/{json.loads(created)['object_id']}")
     return [created, got]
 
 
-async def all_there_and_back(client: Client, shelf: str, texts: list[str]) -> list[list[str]]:
+async def all_there_and_back(client: Client, listed: str, texts: list[str]) -> list[list[str]]:
     """The same for many, created in one batch: each one's part of the answer, and what get answers."""
-    status, created, _ = await client.send("POST", f"{shelf}/batch", data=("[" + ",".join(texts) + "]").encode())
+    status, created, _ = await client.send("POST", f"{listed}/batch", data=("[" + ",".join(texts) + "]").encode())
     assert status == 200, created
     assert created.startswith("["), created[-2_000:]
     ids = [item["object_id"] for item in json.loads(created)]
     places = [created.index(id) for id in ids] + [len(created)]
-    got = [(await client.send("GET", f"{shelf}/{id}"))[1] for id in ids]
+    got = [(await client.send("GET", f"{listed}/{id}"))[1] for id in ids]
     return [[created[places[number] : places[number + 1]], got[number]] for number in range(len(texts))]
 
 
-async def test_every_spelling_of_a_value(client: Client, shelf: str) -> None:
+async def test_every_spelling_of_a_value(client: Client, listed: str) -> None:
     """Under metadata, at the root, in an array, in a blob, in a blob's details: raw text is compared."""
     marks = [f'{{"v":{value}}}' for value in VALUES]
     texts = [
@@ -65,20 +65,20 @@ async def test_every_spelling_of_a_value(client: Client, shelf: str) -> None:
         f'"details":{{"d":{mark}}}}}]}}'
         for mark in marks
     ]
-    for mark, answers in zip(marks, await all_there_and_back(client, shelf, texts), strict=True):
+    for mark, answers in zip(marks, await all_there_and_back(client, listed, texts), strict=True):
         for answer, place in itertools.product(
             answers, ('"root":', '"list":[', '"metadata":{"m":', '"extra":', '"details":{"d":')
         ):
             assert place + mark in answer, (place, mark[:80])
 
 
-async def test_every_name_of_a_field(client: Client, shelf: str) -> None:
+async def test_every_name_of_a_field(client: Client, listed: str) -> None:
     parts: list[list[str]] = []
     for key in (json.dumps(name, ensure_ascii=False) for name in NAMES):
         root = [] if key in ('"metadata"', '"blobs"') else [f"{key}:[2.0]"]
         parts.append([f'"metadata":{{{key}:1,"in":{{{key}:{{{key}:"x"}}}}}}', *root])
     texts = ["{" + ",".join(each) + "}" for each in parts]
-    for name, sent, answers in zip(NAMES, parts, await all_there_and_back(client, shelf, texts), strict=True):
+    for name, sent, answers in zip(NAMES, parts, await all_there_and_back(client, listed, texts), strict=True):
         for part, answer in itertools.product(sent, answers):
             assert part in answer, repr(name)
 
@@ -108,15 +108,15 @@ async def test_names_are_kept_apart(client: Client, bucket: str) -> None:
         ("{}", '"metadata":{}'),
     ],
 )
-async def test_documented_fields_too(client: Client, shelf: str, sent: str, kept: str) -> None:
-    for answer in await there_and_back(client, shelf, sent):
+async def test_documented_fields_too(client: Client, listed: str, sent: str, kept: str) -> None:
+    for answer in await there_and_back(client, listed, sent):
         assert kept in answer
 
 
-async def test_a_change_leaves_the_rest_to_the_letter(client: Client, shelf: str) -> None:
+async def test_a_change_leaves_the_rest_to_the_letter(client: Client, listed: str) -> None:
     text = '{"a":1.10,"b":{"x" : 1e3},"metadata":{"m":2024.0,"n":[ 1.50 ],"o":9007199254740993}}'
-    created, _ = await there_and_back(client, shelf, text)
-    path = f"{shelf}/{json.loads(created)['object_id']}"
+    created, _ = await there_and_back(client, listed, text)
+    path = f"{listed}/{json.loads(created)['object_id']}"
     _, changed, _ = await client.send("PATCH", path, data='{"b":2.50,"metadata":{"n":3.10,"p":-0.0}}')
     _, got, _ = await client.send("GET", path)
     for answer in (changed, got):
@@ -124,13 +124,13 @@ async def test_a_change_leaves_the_rest_to_the_letter(client: Client, shelf: str
         assert '"metadata":{"m":2024.0,"n":3.10,"o":9007199254740993,"p":-0.0}' in answer
 
 
-async def test_batches_and_imports_too(client: Client, shelf: str) -> None:
+async def test_batches_and_imports_too(client: Client, listed: str) -> None:
     line = '{"metadata":{"a":1.10,"b":2024.0,"a b":[1e3, {}]}}'
-    _, batch, _ = await client.send("POST", f"{shelf}/batch", data=f'{{"objects":[{line},\n {line}]}}')
+    _, batch, _ = await client.send("POST", f"{listed}/batch", data=f'{{"objects":[{line},\n {line}]}}')
     assert batch.count('"metadata":{"a":1.10,"b":2024.0,"a b":[1e3, {}]}') == 2
     key = os.urandom(4).hex()
-    await client.ok("POST", f"{shelf}/import", data=f'{{"idempotency_key":"{key}",{line[1:]}\r\n')
-    _, again, _ = await client.send("POST", shelf, data=f'{{"idempotency_key":"{key}"}}')
+    await client.ok("POST", f"{listed}/import", data=f'{{"idempotency_key":"{key}",{line[1:]}\r\n')
+    _, again, _ = await client.send("POST", listed, data=f'{{"idempotency_key":"{key}"}}')
     assert '"metadata":{"a":1.10,"b":2024.0,"a b":[1e3, {}]}' in again
 
 
@@ -144,10 +144,10 @@ async def test_batches_and_imports_too(client: Client, shelf: str) -> None:
     ],
 )
 async def test_an_integer_beyond_64_bits_is_refused_by_its_path(
-    client: Client, shelf: str, text: str, path: list[str], value: str
+    client: Client, listed: str, text: str, path: list[str], value: str
 ) -> None:
     """Path, limit and value are told."""
-    ((at, message),) = await client.problems("POST", shelf, data=text)
+    ((at, message),) = await client.problems("POST", listed, data=text)
     assert at == ["body", *path]
     assert value in message
     assert "9223372036854775807" in message
@@ -155,19 +155,19 @@ async def test_an_integer_beyond_64_bits_is_refused_by_its_path(
 
 @pytest.mark.parametrize("depth", [200, 900, 5_000_000])
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
-async def test_endless_nesting_is_refused(client: Client, shelf: str, depth: int, opening: str, closing: str) -> None:
+async def test_endless_nesting_is_refused(client: Client, listed: str, depth: int, opening: str, closing: str) -> None:
     """Up to 10 MB and more of it."""
     text = '{"metadata":{"x":' + opening * depth + "1" + closing * depth + "}}"
-    ((at, message),) = await client.problems("POST", shelf, data=text)
+    ((at, message),) = await client.problems("POST", listed, data=text)
     assert at[0] == "body"
     assert "nested" in message
 
 
 @pytest.mark.parametrize("length", [10_000, 40_000, 100_000])
 @pytest.mark.parametrize("value", ["1", "null"])
-async def test_an_endless_name_is_refused_or_kept(client: Client, shelf: str, length: int, value: str) -> None:
+async def test_an_endless_name_is_refused_or_kept(client: Client, listed: str, length: int, value: str) -> None:
     text = f'{{"metadata":{{"{"n" * length}":{value}}}}}'
-    status, answer, _ = await client.send("POST", shelf, data=text)
+    status, answer, _ = await client.send("POST", listed, data=text)
     assert status in (200, 422), answer[:500]
     if status == 200:
         assert text[1:-1] in answer

@@ -235,9 +235,9 @@ async def test_the_oldest_route_needs_no_namespace(client: Client) -> None:
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> str:
+async def listed(client: Client) -> str:
     """Thirty objects, in a bucket of their own."""
-    made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"shelf-{os.urandom(4).hex()}"})
+    made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"listed-{os.urandom(4).hex()}"})
     items: list[Json] = [
         {
             "n": n,
@@ -271,7 +271,7 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("operator", ["eq", "in", "starts_with", "ends_with", "contains", "text", "phrase"])
-async def test_a_value_is_no_pattern(client: Client, shelf: str, operator: str, value: str) -> None:
+async def test_a_value_is_no_pattern(client: Client, listed: str, operator: str, value: str) -> None:
     for sensitive in (True, False):
         operand = [value] if operator == "in" else value
         body = {
@@ -279,7 +279,7 @@ async def test_a_value_is_no_pattern(client: Client, shelf: str, operator: str, 
             "case_sensitive": sensitive,
             "limit": 100,
         }
-        found = {each["metadata"]["odd"] for each in (await client.ok("POST", f"{shelf}/list", body))["results"]}
+        found = {each["metadata"]["odd"] for each in (await client.ok("POST", f"{listed}/list", body))["results"]}
         assert value in found or (operator == "phrase" and not value.isalnum()), (operator, value)
         if operator != "phrase":
             same = {"ÉTÉ", "été", "e\u0301te\u0301"} if value in ("ÉTÉ", "été", "e\u0301te\u0301") else {value}
@@ -289,16 +289,16 @@ async def test_a_value_is_no_pattern(client: Client, shelf: str, operator: str, 
             assert found == wanted
 
 
-async def test_query_parameters(client: Client, shelf: str) -> None:
-    answer = await client.ok("POST", f"{shelf}/list?metadata.type=video&sort_field=n&sort_direction=desc&limit=3")
+async def test_query_parameters(client: Client, listed: str) -> None:
+    answer = await client.ok("POST", f"{listed}/list?metadata.type=video&sort_field=n&sort_direction=desc&limit=3")
     assert [each["n"] for each in answer["results"]] == [28, 26, 24]
-    answer = await client.ok("GET", f"{shelf}?metadata.late=true&sort_field=n")
+    answer = await client.ok("GET", f"{listed}?metadata.late=true&sort_field=n")
     assert [each["n"] for each in answer["results"]] == list(range(21, 30))
 
 
-async def test_select(client: Client, shelf: str) -> None:
+async def test_select(client: Client, listed: str) -> None:
     body = {"select": ["metadata.type", "blobs.type", "nothing.there"], "limit": 3}
-    answer = await client.ok("POST", f"{shelf}/list", body)
+    answer = await client.ok("POST", f"{listed}/list", body)
     kept = [{name: each[name] for name in each if name not in ("object_id", "bucket_id")} for each in answer["results"]]
     assert kept == [
         {"metadata": {"type": "video"}, "blobs": []},
@@ -307,13 +307,13 @@ async def test_select(client: Client, shelf: str) -> None:
     ]
 
 
-async def test_stats_are_over_everything_that_matched(client: Client, shelf: str) -> None:
+async def test_stats_are_over_everything_that_matched(client: Client, listed: str) -> None:
     for filters in (
         {"metadata.type": "video"},
         # Not exact in the index, so that it is tested here.
         {"AND": [{"metadata.type": "video"}, {"field": "metadata.odd", "operator": "words", "value": ""}]},
     ):
-        answer = await client.ok("POST", f"{shelf}/list", {"filters": filters, "limit": 2})
+        answer = await client.ok("POST", f"{listed}/list", {"filters": filters, "limit": 2})
         assert answer["stats"] == {
             "total_objects": 15,
             "total_blobs": 15,
@@ -357,9 +357,9 @@ async def test_resources_sort_and_search(client: Client, space: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "size"), [("limit=7", 7), ("page=1&page_size=7", 7), ("limit=30", 30), ("", 10)])
-async def test_links_work_with_the_same_body(client: Client, shelf: str, first: str, size: int) -> None:
+async def test_links_work_with_the_same_body(client: Client, listed: str, first: str, size: int) -> None:
     body = {"sort": {"field": "n", "direction": "desc"}, "filters": {"n": {"$lt": 25}}}
-    link: Any = f"{shelf}/list?{first}"
+    link: Any = f"{listed}/list?{first}"
     told: list[int] = []
     pages: list[str] = []
     while link is not None:
@@ -376,27 +376,27 @@ async def test_links_work_with_the_same_body(client: Client, shelf: str, first: 
     assert [each["n"] for answer in reversed(back) for each in answer["results"]] == told
 
 
-async def test_links_of_a_get_keep_its_query(client: Client, shelf: str) -> None:
-    answer = await client.ok("GET", f"{shelf}?metadata.type=video&sort_field=n&limit=10&case_sensitive=true")
+async def test_links_of_a_get_keep_its_query(client: Client, listed: str) -> None:
+    answer = await client.ok("GET", f"{listed}?metadata.type=video&sort_field=n&limit=10&case_sensitive=true")
     answer = await client.ok("GET", answer["pagination"]["next_page"])
     assert [each["n"] for each in answer["results"]] == [20, 22, 24, 26, 28]
     assert answer["pagination"]["next_page"] is None
 
 
-async def test_beyond_the_end(client: Client, shelf: str) -> None:
-    answer = await client.ok("POST", f"{shelf}/list", {"offset": 100, "limit": 10})
+async def test_beyond_the_end(client: Client, listed: str) -> None:
+    answer = await client.ok("POST", f"{listed}/list", {"offset": 100, "limit": 10})
     assert answer["results"] == []
     assert answer["pagination"]["total"] == 30
     assert answer["pagination"]["next_page"] is None
     assert answer["pagination"]["next_cursor"] is None
 
 
-async def test_offset_past_the_window_names_the_cursor(client: Client, shelf: str) -> None:
+async def test_offset_past_the_window_names_the_cursor(client: Client, listed: str) -> None:
     for body in ({"offset": 9_995, "limit": 10}, {"page": 1001, "page_size": 10}):
-        ((at, message),) = await client.problems("POST", f"{shelf}/list", body)
+        ((at, message),) = await client.problems("POST", f"{listed}/list", body)
         assert at == ["body", "offset" if "offset" in body else "page"]
         assert "cursor" in message
-    ((at, _),) = await client.problems("POST", f"{shelf}/list?offset=20000")
+    ((at, _),) = await client.problems("POST", f"{listed}/list?offset=20000")
     assert at == ["query", "offset"]
 
 
@@ -434,15 +434,15 @@ async def test_offset_past_the_window_names_the_cursor(client: Client, shelf: st
         ({"cursor": "nonsense"}, ["cursor"]),
     ],
 )
-async def test_bad_input_is_refused_with_its_place(client: Client, shelf: str, given: Json, at: list[str]) -> None:
-    for path in (f"{shelf}/list", "/v1/buckets/list", "/v1/collections/list", "/v1/namespaces/list"):
+async def test_bad_input_is_refused_with_its_place(client: Client, listed: str, given: Json, at: list[str]) -> None:
+    for path in (f"{listed}/list", "/v1/buckets/list", "/v1/collections/list", "/v1/namespaces/list"):
         ((place, _),) = await client.problems("POST", path, given)
         assert place == ["body", *at], path
 
 
 @pytest.mark.parametrize("pair", ["limit=0", "limit=1001", "limit=x", "offset=-1", "page=0", "limit=1e3", "cursor=x"])
-async def test_bad_parameters_are_refused_with_their_place(client: Client, shelf: str, pair: str) -> None:
-    for path in (shelf, "/v1/buckets", "/v1/collections", "/v1/namespaces"):
+async def test_bad_parameters_are_refused_with_their_place(client: Client, listed: str, pair: str) -> None:
+    for path in (listed, "/v1/buckets", "/v1/collections", "/v1/namespaces"):
         ((place, _),) = await client.problems("GET", f"{path}?{pair}")
         assert place == ["query", pair.partition("=")[0]]
 
@@ -457,24 +457,24 @@ async def test_no_regular_expression_runs_for_ever(client: Client, bucket: str, 
         assert status in (200, 422)
 
 
-async def test_nesting_and_number_of_conditions_are_bounded(client: Client, shelf: str) -> None:
+async def test_nesting_and_number_of_conditions_are_bounded(client: Client, listed: str) -> None:
     deep: Json = {"field": "n", "value": 1}
     for _ in range(11):
         deep = {"AND": [deep]}
-    ((at, message),) = await client.problems("POST", f"{shelf}/list", {"filters": deep})
+    ((at, message),) = await client.problems("POST", f"{listed}/list", {"filters": deep})
     assert at[:2] == ["body", "filters"]
     assert "10 deep" in message
     many = {"OR": [{"field": "n", "value": n} for n in range(101)]}
-    ((_, message),) = await client.problems("POST", f"{shelf}/list", {"filters": many})
+    ((_, message),) = await client.problems("POST", f"{listed}/list", {"filters": many})
     assert "100 conditions" in message
-    assert (await client.ok("POST", f"{shelf}/list", {"filters": {"OR": many["OR"][:100]}}))["total_count"] == 30
+    assert (await client.ok("POST", f"{listed}/list", {"filters": {"OR": many["OR"][:100]}}))["total_count"] == 30
 
 
-async def test_values_of_another_type_match_nothing(client: Client, shelf: str) -> None:
+async def test_values_of_another_type_match_nothing(client: Client, listed: str) -> None:
     for operator in ("starts_with", "ends_with", "text", "words", "phrase", "contains", "eq", "gt"):
         for value in (True, None if operator not in ("eq",) else False):
             body = {"filters": {"field": "metadata.type", "operator": operator, "value": value}}
-            assert (await client.ok("POST", f"{shelf}/list", body))["total_count"] == 0, (operator, value)
+            assert (await client.ok("POST", f"{listed}/list", body))["total_count"] == 0, (operator, value)
 
 
 # Counts
@@ -510,7 +510,7 @@ async def test_counts_and_stats_of_buckets(client: Client, space: str) -> None:
 
 
 async def test_computed_fields_are_bounded(client: Client, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("service.listing", "service.resources.shelves", "service.resources.buckets"):
+    for module in ("service.listing", "service.resources.list_sources", "service.resources.buckets"):
         monkeypatch.setattr(f"{module}.COUNTED", 3)
     for _ in range(4):
         await bucket_of(client, space)
@@ -531,6 +531,6 @@ async def test_computed_fields_are_bounded(client: Client, space: str, monkeypat
     assert [each["object_count"] for each in answer["results"]] == [0] * 4, "a page's own counts are told"
 
 
-async def test_a_path_that_cannot_be_selected(client: Client, shelf: str) -> None:
-    ((at, _),) = await client.problems("POST", f"{shelf}/list", {"select": ["n", "a..b"]})
+async def test_a_path_that_cannot_be_selected(client: Client, listed: str) -> None:
+    ((at, _),) = await client.problems("POST", f"{listed}/list", {"select": ["n", "a..b"]})
     assert at == ["body", "select", 1]

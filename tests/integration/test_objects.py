@@ -94,22 +94,22 @@ async def test_root_and_metadata_are_two_fields(client: Client, bucket: str) -> 
     ],
 )
 async def test_a_bad_object_is_refused_with_its_place(
-    client: Client, shelf: str, text: str, at: Json, type: str
+    client: Client, listed: str, text: str, at: Json, type: str
 ) -> None:
-    status, answer = await client.call("POST", objects(shelf), data=text)
+    status, answer = await client.call("POST", objects(listed), data=text)
     assert status == 422
     (problem,) = answer["error"]["details"]["validation_errors"]
     assert (problem["location"], problem["type"]) == (["body", *at], type)
 
 
 @pytest.fixture(scope="module")
-async def shelf(client: Client) -> str:
+async def listed(client: Client) -> str:
     """A bucket that tests share which store nothing that others would see."""
     return await make(client)
 
 
-async def test_several_problems_are_told_at_once(client: Client, shelf: str) -> None:
-    problems = await client.problems("POST", objects(shelf), {"object_id": "x", "status": "y", "metadata": 1})
+async def test_several_problems_are_told_at_once(client: Client, listed: str) -> None:
+    problems = await client.problems("POST", objects(listed), {"object_id": "x", "status": "y", "metadata": 1})
     assert sorted(at[-1] for at, _ in problems) == ["metadata", "object_id", "status"]
 
 
@@ -291,9 +291,9 @@ async def test_blobs_keep_their_ids_when_other_fields_change(client: Client, buc
     assert (await client.ok("GET", f"/v1/buckets/{bucket}"))["total_size_bytes"] == 3
 
 
-async def test_sizes_that_no_number_holds_are_refused(client: Client, shelf: str) -> None:
+async def test_sizes_that_no_number_holds_are_refused(client: Client, listed: str) -> None:
     blobs = [{"details": {"size_bytes": 2**53}}] * 2
-    ((at, message),) = await client.problems("POST", objects(shelf), {"blobs": blobs})
+    ((at, message),) = await client.problems("POST", objects(listed), {"blobs": blobs})
     assert at == ["body", "blobs"]
     assert str(2**54) in message
 
@@ -382,8 +382,8 @@ async def test_a_key_cannot_change_but_a_deleted_one_is_free(client: Client) -> 
 
 
 @pytest.mark.parametrize(("policy", "status"), [("update", 422), ("upsert", 422), ("insert", 200), ("merge", 422)])
-async def test_policies_need_a_unique_key(client: Client, shelf: str, policy: str, status: int) -> None:
-    found, answer = await client.call("POST", f"{objects(shelf)}?policy={policy}", {})
+async def test_policies_need_a_unique_key(client: Client, listed: str, policy: str, status: int) -> None:
+    found, answer = await client.call("POST", f"{objects(listed)}?policy={policy}", {})
     assert found == status
     if status == 422:
         assert answer["error"]["details"]["validation_errors"][0]["location"] == ["query", "policy"]
@@ -425,9 +425,9 @@ async def test_an_update_merges_metadata_and_replaces_fields(client: Client, buc
 @pytest.mark.parametrize(
     ("body", "at"), [({"object_id": "x"}, "object_id"), ({"metadata": 5}, "metadata"), ({"blobs": 1}, "blobs")]
 )
-async def test_a_bad_update_changes_nothing(client: Client, shelf: str, body: Json, at: str) -> None:
-    made = await client.create(shelf, {"metadata": {"a": 1}})
-    path = f"{objects(shelf)}/{made['object_id']}"
+async def test_a_bad_update_changes_nothing(client: Client, listed: str, body: Json, at: str) -> None:
+    made = await client.create(listed, {"metadata": {"a": 1}})
+    path = f"{objects(listed)}/{made['object_id']}"
     ((place, _),) = await client.problems("PATCH", path, body)
     assert place == ["body", at]
     assert await client.ok("GET", path) == made
@@ -446,6 +446,6 @@ async def test_delete_answers_204_and_then_404(client: Client, bucket: str) -> N
 
 
 @pytest.mark.parametrize("id", ["nothing", "obj_" + "0" * 24, "a%2Fb", "x" * 1000, "%00", "*", "_search"])
-async def test_an_unknown_object_is_404(client: Client, shelf: str, id: str) -> None:
-    status, answer = await client.call("GET", f"{objects(shelf)}/{id}")
+async def test_an_unknown_object_is_404(client: Client, listed: str, id: str) -> None:
+    status, answer = await client.call("GET", f"{objects(listed)}/{id}")
     assert (status, answer["error"]["type"]) == (404, "NotFoundError")

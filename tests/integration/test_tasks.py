@@ -144,7 +144,7 @@ async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatc
     name = os.urandom(4).hex()
 
     async def takes(tasks: TaskService, every: float) -> bool:
-        async with tasks.turn(name, every) as ours:
+        async with tasks.once_per_period(name, every) as ours:
             await asyncio.sleep(0.5 if ours else 0)
             return ours
 
@@ -155,17 +155,17 @@ async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatc
     assert await taken(60) == 0, "it was done less than a minute ago"
     assert await taken(0) == 1
     with pytest.raises(ZeroDivisionError):
-        async with replicas[0].turn(name, 0):
+        async with replicas[0].once_per_period(name, 0):
             raise ZeroDivisionError
     assert await taken(0) == 1, "what failed is tried again"
     monkeypatch.setattr("service.resources.tasks.LEASE", 300)
-    lost = replicas[0].turn(name, 0)
+    lost = replicas[0].once_per_period(name, 0)
     assert await lost.__aenter__()
     assert await taken(0) == 0
     await asyncio.sleep(0.8)
     assert await taken(0) == 0, "whoever works keeps it"
     for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__name__", "") == "_keep_on":
+        if getattr(task.get_coro(), "__name__", "") == "_renew":
             task.cancel()  # as if its process were gone
     assert await taken(0) == 0, "whoever takes it over has to have seen it unchanged"
     await asyncio.sleep(0.5)

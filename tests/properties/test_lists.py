@@ -122,9 +122,9 @@ def test_a_difference_is_told_by_its_smallest_case(
         payloads, question = case
 
         async def check(client: Client) -> str | None:
-            shelf = await load(client, payloads)
-            difference = await compare(client, shelf, question, Report())
-            await client.call("DELETE", shelf.older.removesuffix("/objects"))
+            listed = await load(client, payloads)
+            difference = await compare(client, listed, question, Report())
+            await client.call("DELETE", listed.older.removesuffix("/objects"))
             return difference
 
         difference = elsewhere(check)

@@ -147,13 +147,13 @@ class Asker:
     """Asks one question page by page and checks each answer."""
 
     client: Client
-    shelf: Shelf
+    listed: Shelf
     question: Question
     expected: Expected
     report: Report
 
     def __post_init__(self) -> None:
-        self.documents = {document[self.shelf.identity]: document for document in self.shelf.documents}
+        self.documents = {document[self.listed.identity]: document for document in self.listed.documents}
         body = self.question.body
         self.query: dict[str, Json] = {}
         if self.question.asked == "query":
@@ -169,8 +169,8 @@ class Asker:
         """The method and the path. The routes of other eras take their turn where they take such a request."""
         older = set(self.body) <= {"filters", "sort", "sorts"} and all(self.body.values())
         if self.question.asked == "query" and self.question.size % 2:
-            return "GET", self.shelf.older
-        return "POST", self.shelf.older if older and self.question.size % 3 == 1 else self.shelf.route
+            return "GET", self.listed.older
+        return "POST", self.listed.older if older and self.question.size % 3 == 1 else self.listed.route
 
     async def page(self, paging: dict[str, Json]) -> Json:
         """An answer to the question with these paging keys, in the body or in the query."""
@@ -192,7 +192,7 @@ class Asker:
         """Everything that an answer says, if it is to be these of the results."""
         total = len(self.expected.ids)
         wanted = self.expected.ids[offset : offset + size]
-        got = [result[self.shelf.identity] for result in answer["results"]]
+        got = [result[self.listed.identity] for result in answer["results"]]
         if wanted != got:
             raise Difference(_first_difference(wanted, got, offset))
         for identity, result in zip(got, answer["results"], strict=True):
@@ -200,14 +200,14 @@ class Asker:
         more = offset + size < total
         pagination = answer["pagination"]
         told = {"total": total, "page_size": size}
-        if self.shelf.pools is OBJECTS:
+        if self.listed.pools is OBJECTS:
             told |= {"has_more": more, "limit": size}
         else:
             _must("total_count", total, answer.get("total_count"))
         if numbered:
             if offset % size == 0:
                 told["page"] = offset // size + 1
-            if self.shelf.pools is OBJECTS:
+            if self.listed.pools is OBJECTS:
                 told["skip"] = offset
             _must("next_page is there", more, pagination["next_page"] is not None)
             if offset <= total:
@@ -312,32 +312,32 @@ def _paths(value: Json, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 # ---- Comparing --------------------------------------------------------------------------------------------
 
 
-async def compare(client: Client, shelf: Shelf, question: Question, report: Report) -> str | None:
+async def compare(client: Client, listed: Shelf, question: Question, report: Report) -> str | None:
     """None if service and oracle agree, else the difference."""
     report.questions += 1
-    report.exercised.update(set(features(shelf, question)))
+    report.exercised.update(set(features(listed, question)))
     try:
-        expected = shelf.expected(question.body)
+        expected = listed.expected(question.body)
     except OracleRefusal as refusal:
         report.requests += 1
-        status, answer = await client.call("POST", shelf.route, question.body)
+        status, answer = await client.call("POST", listed.route, question.body)
         if status == 422:
             report.refused += 1
             return None
         return f"should be refused ({refusal}), got {status} {json.dumps(answer)[:300]}"
     try:
-        await Asker(client, shelf, question, expected, report).ask()
+        await Asker(client, listed, question, expected, report).ask()
     except Difference as difference:
         return str(difference)
     return None
 
 
-async def prove(client: Client, shelf: Shelf, rng: random.Random, requests: int) -> Report:
+async def prove(client: Client, listed: Shelf, rng: random.Random, requests: int) -> Report:
     """So many requests of what is loaded."""
     report = Report()
     while report.requests < requests:
-        question = make_question(rng, shelf.pools, shelf.documents)
-        difference = await compare(client, shelf, question, report)
+        question = make_question(rng, listed.pools, listed.documents)
+        difference = await compare(client, listed, question, report)
         if difference:
             report.mismatches.append(f"{difference}\n  {question}")
     return report
@@ -348,11 +348,11 @@ async def prove_objects(client: Client, seed: str, datasets: int, requests: int)
     report = Report()
     for number in range(datasets):
         rng = random.Random(f"objects-{seed}-{number}")
-        shelf = await load(client, make_objects(rng, 60, 150), rng)
-        part = await prove(client, shelf, rng, requests)
+        listed = await load(client, make_objects(rng, 60, 150), rng)
+        part = await prove(client, listed, rng, requests)
         part.mismatches = [f"{each}\n  data set: objects-{seed}-{number}" for each in part.mismatches]
         report.add(part)
-        await client.ok("DELETE", shelf.older.removesuffix("/objects"))
+        await client.ok("DELETE", listed.older.removesuffix("/objects"))
     return report
 
 
@@ -365,8 +365,8 @@ async def prove_buckets(client: Client, seed: str, datasets: int, requests: int)
         await client.ok("POST", "/v1/namespaces", {"namespace_name": name}, namespace=None)
         inside = Client(client.address, client.key, name)
         async with inside:
-            shelf = await load_buckets(inside, make_buckets(rng, 20, 45), rng)
-            part = await prove(inside, shelf, rng, requests)
+            listed = await load_buckets(inside, make_buckets(rng, 20, 45), rng)
+            part = await prove(inside, listed, rng, requests)
         part.mismatches = [f"{each}\n  data set: buckets-{seed}-{number}" for each in part.mismatches]
         report.add(part)
         await client.ok("DELETE", f"/v1/namespaces/{name}", namespace=None)
@@ -376,15 +376,15 @@ async def prove_buckets(client: Client, seed: str, datasets: int, requests: int)
 # ---- Coverage ---------------------------------------------------------------------------------------------
 
 
-def features(shelf: Shelf, question: Question) -> Iterator[str]:
+def features(listed: Shelf, question: Question) -> Iterator[str]:
     """What a question exercises, by name."""
     body = question.body
-    kind = "objects" if shelf.pools is OBJECTS else "buckets"
+    kind = "objects" if listed.pools is OBJECTS else "buckets"
     yield f"listing:{kind}"
     yield f"paging:{question.paging}"
     yield f"paged in:{question.paged}"
     yield f"asked in:{question.asked}"
-    yield from _conditions(body.get("filters"), shelf)
+    yield from _conditions(body.get("filters"), listed)
     if "filters" in body:
         yield f"case_sensitive of the request:{str(bool(body.get('case_sensitive'))).lower()}"
     if "search" in body:
@@ -393,17 +393,17 @@ def features(shelf: Shelf, question: Question) -> Iterator[str]:
         yield "select"
     keys = sort_keys(body)
     for key in keys:
-        yield from _sorts(shelf, key)
+        yield from _sorts(listed, key)
     yield f"sort:{('none', 'one key', 'two keys', 'three keys', 'more keys')[min(len(keys), 4)]}"
     if len(keys) > 1:
-        yield from _later_keys(shelf, body, keys)
-    yield from _effects(shelf, body)
+        yield from _later_keys(listed, body, keys)
+    yield from _effects(listed, body)
 
 
-def _conditions(filters: Json, shelf: Shelf) -> Iterator[str]:
+def _conditions(filters: Json, listed: Shelf) -> Iterator[str]:
     if isinstance(filters, list):
         for entry in filters:
-            yield from _conditions(entry, shelf)
+            yield from _conditions(entry, listed)
         return
     if not isinstance(filters, dict):
         return
@@ -411,7 +411,7 @@ def _conditions(filters: Json, shelf: Shelf) -> Iterator[str]:
     if isinstance(filters.get("field"), str):
         yield f"operator:{filters.get('operator', 'eq')}"
         yield f"operand:{filters.get('operator', 'eq')} {shape(filters.get('value'))}"
-        yield from _looked_up(filters["field"], shelf)
+        yield from _looked_up(filters["field"], listed)
         if own:
             yield f"case_sensitive of a condition:{str(filters['case_sensitive']).lower()}"
         return
@@ -424,27 +424,27 @@ def _conditions(filters: Json, shelf: Shelf) -> Iterator[str]:
                 yield f"operator:empty {key}"
             if isinstance(value, dict):
                 yield "operator:NOT with an object"
-            yield from _conditions(value, shelf)
+            yield from _conditions(value, listed)
         elif key != "case_sensitive":
             mongo = [name for name in value if name.startswith("$")] if isinstance(value, dict) else []
             yield "operator:shorthand"
             yield from (f"mongo:{name}" for name in mongo)
-            yield from _looked_up(key, shelf)
+            yield from _looked_up(key, listed)
 
 
-def _looked_up(path: str, shelf: Shelf) -> Iterator[str]:
-    if split(path)[0] not in shelf.pools.fields:
+def _looked_up(path: str, listed: Shelf) -> Iterator[str]:
+    if split(path)[0] not in listed.pools.fields:
         yield "path:short for one under metadata"
 
 
-def _sorts(shelf: Shelf, sort: Json) -> Iterator[str]:
+def _sorts(listed: Shelf, sort: Json) -> Iterator[str]:
     """The types that are there at the path."""
     direction = sort.get("direction", "asc")
-    known = OBJECT_FIELDS.union(*shelf.documents) if shelf.pools is OBJECTS else BUCKET_FIELDS
+    known = OBJECT_FIELDS.union(*listed.documents) if listed.pools is OBJECTS else BUCKET_FIELDS
     names = sort_path(sort["field"], known)
-    dates = {"created_at", "updated_at"} | (SCHEMA_DATES if shelf.pools is OBJECTS else BUCKET_DATES)
+    dates = {"created_at", "updated_at"} | (SCHEMA_DATES if listed.pools is OBJECTS else BUCKET_DATES)
     met: set[str] = set()
-    for document in shelf.documents:
+    for document in listed.documents:
         found = by_type(document, names, dates=join(*names) in dates)
         kinds = [kind for kind in ASCENDING if found[kind]]
         met |= set(kinds) or {"nothing"}
@@ -456,11 +456,11 @@ def _sorts(shelf: Shelf, sort: Json) -> Iterator[str]:
         yield f"sort:several types {direction}"
 
 
-def _later_keys(shelf: Shelf, body: Json, keys: Sequence[Json]) -> Iterator[str]:
+def _later_keys(listed: Shelf, body: Json, keys: Sequence[Json]) -> Iterator[str]:
     """Whether the keys after the first one change the order."""
     rest = {name: value for name, value in body.items() if name not in ("sort", "sorts")}
     try:
-        if shelf.expected(body).ids != shelf.expected({**rest, "sort": keys[0]}).ids:
+        if listed.expected(body).ids != listed.expected({**rest, "sort": keys[0]}).ids:
             yield "sort:later keys decide"
     except OracleRefusal:
         yield "sort:refused"
@@ -469,15 +469,15 @@ def _later_keys(shelf: Shelf, body: Json, keys: Sequence[Json]) -> Iterator[str]
         yield "sort:computed and stored keys"
 
 
-def _effects(shelf: Shelf, body: Json) -> Iterator[str]:
+def _effects(listed: Shelf, body: Json) -> Iterator[str]:
     """Whether something is found, and whether folding decides what."""
     try:
-        found = shelf.expected(body).ids
-        other = shelf.expected({**body, "case_sensitive": not body.get("case_sensitive")}).ids
+        found = listed.expected(body).ids
+        other = listed.expected({**body, "case_sensitive": not body.get("case_sensitive")}).ids
     except OracleRefusal:
         yield "found:refused"
         return
     if "filters" in body or "search" in body:
-        yield "found:nothing" if not found else "found:all" if len(found) == len(shelf.documents) else "found:some"
+        yield "found:nothing" if not found else "found:all" if len(found) == len(listed.documents) else "found:some"
         if found != other:
             yield "folding:decides" if not body.get("case_sensitive") else "folding:would decide"

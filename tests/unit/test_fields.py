@@ -14,10 +14,10 @@ def test_small_integers_in_a_long_field_are_numbers() -> None:
     field = Field(PATH, "metadata.n", "long", frozenset({"long"}), bits=4)
     assert field.numbers == ("metadata.n",)
     for name in ("sum", "avg", "min", "max"):
-        native = BY_NAME[name](PATH).native(field)
-        assert native is not None, name
-        assert all(body.popitem()[1] == {"field": "metadata.n"} for body in native.bodies), name
-        assert native.bodies, name
+        pushed = BY_NAME[name](PATH).pushdown(field)
+        assert pushed is not None, name
+        assert all(body.popitem()[1] == {"field": "metadata.n"} for body in pushed.bodies), name
+        assert pushed.bodies, name
     assert BY_NAME["sum"](PATH).read(field, [{"value": 5.0}], documents=2) == 5
 
 
@@ -25,9 +25,9 @@ def test_integers_and_fractions_of_one_path_are_added_up() -> None:
     """Integers lie in the long field, fractions beside it."""
     field = Field(PATH, "metadata.n", "long", frozenset({"long", "double", "fraction"}), bits=4)
     assert set(field.numbers) == {"metadata.n", "metadata.n@double"}
-    native = BY_NAME["sum"](PATH).native(field)
-    assert native is not None
-    assert len(native.bodies) == 2
+    pushed = BY_NAME["sum"](PATH).pushdown(field)
+    assert pushed is not None
+    assert len(pushed.bodies) == 2
     assert BY_NAME["sum"](PATH).read(field, [{"value": 5.0}, {"value": 0.5}], documents=2) == 5.5
     with pytest.raises(Inexact):
         BY_NAME["sum"](PATH).read(field, [{"value": 5.0}, {"value": "Infinity"}], documents=2)

@@ -6,7 +6,7 @@ import pytest
 
 from service.aggregations import BY_NAME
 from service.aggregations.base import Aggregation, Inexact
-from service.fields import OWN_FIELDS, Field, Mark
+from service.fields import OWN_FIELDS, Field, FieldTrait
 from service.values import MISSING
 
 INTEGERS = Field(("metadata", "n"), "metadata.n", "double", frozenset({"double", "null"}), bits=12)
@@ -60,9 +60,9 @@ def test_count_without_a_path_counts_objects() -> None:
     for value in (1, None, MISSING):
         accumulator.add(value, 2)
     assert accumulator.result() == 6
-    native = BY_NAME["count"](()).native(Field((), ""))
-    assert native is not None
-    assert list(native.bodies) == []
+    pushed = BY_NAME["count"](()).pushdown(Field((), ""))
+    assert pushed is not None
+    assert list(pushed.bodies) == []
 
 
 def test_an_accumulator_takes_values_with_their_number() -> None:
@@ -80,14 +80,14 @@ def test_integers_that_might_leave_the_doubles_are_not_believed() -> None:
 
 @pytest.mark.parametrize("name", ["sum", "avg", "min", "max"])
 def test_big_integers_are_never_left_to_doubles(name: str) -> None:
-    assert kind(name).native(BIG) is None
+    assert kind(name).pushdown(BIG) is None
 
 
 def test_sums_of_fractions_are_labelled() -> None:
-    native = kind("sum").native(FRACTIONS)
-    assert native is not None
-    assert native.accuracy == "double"
-    assert native.selector is None
+    pushed = kind("sum").pushdown(FRACTIONS)
+    assert pushed is not None
+    assert pushed.accuracy == "double"
+    assert pushed.selector is None
 
 
 def test_infinity_is_no_answer() -> None:
@@ -113,14 +113,14 @@ def test_infinity_is_no_answer() -> None:
     ],
 )  # fmt: skip
 def test_asked(name: str, field: Field, bodies: list[Any]) -> None:
-    native = kind(name).native(field)
-    assert native is not None
-    assert list(native.bodies) == bodies
+    pushed = kind(name).pushdown(field)
+    assert pushed is not None
+    assert list(pushed.bodies) == bodies
 
 
 def test_no_kind_is_forgotten() -> None:
-    marks: frozenset[Mark] = frozenset({"double"})
+    traits: frozenset[FieldTrait] = frozenset({"double"})
     for name, each in BY_NAME.items():
         assert each.__doc__, name
         assert each(("x",)).accumulator().result() is None or not each.nullable
-        each(("x",)).native(Field(("x",), "x", "double", marks, bits=3))
+        each(("x",)).pushdown(Field(("x",), "x", "double", traits, bits=3))

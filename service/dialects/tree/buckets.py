@@ -19,7 +19,7 @@ from service.dialects.tree.nodes import (
     Records,
     accuracies,
     certain,
-    fold_all,
+    evaluate_all,
     read_all,
     with_children,
 )
@@ -60,7 +60,7 @@ class Bucketing(Node):
         """The counts of all buckets together."""
         raise NotImplementedError
 
-    def total_folded(self, records: Records) -> int:
+    def total_evaluated(self, records: Records) -> int:
         raise NotImplementedError
 
 
@@ -100,7 +100,7 @@ class UniqueValuesNode(Bucketing):
             found.append(self.bucket({"value": self.column.shown(key)}, bucket["doc_count"], aggregates))
         return {self.result: found}
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         groups = self.grouped(records)
         ranked = sorted(groups, key=lambda value: (-len(groups[value]), value))[: self.size]
         reading.count(len(ranked))
@@ -110,7 +110,7 @@ class UniqueValuesNode(Bucketing):
                 self.bucket(
                     {"value": self._told(value)},
                     len(groups[value]),
-                    fold_all(self.children, groups[value], reading) if self.children else {},
+                    evaluate_all(self.children, groups[value], reading) if self.children else {},
                 )
                 for value in ranked
             ]
@@ -134,7 +134,7 @@ class UniqueValuesNode(Bucketing):
         told: int = sum(bucket["doc_count"] for bucket in answer["buckets"])
         return told + int(answer["sum_other_doc_count"])
 
-    def total_folded(self, records: Records) -> int:
+    def total_evaluated(self, records: Records) -> int:
         return sum(map(len, self.grouped(records).values()))
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
@@ -182,10 +182,10 @@ class Histogram(Bucketing):
         """The start of the bucket that a value lies in."""
         raise NotImplementedError
 
-    def told(self, start: Any) -> Json:
+    def rendered(self, start: Any) -> Json:
         raise NotImplementedError
 
-    def kept(self, start: Any) -> bool:
+    def within_bounds(self, start: Any) -> bool:
         raise NotImplementedError
 
     def compile(self, how: QueryEffort) -> dict[str, Json]:
@@ -211,20 +211,20 @@ class Histogram(Bucketing):
             if start in found:
                 raise Inexact
             found[start] = bucket
-        return {start: bucket for start, bucket in found.items() if self.kept(start)}
+        return {start: bucket for start, bucket in found.items() if self.within_bounds(start)}
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         groups: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
         for record in records:
             values = self.column.values(record)
             for start in {self.start_of(canonical(self.column, value)) for value in values}:
-                if self.kept(start):
+                if self.within_bounds(start):
                     groups[start].append(record)
 
         def one(start: Any) -> tuple[int, dict[str, Json], list[Any]]:
             mine = groups[start]
-            aggregates = fold_all(self.children, mine, reading) if self.children else {}
-            return len(mine), aggregates, [each.path.folded(mine, aggregates) for each in self.moving]
+            aggregates = evaluate_all(self.children, mine, reading) if self.children else {}
+            return len(mine), aggregates, [each.path.evaluated(mine, aggregates) for each in self.moving]
 
         return self._series(sorted(groups), one, reading)
 
@@ -238,7 +238,7 @@ class Histogram(Bucketing):
                     raise refusal(
                         self.at,
                         f"at most {MAX_HISTOGRAM:,} buckets in a histogram, not {len(starts):,} or more between "
-                        f"{self.told(have[0])} and {self.told(have[-1])}; "
+                        f"{self.rendered(have[0])} and {self.rendered(have[-1])}; "
                         "take a wider interval, or hardBounds",
                     )
         reading.count(len(starts))
@@ -253,7 +253,7 @@ class Histogram(Bucketing):
                 aggregates = {id: child.empty(reading) for id, child in self.children.items()}
             for function, window, value in zip(self.moving, windows, values, strict=True):
                 aggregates[function.id] = {"fnValue": window.moved(value)}
-            head = {"intervalStart": self.told(start)}
+            head = {"intervalStart": self.rendered(start)}
             buckets.append(self.bucket(head, count, aggregates))
         return {self.result: buckets}
 
@@ -264,11 +264,11 @@ class Histogram(Bucketing):
     def total(self, raw: Raw) -> int:
         return sum(bucket["doc_count"] for bucket in self.found(raw).values())
 
-    def total_folded(self, records: Records) -> int:
+    def total_evaluated(self, records: Records) -> int:
         total = 0
         for record in records:
             starts = {self.start_of(canonical(self.column, value)) for value in self.column.values(record)}
-            total += sum(1 for start in starts if self.kept(start))
+            total += sum(1 for start in starts if self.within_bounds(start))
         return total
 
     def keyed(self, key: Json, at: Location) -> Any:
@@ -277,7 +277,7 @@ class Histogram(Bucketing):
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
         start = self.keyed(key, at)
-        if start is None or not self.kept(start):
+        if start is None or not self.within_bounds(start):
             return NOTHING
 
         def test(record: Mapping[str, Any]) -> bool:
@@ -346,11 +346,11 @@ class TimeHistogramNode(Histogram):
     def _months(self) -> int:
         return _MONTHS[self.calendar or ""]
 
-    def kept(self, start: Any) -> bool:
+    def within_bounds(self, start: Any) -> bool:
         low, high = self.bounds
         return (low is None or start >= low) and (high is None or start < high)
 
-    def told(self, start: Any) -> Json:
+    def rendered(self, start: Any) -> Json:
         try:
             return render_time(start)
         except OverflowError:
@@ -417,18 +417,18 @@ class FiltersNode(Bucketing):
             ]
         }
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         reading.count(len(self.filters))
         found = []
         for each in self.filters:
             mine = [record for record in records if each.test(record)]
-            found.append(self.bucket({}, len(mine), fold_all(self.children, mine, reading)))
+            found.append(self.bucket({}, len(mine), evaluate_all(self.children, mine, reading)))
         return {self.result: found}
 
     def total(self, raw: Raw) -> int:
         return sum(bucket["doc_count"] for bucket in raw[self.name]["buckets"])
 
-    def total_folded(self, records: Records) -> int:
+    def total_evaluated(self, records: Records) -> int:
         return sum(1 for each in self.filters for record in records if each.test(record))
 
     @property

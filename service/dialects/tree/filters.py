@@ -10,12 +10,12 @@ from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, Prop
 from service.dialects.tree.references import (
     VIEWS,
     References,
-    bad,
     counted,
     keys_of,
     measured,
     of_object,
     refusal,
+    reject,
     shown,
 )
 from service.errors import Location
@@ -88,17 +88,17 @@ class _FilterReader:
     def read(self, given: Json, at: Location, depth: int) -> RecordFilter:
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            bad(self.at, f"a filter has at most {MAX_NODES} nodes; this one has {self.nodes} or more")
+            reject(self.at, f"a filter has at most {MAX_NODES} nodes; this one has {self.nodes} or more")
         if depth > MAX_DEPTH:
-            bad(self.at, f"a filter is nested at most {MAX_DEPTH} deep; this one is {depth} or more")
+            reject(self.at, f"a filter is nested at most {MAX_DEPTH} deep; this one is {depth} or more")
         if not isinstance(given, dict) or len(given) != 1:
-            bad(at, f"a filter is an object with one operator, not {keys_of(given)}")
+            reject(at, f"a filter is an object with one operator, not {keys_of(given)}")
         ((name, operand),) = given.items()
         place = (*at, name)
         match name:
             case "and" | "or":
                 if not isinstance(operand, list) or not 1 <= len(operand) <= 99:
-                    bad(place, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
+                    reject(place, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
                 parts = [self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand)]
                 return _all(parts) if name == "and" else _any(parts)
             case "not":
@@ -106,7 +106,7 @@ class _FilterReader:
                 return RecordFilter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
             case "matchAll":
                 if of_object(operand, place, ()) != {}:
-                    bad(place, "matchAll takes {}")
+                    reject(place, "matchAll takes {}")
                 return EVERYTHING
             case "hasData":
                 return self._has_data(operand, place)
@@ -116,19 +116,19 @@ class _FilterReader:
 
     def _has_data(self, given: Json, at: Location) -> RecordFilter:
         if not isinstance(given, list) or not 1 <= len(given) <= 10:
-            bad(at, f"an array of 1 to 10 containers is needed, not {counted(given)}")
+            reject(at, f"an array of 1 to 10 containers is needed, not {counted(given)}")
         parts = []
         for number, each in enumerate(given):
             place = (*at, number)
             if isinstance(each, dict) and each.get("type") == "view":
-                bad(place, VIEWS)
+                reject(place, VIEWS)
             found = of_object(each, place, ("type", "space", "externalId"), ("type", "space", "externalId"))
             if found["type"] != "container":
-                bad((*place, "type"), f"container, not {shown(found['type'])}")
+                reject((*place, "type"), f"container, not {shown(found['type'])}")
             key = (found["space"], found["externalId"])
             columns = self.references.columns.get(key)
             if columns is None:
-                bad(place, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
+                reject(place, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
             parts.append(has_container(tuple(columns.values())))
         return _all(parts)
 
@@ -147,10 +147,10 @@ class _FilterReader:
         if column.listed and column.type == "json":
             allowed = frozenset({"exists"})
         if name not in allowed and not (column.top and name == "prefix"):
-            bad(
+            reject(
                 place,
-                f"the property {'/'.join(filter(None, column.key))} is {column.told}, to which {name} does not apply; "
-                f"for {column.told} there are {', '.join(sorted(allowed))}",
+                f"the property {'/'.join(filter(None, column.key))} is {column.label}, to which {name} does not apply; "
+                f"for {column.label} there are {', '.join(sorted(allowed))}",
             )
         match name:
             case "exists":
@@ -166,7 +166,7 @@ class _FilterReader:
 
     def _operands(self, column: PropertyColumn, given: Json, at: Location) -> list[Json]:
         if not isinstance(given, list) or not 1 <= len(given) <= 100:
-            bad(at, f"an array of 1 to 100 values is needed, not {counted(given)}")
+            reject(at, f"an array of 1 to 100 values is needed, not {counted(given)}")
         return [self._operand(column, value, (*at, number)) for number, value in enumerate(given)]
 
     def _operand(self, column: PropertyColumn, value: Json, at: Location) -> Json:
@@ -174,16 +174,16 @@ class _FilterReader:
             return time_of(value, at)
         wanted = wrong(column, value, operand=True)
         if wanted is not None:
-            bad(at, f"{wanted} is needed for {column.told}, not {shown(value)}")
+            reject(at, f"{wanted} is needed for {column.label}, not {shown(value)}")
         return value
 
     def _range(self, column: PropertyColumn, operands: Mapping[str, Json], at: Location) -> RecordFilter:
         bounds = {name: value for name, value in operands.items() if name != "property"}
         if not bounds:
-            bad(at, "at least one of gte, gt, lte, lt is needed")
+            reject(at, "at least one of gte, gt, lte, lt is needed")
         for pair in (("gte", "gt"), ("lte", "lt")):
             if bounds.keys() >= set(pair):
-                bad(at, f"{pair[0]} and {pair[1]} exclude each other")
+                reject(at, f"{pair[0]} and {pair[1]} exclude each other")
         bounds = {name: self._operand(column, value, (*at, name)) for name, value in bounds.items()}
         queries = [bound_of(column, name, value) for name, value in bounds.items()]
         compared = {name: canonical(column, value) for name, value in bounds.items()}
@@ -238,7 +238,7 @@ def time_of(value: Json, at: Location) -> int:
         return value
     millis = timestamp(value) if isinstance(value, str) and len(value) > 10 else None
     if millis is None:
-        bad(at, f"epoch milliseconds or an ISO-8601 time is needed, not {shown(value)}")
+        reject(at, f"epoch milliseconds or an ISO-8601 time is needed, not {shown(value)}")
     return millis
 
 
@@ -311,7 +311,7 @@ def bound_of(column: PropertyColumn, name: str, value: Json) -> Query:
 
 def _prefix(column: PropertyColumn, value: Json, at: Location) -> RecordFilter:
     if not isinstance(value, str) or not 1 <= len(value) <= 500:
-        bad(at, f"a string of 1 to 500 characters is needed, not {measured(value)}")
+        reject(at, f"a string of 1 to 500 characters is needed, not {measured(value)}")
     return RecordFilter(
         {"prefix": {column.field: {"value": value}}},
         lambda record: any(each.startswith(value) for each in column.values(record)),
@@ -335,14 +335,14 @@ def updated_within(
     """The bounds of `lastUpdatedTime` as [from, to) in epoch milliseconds; `widest`: of the span (milliseconds)."""
     if given is None:
         if needed:
-            bad(at, "lastUpdatedTime is mandatory for immutable streams: give gt or gte")
+            reject(at, "lastUpdatedTime is mandatory for immutable streams: give gt or gte")
         return None, None
     bounds = of_object(given, at, ("gt", "gte", "lt", "lte"))
     for pair in (("gte", "gt"), ("lte", "lt")):
         if bounds.keys() >= set(pair):
-            bad(at, f"{pair[0]} and {pair[1]} exclude each other")
+            reject(at, f"{pair[0]} and {pair[1]} exclude each other")
     if not bounds.keys() & {"gt", "gte"}:
-        bad(at, "a lower bound is needed: gt or gte")
+        reject(at, "a lower bound is needed: gt or gte")
     times = {name: time_of(value, (*at, name)) for name, value in bounds.items()}
     low = times["gte"] if "gte" in times else times["gt"] + 1
     high = times["lt"] if "lt" in times else times["lte"] + 1 if "lte" in times else None
@@ -350,7 +350,7 @@ def updated_within(
     span = end - (times["gte"] if "gte" in times else times["gt"])
     if widest is not None and span > widest:
         days = widest // 86_400_000
-        bad(at, f"spans {span:,} ms; this stream can be asked for at most P{days}D at once: make several requests")
+        reject(at, f"spans {span:,} ms; this stream can be asked for at most P{days}D at once: make several requests")
     return low, high
 
 

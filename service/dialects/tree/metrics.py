@@ -36,7 +36,7 @@ class MetricNode(Node):
     def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
         return {self.kind: self.value(raw, documents)}
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         values = [canonical(self.column, value) for record in records for value in self.column.values(record)]
         return {self.kind: self.of(values)}
 
@@ -144,9 +144,9 @@ class MinNode(ExtremeNode):
     kind = "min"
 
     def of(self, values: list[Any]) -> Json:
-        return self.told(min(values)) if values else 0
+        return self.rendered(min(values)) if values else 0
 
-    def told(self, value: Any) -> Json:
+    def rendered(self, value: Any) -> Json:
         return render_time(value) if self.column.type == "timestamp" else value
 
 
@@ -154,7 +154,7 @@ class MaxNode(MinNode):
     kind = "max"
 
     def of(self, values: list[Any]) -> Json:
-        return self.told(max(values)) if values else 0
+        return self.rendered(max(values)) if values else 0
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class CountNode(Node):
         count = raw[self.name]["value"] if self.name in raw else 0
         return {"count": count + int(raw.get(f"{self.name}_extra", {"value": 0})["value"])}
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         if self.column is None:
             return {"count": len(records)}
         return {"count": sum(len(self.column.values(record)) for record in records)}

@@ -41,7 +41,7 @@ class Path(Protocol):
 
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any: ...
 
-    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any: ...
+    def evaluated(self, records: Records, aggregates: Mapping[str, Json]) -> Any: ...
 
 
 class Moving:
@@ -89,7 +89,7 @@ class Bucketed(Protocol):
 
     def total(self, raw: Raw) -> int: ...
 
-    def total_folded(self, records: Records) -> int: ...
+    def total_evaluated(self, records: Records) -> int: ...
 
     def compile(self, how: QueryEffort) -> dict[str, Json]: ...
 
@@ -106,7 +106,7 @@ class _Documents:
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
         return documents
 
-    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+    def evaluated(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
         return len(records)
 
 
@@ -128,8 +128,8 @@ class _Metric:
         result = aggregates[self.node.id] if self.sibling else self.node.read(raw, documents, Reading(_IGNORED))
         return next(iter(result.values()))
 
-    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
-        result = aggregates[self.node.id] if self.sibling else self.node.fold(records, Reading(_IGNORED))
+    def evaluated(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        result = aggregates[self.node.id] if self.sibling else self.node.evaluate(records, Reading(_IGNORED))
         return next(iter(result.values()))
 
 
@@ -147,8 +147,8 @@ class _CountOfAll:
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any:
         return self.node.total(raw)
 
-    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
-        return self.node.total_folded(records)
+    def evaluated(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        return self.node.total_evaluated(records)
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ class _Within:
         bucket = raw[self.name]
         return self.inner.value(bucket, bucket["doc_count"], {})
 
-    def folded(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
-        return self.inner.folded([record for record in records if self.filter.test(record)], {})
+    def evaluated(self, records: Records, aggregates: Mapping[str, Json]) -> Any:
+        return self.inner.evaluated([record for record in records if self.filter.test(record)], {})
 
 
 def read_path(text: Json, at: Location, children: Mapping[str, Node], name: str) -> Path:

@@ -1,7 +1,7 @@
 """A node of an aggregate tree: what OpenSearch computes for it, how that is read, and its meaning in Python.
 
-A node asks for sub-aggregations under names of its own (`a0`, `a1` …) and finds their answers there. `fold` is the same
-over records in memory, for what OpenSearch cannot be trusted with.
+A node asks for sub-aggregations under names of its own (`a0`, `a1` …) and finds their answers there. `evaluate` is the
+same over records in memory, for what OpenSearch cannot be trusted with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ class Node:
 
     @property
     def accuracy(self) -> Accuracy:
-        """Of what OpenSearch computes; `fold` is exact."""
+        """Of what OpenSearch computes; `evaluate` is exact."""
         return "exact"
 
     def accuracies(self) -> dict[str, Accuracy]:
@@ -78,12 +78,12 @@ class Node:
         """From the answers of the bucket that the node lies in, which has so many records; raises `Inexact`."""
         raise NotImplementedError
 
-    def fold(self, records: Records, reading: Reading) -> Json:
+    def evaluate(self, records: Records, reading: Reading) -> Json:
         raise NotImplementedError
 
     def empty(self, reading: Reading) -> Json:
         """Over no records."""
-        return self.fold((), reading)
+        return self.evaluate((), reading)
 
 
 Children = Mapping[str, Node]
@@ -107,8 +107,8 @@ def read_all(children: Children, raw: Raw, documents: int, reading: Reading) -> 
     return {id: child.read(raw, documents, reading) for id, child in children.items()}
 
 
-def fold_all(children: Children, records: Records, reading: Reading) -> dict[str, Json]:
-    return {id: child.fold(records, reading) for id, child in children.items()}
+def evaluate_all(children: Children, records: Records, reading: Reading) -> dict[str, Json]:
+    return {id: child.evaluate(records, reading) for id, child in children.items()}
 
 
 def certain(raw: Raw) -> None:

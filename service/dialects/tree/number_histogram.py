@@ -121,12 +121,12 @@ class NumberHistogramNode(Histogram):
     def starts(self, first: int, last: int) -> Iterator[int]:
         return iter(range(first, last + 1))
 
-    def kept(self, start: int) -> bool:
+    def within_bounds(self, start: int) -> bool:
         low, high = self.bounds
         at = start * self.width
         return (low is None or at >= as_sent(low)) and (high is None or at <= as_sent(high))
 
-    def told(self, start: int) -> Json:
+    def rendered(self, start: int) -> Json:
         at = start * self.width
         integral = at.denominator == 1 and self.column.type in INTEGERS
         return at.numerator if integral and -IN_FULL < at < IN_FULL else nearest(at)

@@ -66,7 +66,7 @@ class PropertyType(CamelModel):
             raise PydanticCustomError("value_error", "values belong to an enum, not to {type}", {"type": self.type})
         return self
 
-    def told(self) -> dict[str, Json]:
+    def render(self) -> dict[str, Json]:
         told = {name: value for name, value in self.model_dump(by_alias=True).items() if value is not None}
         if self.type == "enum":
             del told["list"]
@@ -90,9 +90,9 @@ class Property(CamelModel):
     name: StrictStr | None = Field(None, max_length=255)
     description: StrictStr | None = Field(None, max_length=1024)
 
-    def told(self) -> dict[str, Json]:
+    def render(self) -> dict[str, Json]:
         told: dict[str, Json] = {
-            "type": self.type.told(),
+            "type": self.type.render(),
             "nullable": self.nullable,
             "immutable": False,
             "autoIncrement": False,
@@ -111,7 +111,7 @@ def _fitting(given: Property) -> Property:
         for each in given.default_value if told.is_list and fits else [given.default_value]:
             fits = fits and wrong(column, each) is None
         if not fits:
-            raise PydanticCustomError("value_error", "defaultValue is no value of {type}", {"type": column.told})
+            raise PydanticCustomError("value_error", "defaultValue is no value of {type}", {"type": column.label})
     return given
 
 
@@ -180,7 +180,7 @@ class PropertyColumn:
         return value if self.listed else [value]
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """For messages: `int32`, `list of text`."""
         return f"list of {self.type}" if self.listed else self.type
 

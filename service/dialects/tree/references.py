@@ -23,7 +23,7 @@ def refusal(at: Location, message: str, **details: Json) -> BadRequest:
     return BadRequest(f"{dotted(at)}: {message}", details)
 
 
-def bad(at: Location, message: str, **details: Json) -> NoReturn:
+def reject(at: Location, message: str, **details: Json) -> NoReturn:
     raise refusal(at, message, **details)
 
 
@@ -36,24 +36,24 @@ class References:
     def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> PropertyColumn:
         """`[space, container, property]`, or one of the `tops` alone."""
         if isinstance(given, list) and any(isinstance(each, dict) and each.get("type") == "view" for each in given):
-            bad(at, VIEWS)
+            reject(at, VIEWS)
         if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-            bad(at, f"a property is an array of strings: [space, container, property], not {shown(given)}")
+            reject(at, f"a property is an array of strings: [space, container, property], not {shown(given)}")
         if len(given) == 1:
             if given[0] in tops:
                 return TOP[given[0]]
             known = f"; alone can stand here: {', '.join(tops)}{did_you_mean(given[0], tops)}" if tops else ""
-            bad(at, f"a property is [space, container, property], not {shown(given)}{known}")
+            reject(at, f"a property is [space, container, property], not {shown(given)}{known}")
         if len(given) != 3:
-            bad(at, f"a property is [space, container, property], not {shown(given)}")
+            reject(at, f"a property is [space, container, property], not {shown(given)}")
         space, container, name = given
         if "/" in container:
-            bad(at, VIEWS)
+            reject(at, VIEWS)
         known_here = self.columns.get((space, container))
         if known_here is None:
-            bad(at, f"no container declares the property {shown(given)}: there is no container {space}/{container}")
+            reject(at, f"no container declares the property {shown(given)}: there is no container {space}/{container}")
         if name not in known_here:
-            bad(at, f"no container declares the property {shown(given)}{did_you_mean(name, known_here)}")
+            reject(at, f"no container declares the property {shown(given)}{did_you_mean(name, known_here)}")
         return known_here[name]
 
 
@@ -82,17 +82,17 @@ def measured(value: Json) -> str:
 def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> dict[str, Json]:
     """An object with known keys only; null is as good as absent."""
     if not isinstance(given, dict):
-        bad(at, f"an object is needed, not {shown(given)}")
+        reject(at, f"an object is needed, not {shown(given)}")
     for name in given:
         if name not in known:
             problem = unknown_key(at, name, known)
-            bad(problem.location, problem.message)
+            reject(problem.location, problem.message)
     found = given
     if None in given.values():
         found = {name: value for name, value in given.items() if value is not None}
     for name in needed:
         if name not in found:
-            bad(at, f"{name} is needed")
+            reject(at, f"{name} is needed")
     return found
 
 

@@ -12,7 +12,7 @@ from service.dialects.tree.moving import FUNCTIONS, MovingFunctionNode, read_pat
 from service.dialects.tree.nodes import Node
 from service.dialects.tree.number_histogram import NumberHistogramNode
 from service.dialects.tree.properties import NUMBERS, PropertyColumn, timestamp
-from service.dialects.tree.references import References, bad, counted, keys_of, measured, of_object, refusal, shown
+from service.dialects.tree.references import References, counted, keys_of, measured, of_object, refusal, reject, shown
 from service.errors import Location
 from service.spelling import did_you_mean
 from service.values import Json, is_number
@@ -76,32 +76,32 @@ class _TreeReader:
     ) -> tuple[dict[str, Node], list[tuple[str, Json, Location]]]:
         """The nodes of a level, and its moving functions, which need their siblings first."""
         if not isinstance(given, dict) or not given:
-            bad(at, f"an object with 1 to {MAX_LEVEL} aggregates is needed")
+            reject(at, f"an object with 1 to {MAX_LEVEL} aggregates is needed")
         if len(given) > MAX_LEVEL:
-            bad(at, f"at most {MAX_LEVEL} aggregates on one level, not {len(given)}")
+            reject(at, f"at most {MAX_LEVEL} aggregates on one level, not {len(given)}")
         if depth > MAX_DEPTH:
-            bad(at, f"aggregates are nested at most {MAX_DEPTH} deep, not {depth}")
+            reject(at, f"aggregates are nested at most {MAX_DEPTH} deep, not {depth}")
         nodes: dict[str, Node] = {}
         moving: list[tuple[str, Json, Location]] = []
         for id, body in given.items():
             place = (*at, id)
             if not _ID.fullmatch(id) or id in ("_count", "_bucket_count"):
-                bad(at, f"1 to 255 characters without [ ] > . are needed, and not _count; not {measured(id)}")
+                reject(at, f"1 to 255 characters without [ ] > . are needed, and not _count; not {measured(id)}")
             if id in self.ids:
-                bad(place, "the identifier is used twice; it is unique in the whole tree")
+                reject(place, "the identifier is used twice; it is unique in the whole tree")
             self.ids.add(id)
             if len(self.ids) > MAX_ALL:
-                bad(at, f"at most {MAX_ALL} aggregates in one request, not {len(self.ids)} or more")
+                reject(at, f"at most {MAX_ALL} aggregates in one request, not {len(self.ids)} or more")
             if not isinstance(body, dict) or len(body) != 1:
-                bad(
+                reject(
                     place, f"an aggregate is an object with one key, its type ({', '.join(KINDS)}), not {keys_of(body)}"
                 )
             ((kind, operands),) = body.items()
             if kind not in KINDS:
-                bad((*place, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
+                reject((*place, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
             if kind == "movingFunction":
                 if inside not in ("numberHistogram", "timeHistogram"):
-                    bad((*place, kind), "a movingFunction stands directly inside a histogram")
+                    reject((*place, kind), "a movingFunction stands directly inside a histogram")
                 moving.append((id, operands, (*place, kind)))
             else:
                 nodes[id] = self._node(id, kind, operands, (*place, kind), depth)
@@ -122,7 +122,7 @@ class _TreeReader:
                 operands = of_object(given, at, ("property", "size", "aggregates"), ("property",))
                 size = operands.get("size", 10)
                 if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_UNIQUE:
-                    bad((*at, "size"), f"an integer from 1 to {MAX_UNIQUE:,} is needed, not {shown(size)}")
+                    reject((*at, "size"), f"an integer from 1 to {MAX_UNIQUE:,} is needed, not {shown(size)}")
                 children, _ = self._children(operands, kind, at, depth)
                 return UniqueValuesNode(id, at, name, children, self._column(operands, kind, at), size)
             case "filters":
@@ -140,15 +140,15 @@ class _TreeReader:
         operands = of_object(given, at, ("filters", "aggregates"), ("filters",))
         filters = operands["filters"]
         if not isinstance(filters, list) or not 1 <= len(filters) <= 10:
-            bad((*at, "filters"), f"an array of 1 to 10 filters is needed, not {counted(filters)}")
+            reject((*at, "filters"), f"an array of 1 to 10 filters is needed, not {counted(filters)}")
         self.filters += len(filters)
         if self.filters > MAX_FILTERS:
             told = f"at most {MAX_FILTERS} filters in all filters aggregates of a request, not {self.filters} or more"
-            bad((*at, "filters"), told)
+            reject((*at, "filters"), told)
         read: list[RecordFilter] = []
         for number, each in enumerate(filters):
             if each is None:
-                bad((*at, "filters", number), "a filter is needed, not null")
+                reject((*at, "filters", number), "a filter is needed, not null")
             read.append(read_filter(each, (*at, "filters", number), self.references))
         children, _ = self._children(operands, "filters", at, depth)
         return FiltersNode(id, at, name, children, read)
@@ -166,16 +166,16 @@ class _TreeReader:
         if kind == "numberHistogram":
             interval = operands["interval"]
             if not is_number(interval) or not 0 < interval < float("inf"):
-                bad((*at, "interval"), f"a number greater than 0 is needed, not {shown(interval)}")
+                reject((*at, "interval"), f"a number greater than 0 is needed, not {shown(interval)}")
             bounds = self._bounds(operands, at, _number)
             return NumberHistogramNode(id, at, name, children, column, bounds, moving, interval)
         calendar, fixed = operands.get("calendarInterval"), operands.get("fixedInterval")
         if (calendar is None) == (fixed is None):
-            bad(at, "exactly one of calendarInterval and fixedInterval is needed")
+            reject(at, "exactly one of calendarInterval and fixedInterval is needed")
         if calendar is not None and not (isinstance(calendar, str) and calendar in CALENDAR):
-            bad((*at, "calendarInterval"), f"one of {', '.join(CALENDAR)}, not {shown(calendar)}")
+            reject((*at, "calendarInterval"), f"one of {', '.join(CALENDAR)}, not {shown(calendar)}")
         if fixed is not None and not (isinstance(fixed, str) and _FIXED.fullmatch(fixed)):
-            bad((*at, "fixedInterval"), f"a number and ms, s, m, h or d, such as 90m, not {shown(fixed)}")
+            reject((*at, "fixedInterval"), f"a number and ms, s, m, h or d, such as 90m, not {shown(fixed)}")
         bounds = self._bounds(operands, at, _time)
         return TimeHistogramNode(id, at, name, children, column, bounds, moving, calendar, fixed)
 
@@ -186,7 +186,7 @@ class _TreeReader:
         given = of_object(operands["hardBounds"], place, ("min", "max"))
         low, high = (read(given[name], (*place, name)) if name in given else None for name in ("min", "max"))
         if low is not None and high is not None and low > high:
-            bad(place, f"min, {shown(given['min'])}, is greater than max, {shown(given['max'])}")
+            reject(place, f"min, {shown(given['min'])}, is greater than max, {shown(given['max'])}")
         return low, high
 
     def _moving(
@@ -195,9 +195,9 @@ class _TreeReader:
         operands = of_object(given, at, ("bucketsPath", "window", "function"), ("bucketsPath", "window", "function"))
         window, function = operands["window"], operands["function"]
         if not isinstance(window, int) or isinstance(window, bool) or window < 1:
-            bad((*at, "window"), f"an integer from 1 on is needed, not {shown(window)}")
+            reject((*at, "window"), f"an integer from 1 on is needed, not {shown(window)}")
         if not isinstance(function, str) or function not in FUNCTIONS:
-            bad((*at, "function"), f"one of {', '.join(FUNCTIONS)}, not {shown(function)}")
+            reject((*at, "function"), f"one of {', '.join(FUNCTIONS)}, not {shown(function)}")
         path = read_path(operands["bucketsPath"], (*at, "bucketsPath"), children, f"{name}m{place}")
         return MovingFunctionNode(id, function, window, path)
 
@@ -209,7 +209,7 @@ class _TreeReader:
             kinds = ", ".join(sorted(takes)) + ("; no lists" if kind in _NO_LIST else "")
             raise refusal(
                 place,
-                f"{kind} does not apply to {shown(operands['property'])}, which is {column.told}; it takes {kinds}",
+                f"{kind} does not apply to {shown(operands['property'])}, which is {column.label}; it takes {kinds}",
             )
         self.columns.append(column)
         return column
@@ -217,7 +217,7 @@ class _TreeReader:
 
 def _number(value: Json, at: Location) -> int | float:
     if not is_number(value):
-        bad(at, f"a number is needed, not {shown(value)}")
+        reject(at, f"a number is needed, not {shown(value)}")
     return value
 
 
@@ -225,5 +225,5 @@ def _time(value: Json, at: Location) -> int:
     zoned = isinstance(value, str) and re.search(r"T.*(Z|[+-]\d\d(:?\d\d)?)$", value)
     millis = timestamp(value) if zoned else None
     if millis is None:
-        bad(at, f"an ISO-8601 time with a zone is needed, such as 2024-01-31T00:00:00Z, not {shown(value)}")
+        reject(at, f"an ISO-8601 time with a zone is needed, such as 2024-01-31T00:00:00Z, not {shown(value)}")
     return millis

@@ -42,10 +42,10 @@ async def search(
             text = await gateway.search(None, {**body, "pit": pit})
         except Absent:
             raise gone(lifetime) from None
-    return _found(text) if len(text) < _INLINE else await asyncio.to_thread(_found, text)
+    return _parse_page(text) if len(text) < _INLINE else await asyncio.to_thread(_parse_page, text)
 
 
-def _found(text: str) -> SearchPage:
+def _parse_page(text: str) -> SearchPage:
     answer = msgspec.json.decode(text)
     hits = [Hit(hit, hit.get("sort", ())) for hit in answer["hits"]["hits"]]
     return SearchPage(hits, answer["hits"].get("total", {}).get("value", 0), answer.get("aggregations", {}), len(text))
@@ -69,12 +69,12 @@ class ObjectListSource:
         return self.bucket.fields
 
     @property
-    def native(self) -> bool:
+    def stats_indexed(self) -> bool:
         return self.fields.layout >= LAYOUT
 
     @property
     def identity(self) -> Sequence[str]:
-        return ("objects", self.bucket.scope.namespace_id, *(held.bucket_id for held in self.bucket.buckets))
+        return ("objects", self.bucket.scope.namespace_id, *(snapshot.bucket_id for snapshot in self.bucket.buckets))
 
     @property
     def query(self) -> Json:
@@ -171,7 +171,7 @@ class ResourceListSource:
     names: ClassVar[tuple[str, ...]]
     """The fields that `search` looks into."""
     instants: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
-    native: ClassVar[bool] = True
+    stats_indexed: ClassVar[bool] = True
     source: ClassVar[Json] = True
     """Whole: where OpenSearch leaves something out, it shuffles the keys of what is left."""
 
@@ -246,7 +246,7 @@ class ResourceListSource:
 
 @dataclass
 class _Resources:
-    shelf: ResourceListSource
+    listed: ResourceListSource
     items: list[Mapping[str, Json]] = field(default_factory=list)
     total: int = 0
 
@@ -257,15 +257,15 @@ class _Resources:
 
     async def stats(self) -> Json:
         if self.total > COUNTED:
-            return self.shelf.summed(self.total, None, {})
-        computed = self.shelf.resource.computed
+            return self.listed.summed(self.total, None, {})
+        computed = self.listed.resource.computed
         if all(computed <= item.keys() for item in self.items):
             counts: Mapping[str, Mapping[str, Json]] = {
                 item[ID]: {name: item[name] for name in computed} for item in self.items
             }
         else:
-            counts = await self.shelf.counts([item[ID] for item in self.items])
-        return self.shelf.summed(self.total, counts, {"items": self.items})
+            counts = await self.listed.counts([item[ID] for item in self.items])
+        return self.listed.summed(self.total, counts, {"items": self.items})
 
 
 def sum_of(counts: Mapping[str, Mapping[str, Json]] | None, name: str) -> int | None:
