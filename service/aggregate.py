@@ -110,11 +110,11 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, limits: 
             result.warnings += of_plan(asked, source.fields, result)
             # The look goes on while the rows are written.
             milliseconds = round((time.perf_counter() - started) * 1000)
-            newer, told = await asyncio.gather(source.refreshed(), _rendered(result, plan, milliseconds))
+            newer, rendered = await asyncio.gather(source.refreshed(), _rendered(result, plan, milliseconds))
             if newer is None:
                 metrics.strategies.labels(result.strategy).inc()
                 metrics.groups.inc(len(result.rows))
-                return told
+                return rendered
         source = newer
     raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
 

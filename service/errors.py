@@ -57,9 +57,9 @@ def record_envelope(error: TallyError) -> tuple[int, dict[str, Any]]:
         return 401, {"error": {"code": 401, "message": "no such project, or no access to it"}}
     if isinstance(error, Invalid):
         status, message = (422 if error.unprocessable else 400), error.text().removeprefix("body.")
-    told: dict[str, Any] = {"code": status, "message": message}
-    told |= {name: error.details[name] for name in ("missing", "duplicated", "partial") if error.details.get(name)}
-    return status, {"error": told}
+    rendered: dict[str, Any] = {"code": status, "message": message}
+    rendered |= {name: error.details[name] for name in ("missing", "duplicated", "partial") if error.details.get(name)}
+    return status, {"error": rendered}
 
 
 def dotted(location: Location) -> str:

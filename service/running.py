@@ -60,15 +60,15 @@ def check_disk(folder: Path) -> str | None:
     disk = shutil.disk_usage(there)
     if not disk.total:
         return None
-    told = f"{disk.free / 1e9:,.1f} GB of {disk.total / 1e9:,.1f} GB are free on the disk of {folder}"
+    space = f"{disk.free / 1e9:,.1f} GB of {disk.total / 1e9:,.1f} GB are free on the disk of {folder}"
     way_out = "Free some space, or set TALLY_DATA_DIR to a folder on another disk."
     if disk.free < max(_FLOOD * disk.total, _LEAST_FREE):
         raise EmbeddedError(
-            f"The disk is full: {told}. OpenSearch stores nothing with less than {_FLOOD:.0%} free, and needs at "
+            f"The disk is full: {space}. OpenSearch stores nothing with less than {_FLOOD:.0%} free, and needs at "
             f"least {_LEAST_FREE / 1e9:.1f} GB. {way_out}"
         )
     if disk.free < _HIGH * disk.total:
-        return f"The disk is nearly full: {told}. OpenSearch makes no new index with less than {_HIGH:.0%}. {way_out}"
+        return f"The disk is nearly full: {space}. OpenSearch makes no new index with less than {_HIGH:.0%}. {way_out}"
     return None
 
 

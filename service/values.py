@@ -84,23 +84,23 @@ def no_json(error: Exception, text: bytes) -> str:
     return f"not valid JSON: {_syntax(str(error), text)}"
 
 
-def _syntax(told: str, text: bytes) -> str:
+def _syntax(reason: str, text: bytes) -> str:
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return "it begins with a byte order mark; send UTF-8 without one"
-    if "codec can't decode" in told:
+    if "codec can't decode" in reason:
         return "a text in it is not UTF-8"
     if not text.strip():
         return "it is empty"
-    place = _BYTE.search(told)
+    place = _BYTE.search(reason)
     if place is None:
-        if "truncated" in told:
+        if "truncated" in reason:
             return "half of a surrogate pair" if _LONE_SURROGATE.search(text) else "it ends too early"
-        return "a number is out of range, beyond what doubles hold" if "out of range" in told else told
+        return "a number is out of range, beyond what doubles hold" if "out of range" in reason else reason
     before = text[: int(place[1])]
     column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
     # A text of one line may be a line of a larger one, which is told beside it.
     line = f"line {before.count(bytes([10])) + 1}, " if b"\n" in text.strip() else ""
-    return f"{told[: place.start()].removeprefix('JSON is malformed: ')} at {line}column {column}"
+    return f"{reason[: place.start()].removeprefix('JSON is malformed: ')} at {line}column {column}"
 
 
 def encode_json(value: Json) -> bytes:

@@ -147,17 +147,17 @@ class TallyClient:
                 yield each
             path = answer["next_page"] if found < _PROPERTIES else None
 
-    async def _column(self, route: str, told: Mapping[str, Json]) -> DashboardField | None:
+    async def _column(self, route: str, report: Mapping[str, Json]) -> DashboardField | None:
         """What a stream's records have of a property; None if they have nothing."""
-        at = {"property": [told["space"], told["container"], told["property"]]}
-        type = told["type"]
+        at = {"property": [report["space"], report["container"], report["property"]]}
+        type = report["type"]
         kind: Kind = (
             "boolean" if type == "boolean" else "keyword" if type in _TEXTS else "date" if type in _TIMES else "number"
         )
         asked: dict[str, Json] = {"count": {"count": at}}
         if kind != "date":
             asked["top"] = {"uniqueValues": {**at, "size": _TOP}}
-        if not told["list"] and (kind == "number" or type == "timestamp"):
+        if not report["list"] and (kind == "number" or type == "timestamp"):
             asked |= {"least": {"min": at}, "most": {"max": at}}
         found = await self._aggregate(route, asked)
         count = found["count"]["count"]
@@ -167,7 +167,7 @@ class TallyClient:
         least, most = (_number(found[end][how]) if end in found else None for end, how in _ENDS)
         label = "/".join(at["property"])
         top = [(bucket["value"], bucket["count"]) for bucket in buckets]
-        return DashboardField(label, told["index"]["name"], kind, count, top, least, most)
+        return DashboardField(label, report["index"]["name"], kind, count, top, least, most)
 
     async def _aggregate(self, route: str, aggregates: Mapping[str, Json]) -> Mapping[str, Json]:
         async with self._session.post(route, json={"aggregates": aggregates}) as response:
@@ -188,27 +188,27 @@ class TallyClient:
 def _columns(field: Mapping[str, Json]) -> list[DashboardField]:
     """A path of objects: one column for each type that is a field of its own."""
     found: list[DashboardField] = []
-    for told in field["types"]:
-        if not told["count"]:
+    for report in field["types"]:
+        if not report["count"]:
             continue
         label = field["field"]
-        match told["type"]:
+        match report["type"]:
             case "string":
-                homes = {lies["type"]: lies["name"] for lies in reversed(told["index"])}
+                homes = {lies["type"]: lies["name"] for lies in reversed(report["index"])}
                 if "keyword" in homes:
                     top = _top(field, lambda value: isinstance(value, str))
-                    found.append(DashboardField(label, homes["keyword"], "keyword", told["count"], top))
+                    found.append(DashboardField(label, homes["keyword"], "keyword", report["count"], top))
                 if "date" in homes:
-                    dates = told["dates"]
+                    dates = report["dates"]
                     least, most = (_number(dates[end]) for end in ("min", "max"))
                     found.append(DashboardField(label, homes["date"], "date", dates["count"], (), least, most))
             case "number":
                 top = _top(field, is_number)
-                name = told["index"][0]["name"]
-                found.append(DashboardField(label, name, "number", told["count"], top, told["min"], told["max"]))
+                name = report["index"][0]["name"]
+                found.append(DashboardField(label, name, "number", report["count"], top, report["min"], report["max"]))
             case "boolean":
                 top = _top(field, lambda value: isinstance(value, bool))
-                found.append(DashboardField(label, told["index"][0]["name"], "boolean", told["count"], top))
+                found.append(DashboardField(label, report["index"][0]["name"], "boolean", report["count"], top))
     return found
 
 

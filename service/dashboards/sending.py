@@ -40,10 +40,10 @@ async def send(url: str, file: bytes, user: str | None, password: str) -> tuple[
     return int(answer["successCount"]), [_line(each) for each in answer.get("errors") or ()]
 
 
-def _line(told: Mapping[str, Json]) -> str:
+def _line(item: Mapping[str, Json]) -> str:
     """What went wrong with one object."""
-    error = dict(told.get("error") or {})
+    error = dict(item.get("error") or {})
     kind = error.pop("type", "unknown")
-    title = (told.get("meta") or {}).get("title") or told.get("title") or told.get("id")
+    title = (item.get("meta") or {}).get("title") or item.get("title") or item.get("id")
     more = "; ".join(f"{name}: {value}" for name, value in error.items())
-    return f"{told.get('type')} {title!r}: {kind}" + (f" ({more})" if more else "")
+    return f"{item.get('type')} {title!r}: {kind}" + (f" ({more})" if more else "")

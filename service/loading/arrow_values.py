@@ -131,8 +131,8 @@ class Converter:
                 if math.isnan(value):
                     self._found(place).nans += 1
                 else:
-                    told = "Infinity" if value > 0 else "-Infinity"
-                    self._problem(rows[number], place, f"{told} is no JSON number")
+                    spelling = "Infinity" if value > 0 else "-Infinity"
+                    self._problem(rows[number], place, f"{spelling} is no JSON number")
         return values
 
     def _wide(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
@@ -173,8 +173,8 @@ class Converter:
         """Years 1 to 9999, which ISO-8601 writes with four digits."""
         for number, count in enumerate(counts):
             if count is not None and not _FIRST_DAY * per_day <= count < (_LAST_DAY + 1) * per_day:
-                told = _texts(array.slice(number, 1))[0]
-                self._problem(rows[number], place, f"{told} is outside the years 1 to 9999")
+                spelling = _texts(array.slice(number, 1))[0]
+                self._problem(rows[number], place, f"{spelling} is outside the years 1 to 9999")
 
     def _binary(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
         return [None if value is None else base64.b64encode(value).decode() for value in array.to_pylist()]

@@ -145,13 +145,13 @@ class Deciding:
 
     @property
     def note(self) -> str:
-        told = []
+        reasons = []
         if self.forced:
-            told.append("as asked for")
+            reasons.append("as asked for")
         elif not self.filled:
-            told.append("no cell has anything in it")
+            reasons.append("no cell has anything in it")
         elif self._against:
-            told.append(self._against)
+            reasons.append(self._against)
         if self.empty and self.filled:
-            told.append(f"{self.empty:,} {'empty' if self.kind == 'text' and not self.nulls else 'without a value'}")
-        return "; ".join(told)
+            reasons.append(f"{self.empty:,} {'empty' if self.kind == 'text' and not self.nulls else 'without a value'}")
+        return "; ".join(reasons)

@@ -111,8 +111,8 @@ def report(file: PreparedFile, request: Request) -> Iterator[str]:
     if survey.refused_count:
         yield f"  {survey.refused_count:,} of the rows cannot be loaded{':' if request.dry_run else ''}"
         # Where rows are sent, each is told with what the service refuses, at the end.
-        told = survey.refused if request.dry_run else []
-        yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in told)
+        refused = survey.refused if request.dry_run else []
+        yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in refused)
         if request.dry_run and survey.refused_count > len(survey.refused):
             yield f"    … and {survey.refused_count - len(survey.refused):,} more"
     if file.target is not None and request.dry_run:

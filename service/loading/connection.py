@@ -87,9 +87,9 @@ class Connection:
                 text = await response.text(errors="replace")
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            told = str(error) or type(error).__name__
+            reason = str(error) or type(error).__name__
             raise Unreachable(
-                f"Tally does not answer at {self._address}: {told}; is it running? (`tally run`, or another --url)"
+                f"Tally does not answer at {self._address}: {reason}; is it running? (`tally run`, or another --url)"
             ) from None
         try:
             answer = json.loads(text) if text else {}

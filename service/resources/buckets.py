@@ -240,8 +240,8 @@ class BucketService:
             "arrival": arrival(),
             "status": "ACTIVE",
         }
-        told = view(id, body)
-        draft = Draft(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body, told)
+        rendered = view(id, body)
+        draft = Draft(bucket_key(id), "bucket", scope.namespace_id, request.bucket_name, body, rendered)
         try:
             await self._operations.create(draft, namespace_key(scope.namespace_id))
         except Taken:
@@ -250,7 +250,7 @@ class BucketService:
             raise NotFound("Namespace", namespace) from None
         except Conflict:
             raise overtaken("bucket", draft.name) from None
-        return {**told, **_NOTHING}
+        return {**rendered, **_NOTHING}
 
     async def find(self, namespace: str, identifier: str) -> OpenBucket:
         """By id or name, with one look at the catalogue when both were used before; raises `NotFound`."""
@@ -330,9 +330,9 @@ class BucketService:
         bucket = await self._retire(namespace, identifier)
         self._ids.pop((bucket.scope.namespace_id, bucket.name), None)
         named = {"bucket_id": bucket.id, "bucket_name": bucket.name}
-        told = {**named, "object_count": counts[bucket.id]["object_count"]}
-        task = await self._tasks.start_removal(bucket.entry, told)
-        return {**told, "status": "PENDING", "task_id": task}
+        rendered = {**named, "object_count": counts[bucket.id]["object_count"]}
+        task = await self._tasks.start_removal(bucket.entry, rendered)
+        return {**rendered, "status": "PENDING", "task_id": task}
 
     async def _unread(self, bucket: OpenBucket) -> None:
         """Raises `AlreadyExists` (409) if a collection reads the bucket."""

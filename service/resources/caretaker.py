@@ -76,18 +76,18 @@ class Caretaker:
             }
         }
         for entry in await self._catalog.find(old, _MOST):
-            told = (
+            rendered = (
                 view(entry.namespace_id, entry.body)
                 if entry.kind == "namespace"
                 else bucket_view(id_of(entry), entry.body)
             )
             try:
-                await self._catalog.replace(entry, entry.body, view=told)
+                await self._catalog.replace(entry, entry.body, view=rendered)
             except Conflict:  # changed just now, by somebody who knows
                 continue
             except Invalid as error:
                 log.warning("lists cannot filter by all of a resource", id=entry.id, message=error.text())
-                await self._catalog.replace(entry, entry.body, view={**told, "description": None, "metadata": {}})
+                await self._catalog.replace(entry, entry.body, view={**rendered, "description": None, "metadata": {}})
 
     async def run(self, every: float) -> None:
         """For ever: at once when woken, else each so many seconds."""

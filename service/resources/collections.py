@@ -468,14 +468,16 @@ class CollectionService:
         filters = [own["filters"]] if own and own.get("filters") else []
         if source.type == "bucket":
             buckets = await self._bucket_schemas(scope, source.bucket_ids or [])
-            told = _source(source, own, bucket_ids=list(buckets), inherited=None)
+            rendered = _source(source, own, bucket_ids=list(buckets), inherited=None)
             branches = [{"buckets": list(buckets), "filters": filters}]
             schema, lineage = united(buckets.values()), []
             schemas = buckets if len(buckets) > 1 else None
         else:
             parents = [await self._entry(scope, parent) for parent in source.parents]
             inherited = list(dict.fromkeys(id for parent in parents for id in _roots(parent)))
-            told = _source(source, own, bucket_ids=None, inherited=inherited, parents=[id_of(each) for each in parents])
+            rendered = _source(
+                source, own, bucket_ids=None, inherited=inherited, parents=[id_of(each) for each in parents]
+            )
             branches = [
                 {"buckets": branch["buckets"], "filters": [*branch["filters"], *filters]}
                 for parent in parents
@@ -483,7 +485,7 @@ class CollectionService:
             ]
             schema, lineage, schemas = united(each.body["output_schema"] for each in parents), _lineage(parents), None
         return {
-            "source": told,
+            "source": rendered,
             "branches": branches,
             "input_schema": schema,
             "output_schema": output_schema(schema, extractor),
@@ -568,19 +570,19 @@ def _normal(given: SourceFilters | None) -> dict[str, Json] | None:
     """As it was sent, but NOT as an array, which the clients' models want."""
     if given is None:
         return None
-    told = given.model_dump()
-    return {**told, "filters": _with_arrays(told.get("filters"))}
+    rendered = given.model_dump()
+    return {**rendered, "filters": _with_arrays(rendered.get("filters"))}
 
 
 def _with_arrays(filters: Json) -> Json:
     if not isinstance(filters, dict):
         return filters
-    told = dict(filters)
+    rendered = dict(filters)
     for key in ("AND", "OR", "NOT"):
-        if key in told:
-            parts = told[key] if isinstance(told[key], list) else [told[key]]
-            told[key] = [_with_arrays(part) for part in parts]
-    return told
+        if key in rendered:
+            parts = rendered[key] if isinstance(rendered[key], list) else [rendered[key]]
+            rendered[key] = [_with_arrays(part) for part in parts]
+    return rendered
 
 
 def _source(
@@ -663,11 +665,11 @@ def output_schema(schema: Mapping[str, Json], extractor: Mapping[str, Json]) -> 
 
 
 def _render(entry: Entry, count: int) -> Json:
-    told = view(id_of(entry), entry.body)
-    names = list(told)
+    rendered = view(id_of(entry), entry.body)
+    names = list(rendered)
     place = names.index("updated_at") + 1
     return {
-        name: count if name == "document_count" else told[name]
+        name: count if name == "document_count" else rendered[name]
         for name in [*names[:place], "document_count", *names[place:]]
     }
 

@@ -155,9 +155,9 @@ class Follower:
         while mark.at < mark.goal and not page.full:
             asked = page.room
             hits = await self.store.written(shard, mark.at, mark.goal, filters, asked)
-            told = await self._deleted(hits) if gone else {hit["_id"]: hit["_id"] for hit in hits}
+            ids = await self._deleted(hits) if gone else {hit["_id"]: hit["_id"] for hit in hits}
             for hit in hits:
-                id = told.get(hit["_id"])
+                id = ids.get(hit["_id"])
                 if id is not None and not page.take(id, hit["_source"], gone=gone):
                     return
                 mark.at = hit["_seq_no"]

@@ -188,8 +188,8 @@ def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json
     if not isinstance(space, str) or not _SPACE.fullmatch(space):
         reject((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
     if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
-        told = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
-        reject((*at, "externalId"), told)
+        problem = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
+        reject((*at, "externalId"), problem)
     _check_sources(sources, at)
     read: dict[tuple[str, str], Mapping[str, Json]] = {}
     for number, (container_space, container, properties) in enumerate(sources):
@@ -232,10 +232,10 @@ class Preparing:
     def _prepared(self, item: IncomingRecord) -> PreparedRecord:
         fields: dict[str, Any] = {}
         has: list[str] = []
-        told: dict[str, dict[str, dict[str, Json]]] = {}
+        stored: dict[str, dict[str, dict[str, Json]]] = {}
         for key, properties in item.sources.items():
             known = self._columns[key]
-            kept = told.setdefault(key[0], {}).setdefault(key[1], {})
+            kept = stored.setdefault(key[0], {}).setdefault(key[1], {})
             for name, value in properties.items():
                 column = known.get(name)
                 if column is None:
@@ -267,11 +267,11 @@ class Preparing:
         id = identity.id
         if self._content:
             # What is not searched is told by no field, nor is a container of which the record has no value.
-            more = [told[key[0]][key[1]].get(name) for key in sorted(item.sources) for name in self._unsearched[key]]
+            more = [stored[key[0]][key[1]].get(name) for key in sorted(item.sources) for name in self._unsearched[key]]
             whole = [item.space, item.external_id, sorted(item.sources), more, fields]
             canonical = msgspec.json.encode(whole, order="deterministic")
             id = hashlib.sha256(canonical).hexdigest()[:40]
-        return PreparedRecord(item.space, item.external_id, id, self._now, _encode(told), has, fields)
+        return PreparedRecord(item.space, item.external_id, id, self._now, _encode(stored), has, fields)
 
 
 def _check_size(column: PropertyColumn, text: Json, at: Location) -> None:

@@ -85,26 +85,26 @@ class Inspecting:
         after: Sequence[str] = ()
         if asked.cursor:
             after = self._cursors.open(asked.cursor, bound, ("query", "cursor"))["after"]
-        total, objects, told, more = await self._told(scope, bucket, asked, after)
-        last: Sequence[str] | None = [paths.text(told[-1].field.path)] if more else None
+        total, objects, reports, more = await self._reports(scope, bucket, asked, after)
+        last: Sequence[str] | None = [paths.text(reports[-1].field.path)] if more else None
         records: list[PropertyColumn] = []
         if not more and bucket is None:
-            room = asked.limit - len(told)
+            room = asked.limit - len(reports)
             found = await self._columns(scope, asked.prefix, after, room + 1)
             records = found[:room]
             if len(found) > room:
-                last = records[-1].key if records else [paths.text(told[-1].field.path)]
+                last = records[-1].key if records else [paths.text(reports[-1].field.path)]
         return {
             **_named(scope),
             "bucket_id": bucket.id if bucket else None,
             "objects": objects,
-            "results": [_field(each, objects) for each in told],
+            "results": [_field(each, objects) for each in reports],
             "records": [_record(column) for column in records],
             "total_count": total,
             "next_cursor": None if last is None else self._cursors.seal(of=bound, after=list(last)),
         }
 
-    async def _told(
+    async def _reports(
         self, scope: Scope, bucket: OpenBucket | None, asked: FieldsRequest, after: Sequence[str]
     ) -> tuple[int, int, list[FieldReport], bool]:
         """How many paths there are, and objects; the page, and whether more come after it."""
@@ -113,10 +113,10 @@ class Inspecting:
             known = await asyncio.to_thread(_paths, source, asked.prefix)
             rest = [] if len(after) > 1 else [text for text in known if not after or text > after[0]]
             fields = [source.fields.get(known[text]) for text in rest[: asked.limit]]
-            objects, told = await self._inspector.occurrences(source, fields)
+            objects, reports = await self._inspector.occurrences(source, fields)
             newer = await source.refreshed()
             if newer is None:
-                return len(known), objects, told, len(rest) > asked.limit
+                return len(known), objects, reports, len(rest) > asked.limit
             source = newer
         raise Unavailable("writers bring new fields all the time; try again", retry_after=1)
 
@@ -187,15 +187,15 @@ def _some(entry: Entry, prefix: str, after: Sequence[str]) -> list[PropertyColum
 
 
 def _index(index: Index, makings: set[tuple[str, str]]) -> Json:
-    told: dict[str, Json] = {"name": index.name, "alias": index.alias, "holds": "objects"}
+    report: dict[str, Json] = {"name": index.name, "alias": index.alias, "holds": "objects"}
     if index.stream is not None:
         stream, making, deletions = index.stream
-        told["holds"] = "tombstones" if deletions else "records"
-        told["stream"] = stream
+        report["holds"] = "tombstones" if deletions else "records"
+        report["stream"] = stream
         # The data of a deleted stream waits for its time.
-        told["stream_status"] = "ACTIVE" if (stream, making) in makings else "DELETING"
+        report["stream_status"] = "ACTIVE" if (stream, making) in makings else "DELETING"
     return {
-        **told,
+        **report,
         "documents": index.documents,
         "deleted_documents": index.deleted_documents,
         "size_bytes": index.size_bytes,
@@ -207,27 +207,27 @@ def _index(index: Index, makings: set[tuple[str, str]]) -> Json:
     }
 
 
-def _field(told: FieldReport, objects: int) -> Json:
+def _field(report: FieldReport, objects: int) -> Json:
     return {
-        "field": paths.text(told.field.path),
-        "count": told.count,
-        "share": told.count / objects if objects else 0,
-        "types": [_occurrence(each) for each in told.occurrences],
-        "examples": [_example(each) for each in told.examples],
+        "field": paths.text(report.field.path),
+        "count": report.count,
+        "share": report.count / objects if objects else 0,
+        "types": [_occurrence(each) for each in report.occurrences],
+        "examples": [_example(each) for each in report.examples],
     }
 
 
 def _occurrence(each: Occurrence) -> Json:
-    told: dict[str, Json] = {
+    report: dict[str, Json] = {
         "type": each.kind,
         "count": each.count,
         "index": [_render_location(lies) for lies in each.lies],
     }
     if each.kind == "number":
-        told |= {"min": each.least, "max": each.most}
+        report |= {"min": each.least, "max": each.most}
     if each.dates is not None:
-        told["dates"] = _dates(each.dates)
-    return told
+        report["dates"] = _dates(each.dates)
+    return report
 
 
 def _dates(dates: Dates) -> Json:
@@ -236,8 +236,8 @@ def _dates(dates: Dates) -> Json:
 
 
 def _render_location(lies: IndexLocation) -> Json:
-    told: dict[str, Json] = {"name": lies.name, "type": lies.type}
-    return told if lies.term is None else {**told, "term": lies.term}
+    report: dict[str, Json] = {"name": lies.name, "type": lies.type}
+    return report if lies.term is None else {**report, "term": lies.term}
 
 
 def _example(example: Example) -> Json:

@@ -134,13 +134,13 @@ class ModelService:
             live = entry is not None and not before.get("gone")
             properties = {**(before["properties"] if live else {})}
             for id, each in container.properties.items():
-                told = each.render()
-                if id in properties and _kind(properties[id]) != _kind(told):
+                rendered = each.render()
+                if id in properties and _kind(properties[id]) != _kind(rendered):
                     raise AlreadyExists(
                         f"the property {id!r} of {container.external_id!r} is {_kind(properties[id])} and cannot "
-                        f"become {_kind(told)}; add a property under another name"
+                        f"become {_kind(rendered)}; add a property under another name"
                     )
-                properties[id] = told
+                properties[id] = rendered
             if len(properties) > 1000:
                 raise BadRequest(
                     f"the container {container.external_id!r} would have {len(properties):,} properties; at most 1,000"
@@ -226,13 +226,13 @@ class ModelService:
             return False
         return True
 
-    async def _list(self, scope: Scope, kind: str, page: Listing, filters: list[Json], told: Any) -> Json:
+    async def _list(self, scope: Scope, kind: str, page: Listing, filters: list[Json], rendered: Any) -> Json:
         bound = f"{kind} {scope.namespace_id}"
         after = self._cursors.open(page.cursor, bound, ("cursor",))["after"] if page.cursor else ""
         query = [*_of(scope, kind), *filters, {"range": {"order": {"gt": after}}}]
         found = await self._catalog.find({"bool": {"filter": query}}, min(page.limit, _PAGE) + 1, by=("order",))
         items = found[: min(page.limit, _PAGE)]
-        answer: dict[str, Json] = {"items": [told(entry.body) for entry in items]}
+        answer: dict[str, Json] = {"items": [rendered(entry.body) for entry in items]}
         if len(found) > len(items):
             answer["nextCursor"] = self._cursors.seal(of=bound, after=_order(items[-1].body))
         return answer
@@ -276,12 +276,12 @@ def render_space(body: Mapping[str, Json]) -> Json:
 
 def render_container(body: Mapping[str, Json]) -> Json:
     kept = ("space", "externalId", "name", "description", "usedFor", "properties", "createdTime", "lastUpdatedTime")
-    told = {name: body[name] for name in kept if name in body}
-    return {**told, "isGlobal": False, "constraints": {}, "indexes": {}}
+    rendered = {name: body[name] for name in kept if name in body}
+    return {**rendered, "isGlobal": False, "constraints": {}, "indexes": {}}
 
 
-def _kind(told: Mapping[str, Json]) -> str:
-    type = told["type"]
+def _kind(rendered: Mapping[str, Json]) -> str:
+    type = rendered["type"]
     return f"list of {type['type']}" if type.get("list") else str(type["type"])
 
 

@@ -329,8 +329,8 @@ class NamespaceService:
         """Gone at once for everybody; its index and entries are removed in the background."""
         scope, entry = await self._retire(identifier)
         self._ids.pop(scope.namespace_name, None)
-        told = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
-        return {**told, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, told)}
+        rendered = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
+        return {**rendered, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, rendered)}
 
     async def end_expired(self) -> None:
         """Namespaces that have expired are deleted from here on: their names are free, their data is to be removed."""
@@ -390,8 +390,8 @@ class NamespaceService:
 
 
 def _render(id: str, body: Mapping[str, Json], counts: Mapping[str, int]) -> Json:
-    told = view(id, body)
-    return {**told, **counts, "namespace_ready": True}
+    rendered = view(id, body)
+    return {**rendered, **counts, "namespace_ready": True}
 
 
 def with_ids(extractors: Sequence[Mapping[str, Json]] | None) -> list[dict[str, Json]]:

@@ -252,8 +252,8 @@ class ObjectService:
         work.add_done_callback(self._running.discard)
         await asyncio.wait([work], timeout=min(_PATIENCE, deadline.left(_PATIENCE) / 2))
         state = await self._tasks.get(task)
-        told = {"task_id": task, "status": state["status"], **state["additional_data"]}
-        return {**told, "error": state["error"]} if state["error"] else told
+        rendered = {"task_id": task, "status": state["status"], **state["additional_data"]}
+        return {**rendered, "error": state["error"]} if state["error"] else rendered
 
     async def go_on(self, task: Entry) -> None:
         """Goes on with a delete by filter that stopped before its end, in whichever process."""

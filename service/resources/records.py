@@ -406,10 +406,10 @@ class RecordService:
         return {"typing": typing_of([entry for entry in found if entry], mentioned)}
 
     async def aggregate(self, project: str, stream_id: str, body: RecordsAggregate, *, info: bool) -> Json:
-        async def told(stream: OpenStream, columns: Columns) -> Json:
+        async def rendered(stream: OpenStream, columns: Columns) -> Json:
             return await self._aggregated(stream, columns, body, info=info)
 
-        return await self._meanwhile(project, stream_id, named(list(body.mentions())), told)
+        return await self._meanwhile(project, stream_id, named(list(body.mentions())), rendered)
 
     async def _aggregated(self, stream: OpenStream, columns: Columns, body: RecordsAggregate, *, info: bool) -> Json:
         with tracing.span("plan"):
@@ -422,18 +422,18 @@ class RecordService:
             if span is not None:
                 span.set_attribute("tally.strategy", found.strategy)
         metrics.strategies.labels(f"records {found.strategy}").inc()
-        told: dict[str, Json] = {"aggregates": found.result}
+        rendered: dict[str, Json] = {"aggregates": found.result}
         if body.include_typing:
-            told["typing"] = await self._typing_of_named(stream, body, columns)
+            rendered["typing"] = await self._typing_of_named(stream, body, columns)
         if info:
             accuracy = accuracies(tree.nodes)
             if found.strategy == "records":
                 accuracy = dict.fromkeys(accuracy, "exact")
             warnings = [*found.unknown, *cut_off(found.reading)]
-            told["info"] = {"accuracy": accuracy, "strategy": found.strategy, "warnings": warnings}
+            rendered["info"] = {"accuracy": accuracy, "strategy": found.strategy, "warnings": warnings}
             if found.reading.left_out:
-                told["info"]["otherRecords"] = found.reading.left_out
-        return told
+                rendered["info"]["otherRecords"] = found.reading.left_out
+        return rendered
 
     async def _meanwhile(
         self,
@@ -633,8 +633,8 @@ def _once(prepared: Sequence[PreparedRecord]) -> None:
             twice.append({"space": each.space, "externalId": each.external_id})
         seen.add(each.id)
     if twice:
-        told = ", ".join(f"{each['space']}/{each['externalId']}" for each in twice[:10])
-        error = Invalid([Problem((), f"the same record twice in one request: {told}")])
+        rendered = ", ".join(f"{each['space']}/{each['externalId']}" for each in twice[:10])
+        error = Invalid([Problem((), f"the same record twice in one request: {rendered}")])
         error.details = {"duplicated": twice}
         raise error
 
@@ -656,10 +656,10 @@ def _raise_partial_failure(
         raise items[0].error
     partial: list[Json] = []
     for each, code in zip(prepared, codes, strict=True):
-        told: dict[str, Json] = {"space": each.space, "externalId": each.external_id, "code": code}
+        rendered: dict[str, Json] = {"space": each.space, "externalId": each.external_id, "code": code}
         if code != 202:
-            told["message"] = message if code == 409 else "could not be stored; send it again"
-        partial.append(told)
+            rendered["message"] = message if code == 409 else "could not be stored; send it again"
+        partial.append(rendered)
     refused = [each for each in partial if each["code"] != 202]
     ids = ", ".join(f"{each['space']}/{each['externalId']}" for each in refused[:10])
     raise AlreadyExists(f"{len(refused)} of {len(partial)} records were not stored: {ids}", {"partial": partial})
@@ -740,10 +740,10 @@ def _record(source: Mapping[str, Json], wanted: set[Key] | None) -> dict[str, Js
 
 def _synced(source: Mapping[str, Json], wanted: set[Key] | None, *, gone: bool) -> dict[str, Json]:
     if gone:
-        told = {name: source[name] for name in ("space", "externalId", "createdTime", "lastUpdatedTime")}
-        return {**told, "status": "deleted"}
-    told = _record(source, wanted)
-    return {**told, "status": "created" if told["createdTime"] == told["lastUpdatedTime"] else "updated"}
+        rendered = {name: source[name] for name in ("space", "externalId", "createdTime", "lastUpdatedTime")}
+        return {**rendered, "status": "deleted"}
+    rendered = _record(source, wanted)
+    return {**rendered, "status": "created" if rendered["createdTime"] == rendered["lastUpdatedTime"] else "updated"}
 
 
 def typing_of(entries: Sequence[Entry], mentioned: Mapping[tuple[str, str], Iterable[str]]) -> Json:
@@ -753,8 +753,8 @@ def typing_of(entries: Sequence[Entry], mentioned: Mapping[tuple[str, str], Iter
         for name in sorted(mentioned[(space, container)]):
             spec = entry.body["properties"].get(name)
             if spec is not None:
-                told = {each: value for each, value in spec.items() if each != "constraintState"}
-                typing.setdefault(space, {}).setdefault(container, {})[name] = told
+                rendered = {each: value for each, value in spec.items() if each != "constraintState"}
+                typing.setdefault(space, {}).setdefault(container, {})[name] = rendered
     return typing
 
 

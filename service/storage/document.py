@@ -104,13 +104,13 @@ def _with_properties(blobs: msgspec.Raw) -> msgspec.Raw:
     """Blobs with what the newest client reads: `properties`, data and metadata merged (contract, Writing)."""
     if len(blobs) <= len(b"null"):
         return blobs
-    told: list[Parts] = []
+    rendered: list[Parts] = []
     for blob in _blobs(blobs):
         if _is_object(blob.get("properties")):
-            told.append(blob)
+            rendered.append(blob)
             continue
-        told.append({**blob, "properties": derived_properties(blob)})
-    return msgspec.Raw(msgspec.json.encode(told))
+        rendered.append({**blob, "properties": derived_properties(blob)})
+    return msgspec.Raw(msgspec.json.encode(rendered))
 
 
 def derived_properties(blob: Parts) -> msgspec.Raw:

@@ -121,8 +121,12 @@ class Gateway:
 
         If so, an earlier one may have been executed, and what this answer says may be its effect.
         """
-        told = {"db.system.name": "opensearch", "db.operation.name": operation(path), "http.request.method": method}
-        with tracing.span(f"{told['db.operation.name']} opensearch", told, "client") as span:
+        attributes = {
+            "db.system.name": "opensearch",
+            "db.operation.name": operation(path),
+            "http.request.method": method,
+        }
+        with tracing.span(f"{attributes['db.operation.name']} opensearch", attributes, "client") as span:
             sent = {**(headers or {}), **tracing.headers()}
             text, again = await self._answered(method, path, body, params, sent)
             took = _TOOK.match(text) if isinstance(text, str) else None

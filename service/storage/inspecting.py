@@ -138,12 +138,12 @@ class Inspector:
                 return await source.store.ask(source.scope, body)
 
             return await _counted(ask, source.query, fields)
-        total, told = 0, list[FieldReport]()
+        total, rendered = 0, list[FieldReport]()
         async with source.view() as view:
             for place in range(0, len(fields), BATCH):
                 total, more = await _counted(view.ask, source.query, fields[place : place + BATCH])
-                told += more
-        return total, told
+                rendered += more
+        return total, rendered
 
 
 def _index(row: Mapping[str, Any], aliases: Mapping[str, Json]) -> Index:

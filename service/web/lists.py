@@ -141,5 +141,5 @@ def envelope(request: web.Request, asked: ListRequest, page: ListPage, results: 
     if skips:
         more = page.start + asked.size < page.total if asked.cursor is None else page.cursor is not None
         pages |= {"has_more": more, "limit": asked.size, "skip": page.start}
-    told = {"results": results, "pagination": pages, "total_count": page.total, "stats": page.stats}
-    return {**told, "warnings": list(page.warnings)} if page.warnings else told
+    rendered = {"results": results, "pagination": pages, "total_count": page.total, "stats": page.stats}
+    return {**rendered, "warnings": list(page.warnings)} if page.warnings else rendered

@@ -100,8 +100,13 @@ def _traced(request: web.Request, route: str, id: str) -> Iterator[Any]:
     if route in PUBLIC:
         yield None
         return
-    told = {"http.request.method": request.method, "http.route": route, "url.scheme": request.scheme, "tally.id": id}
-    with tracing.span(f"{request.method} {route}", told, "server", request.headers) as span:
+    attributes = {
+        "http.request.method": request.method,
+        "http.route": route,
+        "url.scheme": request.scheme,
+        "tally.id": id,
+    }
+    with tracing.span(f"{request.method} {route}", attributes, "server", request.headers) as span:
         if span is not None:
             structlog.contextvars.bind_contextvars(trace_id=tracing.trace_id(span))
         yield span

@@ -44,8 +44,8 @@ class Bucketing(Node):
         return super().accuracies() | accuracies(self.children)
 
     def bucket(self, head: dict[str, Json], count: int, aggregates: Mapping[str, Json]) -> dict[str, Json]:
-        told = {**head, "count": count}
-        return {**told, "aggregates": aggregates} if self.children else told
+        rendered = {**head, "count": count}
+        return {**rendered, "aggregates": aggregates} if self.children else rendered
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
         """The records of the bucket that a key of a path names; raises `BadRequest`."""
@@ -131,8 +131,8 @@ class UniqueValuesNode(Bucketing):
     def total(self, raw: Raw) -> int:
         answer = raw[self.name]
         certain(answer)
-        told: int = sum(bucket["doc_count"] for bucket in answer["buckets"])
-        return told + int(answer["sum_other_doc_count"])
+        listed: int = sum(bucket["doc_count"] for bucket in answer["buckets"])
+        return listed + int(answer["sum_other_doc_count"])
 
     def total_evaluated(self, records: Records) -> int:
         return sum(map(len, self.grouped(records).values()))
@@ -258,8 +258,8 @@ class Histogram(Bucketing):
         return {self.result: buckets}
 
     def bucket(self, head: dict[str, Json], count: int, aggregates: Mapping[str, Json]) -> dict[str, Json]:
-        told = {**head, "count": count}
-        return {**told, "aggregates": aggregates} if self.children or self.moving else told
+        rendered = {**head, "count": count}
+        return {**rendered, "aggregates": aggregates} if self.children or self.moving else rendered
 
     def total(self, raw: Raw) -> int:
         return sum(bucket["doc_count"] for bucket in self.found(raw).values())

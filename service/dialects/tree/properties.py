@@ -67,10 +67,10 @@ class PropertyType(CamelModel):
         return self
 
     def render(self) -> dict[str, Json]:
-        told = {name: value for name, value in self.model_dump(by_alias=True).items() if value is not None}
+        rendered = {name: value for name, value in self.model_dump(by_alias=True).items() if value is not None}
         if self.type == "enum":
-            del told["list"]
-        return told
+            del rendered["list"]
+        return rendered
 
 
 def _not_reserved(name: str) -> str:
@@ -91,7 +91,7 @@ class Property(CamelModel):
     description: StrictStr | None = Field(None, max_length=1024)
 
     def render(self) -> dict[str, Json]:
-        told: dict[str, Json] = {
+        rendered: dict[str, Json] = {
             "type": self.type.render(),
             "nullable": self.nullable,
             "immutable": False,
@@ -99,16 +99,16 @@ class Property(CamelModel):
             "constraintState": {},
         }
         more = {"defaultValue": self.default_value, "name": self.name, "description": self.description}
-        return {**told, **{name: value for name, value in more.items() if value is not None}}
+        return {**rendered, **{name: value for name, value in more.items() if value is not None}}
 
 
 def _fitting(given: Property) -> Property:
     """Its default is a value of its type."""
     if given.default_value is not None:
-        told = given.type
-        column = PropertyColumn(("", "", ""), told.type, told.is_list, frozenset(told.values or ()))
-        fits = isinstance(given.default_value, list) if told.is_list else True
-        for each in given.default_value if told.is_list and fits else [given.default_value]:
+        declared = given.type
+        column = PropertyColumn(("", "", ""), declared.type, declared.is_list, frozenset(declared.values or ()))
+        fits = isinstance(given.default_value, list) if declared.is_list else True
+        for each in given.default_value if declared.is_list and fits else [given.default_value]:
             fits = fits and wrong(column, each) is None
         if not fits:
             raise PydanticCustomError("value_error", "defaultValue is no value of {type}", {"type": column.label})

@@ -143,8 +143,10 @@ class _TreeReader:
             reject((*at, "filters"), f"an array of 1 to 10 filters is needed, not {counted(filters)}")
         self.filters += len(filters)
         if self.filters > MAX_FILTERS:
-            told = f"at most {MAX_FILTERS} filters in all filters aggregates of a request, not {self.filters} or more"
-            reject((*at, "filters"), told)
+            problem = (
+                f"at most {MAX_FILTERS} filters in all filters aggregates of a request, not {self.filters} or more"
+            )
+            reject((*at, "filters"), problem)
         read: list[RecordFilter] = []
         for number, each in enumerate(filters):
             if each is None:
