@@ -24,7 +24,7 @@ from service.errors import Gone, Invalid, Location, OverBudget, Unavailable
 from service.fields import Fields
 from service.paths import parse, resolve
 from service.planning.order import SortKey
-from service.planning.strategy import MAX_CLAUSES
+from service.planning.strategies.base import MAX_CLAUSES
 from service.planning.warnings import of_list
 from service.values import MISSING, Json, encode_json, order, parse_date
 

@@ -57,7 +57,7 @@ FAULTS: Final = (
     ),
     Fault(
         "only the first page of groups read",
-        "service/aggregate.py",
+        "service/planning/strategies/base.py",
         "        if after is None or (len(page.buckets) < size and not grouping.selectors):\n            return",
         "        return",
     ),
@@ -69,7 +69,7 @@ FAULTS: Final = (
     ),
     Fault(
         "having gt is gte, in OpenSearch",
-        "service/planning/composite.py",
+        "service/planning/grouping.py",
         '"gt": ">",',
         '"gt": ">=",',
     ),
@@ -93,9 +93,9 @@ FAULTS: Final = (
     ),
     Fault(
         "null lost where it counts (add_to_set)",
-        "service/planning/strategy.py",
-        ' or (metric.kind.distinguishes_null and "null" in of.traits)',
-        "",
+        "service/planning/strategies/composite.py",
+        'if metric.kind.distinguishes_null and "null" in of.traits:',
+        "if False:",
     ),
     Fault(
         "dates compared as epoch milliseconds",

@@ -12,7 +12,7 @@ class AddToSet(Aggregation):
 
     name = "add_to_set"
     nullable = False
-    tells_null = True
+    distinguishes_null = True
 
     def gives(self, field: Field) -> frozenset[JsonType]:
         return frozenset({"array"})

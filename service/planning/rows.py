@@ -1,7 +1,7 @@
 """Finished groups as rows, and what is done with them: having, order, limit."""
 
 import operator
-from collections.abc import Callable, Hashable, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ class Result:
     before_having: int | None
     """Groups in all; None where OpenSearch dropped some."""
     strategy: str
-    accuracy: dict[str, str]
+    accuracy: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
     met: Set[Path] = frozenset()
     """Paths below the unwound one at which an element had a value, where elements were looked at."""

@@ -12,7 +12,7 @@ from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
 from service.fields import ARRIVAL, Fields
 from service.paths import Path
-from service.planning.composite import CompositePage
+from service.planning.grouping import CompositePage
 from service.scope import Scope
 from service.storage import names
 from service.storage.document import SYSTEM, read_object

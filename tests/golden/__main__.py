@@ -10,14 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service.aggregate import AggregateSource, View, aggregate
+from service.aggregate import AggregateSource, aggregate
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
 from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.encoding import dump_observed
 from service.listing import Cursors, Secret
-from service.planning.composite import CompositePage
+from service.planning.grouping import CompositePage
+from service.planning.strategies.base import View
 from service.resources.buckets import BucketService
 from service.resources.namespaces import NamespaceService
 from service.resources.tasks import TaskService

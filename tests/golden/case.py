@@ -16,7 +16,7 @@ from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.encoding import load_observed
 from service.fields import Fields
-from service.planning.composite import CompositePage
+from service.planning.grouping import CompositePage
 
 Json = Any
 CASES = Path(__file__).parent / "cases"

@@ -1,4 +1,4 @@
-"""The strategy that OpenSearch computes: composite aggregations, in pages, every group exactly once."""
+"""One composite aggregation: what OpenSearch is asked for groups, in pages, and how its answer is read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,0 +1,32 @@
+"""The ways to answer a plan, the cheapest first. A new one is a file here, a line in `STRATEGIES`, and its tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.planning.plan import Plan
+from service.planning.strategies.base import Facts, Rejected, Strategy
+from service.planning.strategies.composite import Composite
+from service.planning.strategies.objects import Objects
+from service.planning.strategies.tuples import Tuples
+
+STRATEGIES: Final = (Composite, Tuples, Objects)
+"""The last one takes every plan."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The first strategy that can answer, and why those before it cannot."""
+
+    strategy: Strategy
+    rejected: Sequence[Rejected] = field(default_factory=tuple)
+
+
+def choose(plan: Plan, facts: Facts) -> Choice:
+    rejected: list[Rejected] = []
+    for each in STRATEGIES:
+        proposal = each.propose(plan, facts)
+        if not isinstance(proposal, Rejected):
+            return Choice(proposal, tuple(rejected))
+        rejected.append(proposal)
+    raise AssertionError("the last strategy takes every plan")
