@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.system import System
+from service.cli.loading import flights
 from service.encoding import ObservedField
-from service.loading import flights
-from service.resources.incoming import Encoded, object_id, read_incoming, with_blobs
+from service.objects.incoming import Encoded, object_id, read_incoming, with_blobs
 from service.storage.bootstrap import mappings
 from service.storage.document import Stored
 from service.storage.objects import PARAMETERS

@@ -14,7 +14,7 @@ from opensearchpy import AsyncOpenSearch
 from bench.measure import add, comparison, console, side_by_side, watched
 from bench.system import NAMESPACE, System
 from service.dialects.tree.properties import Key, PropertyColumn
-from service.resources.ingest import Preparing, read_items
+from service.records.ingest import Preparing, read_items
 
 BASE: Final = f"/api/v1/projects/{NAMESPACE}"
 CHUNK: Final = 1_000

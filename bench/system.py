@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 
 KEY = "sk_bench_0123456789"
 NAMESPACE = "bench"

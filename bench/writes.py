@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from bench.measure import add, comparison, console, side_by_side, watched
 from bench.system import System
-from service.loading import SAMPLE_SIZES, flights
+from service.cli.loading import SAMPLE_SIZES, flights
 
 
 async def single(system: System, rounds: int) -> None:

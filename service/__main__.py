@@ -85,7 +85,7 @@ def serve(
     child: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """The service alone, on the OpenSearch that TALLY_OPENSEARCH_URL names."""
-    from service.running import api_key_of
+    from service.cli.running import api_key_of
     from service.serving import end_with_parent, serve, serve_many
 
     settings = _settings(child=child)
@@ -116,7 +116,7 @@ def run(
 
     Requests are not logged, unless TALLY_LOG_LEVEL is info.
     """
-    from service.running import run
+    from service.cli.running import run
 
     # The foreground shows what matters to a person; a log line for each request is asked for by the setting.
     _go(
@@ -171,11 +171,11 @@ def load(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and send nothing.")] = False,
 ) -> None:
     """A file into a bucket or a stream of a running Tally, with what was decided for each column."""
-    from service.loading import Loader, LoadError
-    from service.loading.command import Request, prepared, report, send
-    from service.loading.formats import checked_format, checked_mark
-    from service.loading.table import Options
-    from service.running import api_key_of
+    from service.cli.loading import Loader, LoadError
+    from service.cli.loading.command import Request, prepared, report, send
+    from service.cli.loading.formats import checked_format, checked_mark
+    from service.cli.loading.table import Options
+    from service.cli.running import api_key_of
 
     settings = _settings()
     try:
@@ -231,8 +231,8 @@ def dashboards(
     tally: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
 ) -> None:
     """A dashboard over a namespace for OpenSearch Dashboards: saved objects as NDJSON, or sent there."""
-    from service.dashboards import TallyClient, ndjson, saved_objects, send
-    from service.running import api_key_of
+    from service.cli.dashboards import TallyClient, ndjson, saved_objects, send
+    from service.cli.running import api_key_of
 
     if bucket and stream:
         _complain("--bucket is about objects, --stream about records: one of them")
@@ -290,7 +290,7 @@ def sweep() -> None:
     from aiohttp.web import AppRunner
 
     from service.app import create_app
-    from service.running import api_key_of
+    from service.cli.running import api_key_of
     from service.web.keys import CARETAKER
 
     settings = _settings()
@@ -372,10 +372,10 @@ def _go(work: Coroutine[Any, Any, T]) -> T:
     import uvloop
     from aiohttp import ClientError
 
-    from service.dashboards import DashboardsError
-    from service.embedded import EmbeddedError
+    from service.cli.dashboards import DashboardsError
+    from service.cli.embedded import EmbeddedError
+    from service.cli.loading import LoadError
     from service.errors import TallyError
-    from service.loading import LoadError
 
     try:
         return uvloop.run(work)

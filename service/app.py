@@ -13,21 +13,21 @@ from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential_jitter
 
 from service import __version__, clock, deadline, metrics, tracing
+from service.catalog.buckets import BucketService
+from service.catalog.collections import CollectionService
+from service.catalog.cursor_secret import cursor_secret
+from service.catalog.models import ModelService
+from service.catalog.namespaces import NamespaceService
+from service.catalog.streams import StreamService
+from service.catalog.tasks import TaskService
 from service.errors import TallyError
-from service.listing import Cursors, Secret
+from service.inspection.use_cases import Inspecting
+from service.listing.cursors import Cursors, Secret
+from service.maintenance.backup import Backups
+from service.maintenance.caretaker import Caretaker
 from service.metrics import watch_loop
-from service.resources.backup import Backups
-from service.resources.buckets import BucketService
-from service.resources.caretaker import Caretaker
-from service.resources.collections import CollectionService
-from service.resources.inspecting import Inspecting
-from service.resources.models import ModelService
-from service.resources.namespaces import NamespaceService
-from service.resources.objects import ObjectService
-from service.resources.records import RecordService
-from service.resources.sealing import cursor_secret
-from service.resources.streams import StreamService
-from service.resources.tasks import TaskService
+from service.objects.use_cases import ObjectService
+from service.records.use_cases import RecordService
 from service.settings import TEMPLATES, Settings
 from service.storage.blocks import watch_blocks, write_block
 from service.storage.bootstrap import bootstrap, ready

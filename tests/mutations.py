@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 
 ROOT: Final = Path(__file__).parents[1]
 UNCOPIED: Final = (".venv", ".git", ".data", "__pycache__", ".*_cache", ".hypothesis", "dist")

@@ -5,9 +5,9 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
+from service.catalog.buckets import CreateBucket, UpdateBucket
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Gone, Invalid, NotFound
-from service.resources.buckets import CreateBucket, UpdateBucket
 from service.values import Json
 from service.web import schemas
 from service.web.inputs import JsonBody, ListQuery, Namespace, NamespaceOrDefault

@@ -4,10 +4,10 @@ from aiohttp import web
 from pydantic import Field
 
 from service.aggregate import aggregate
+from service.catalog.collections import CreateCollection, UpdateCollection
 from service.dialects.flat.listing import ListRequest
 from service.dialects.flat.spec import DocumentsRequest
 from service.errors import AlreadyExists, Gone, NotFound, OverBudget
-from service.resources.collections import CreateCollection, UpdateCollection
 from service.values import Json
 from service.web import schemas
 from service.web.inputs import ListQuery, Namespace

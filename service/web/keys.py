@@ -7,16 +7,16 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from service.aggregate import AggregateSource
-from service.resources.buckets import BucketService
-from service.resources.caretaker import Caretaker
-from service.resources.collections import CollectionService
-from service.resources.inspecting import Inspecting
-from service.resources.models import ModelService
-from service.resources.namespaces import NamespaceService
-from service.resources.objects import ObjectService
-from service.resources.records import RecordService
-from service.resources.streams import StreamService
-from service.resources.tasks import TaskService
+from service.catalog.buckets import BucketService
+from service.catalog.collections import CollectionService
+from service.catalog.models import ModelService
+from service.catalog.namespaces import NamespaceService
+from service.catalog.streams import StreamService
+from service.catalog.tasks import TaskService
+from service.inspection.use_cases import Inspecting
+from service.maintenance.caretaker import Caretaker
+from service.objects.use_cases import ObjectService
+from service.records.use_cases import RecordService
 from service.settings import Settings
 
 

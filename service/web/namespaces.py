@@ -5,10 +5,10 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from service.catalog.namespaces import CreateNamespace, CreateStandalone, UpdateNamespace
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Gone, NotFound
-from service.resources.inspecting import FieldsRequest
-from service.resources.namespaces import CreateNamespace, CreateStandalone, UpdateNamespace
+from service.inspection.use_cases import FieldsRequest
 from service.values import Json
 from service.web import schemas
 from service.web.inputs import ListQuery

@@ -10,11 +10,11 @@ from aiohttp import web
 from pydantic import Field
 
 from service.aggregate import aggregate
+from service.catalog.buckets import Policy
 from service.dialects.flat.listing import POSITION_KEYS, SIZE_KEYS, ListRequest
 from service.dialects.flat.spec import AggregateRequest
 from service.errors import AlreadyExists, Gone, Invalid, NotFound, OverBudget, TallyError
-from service.resources.buckets import Policy
-from service.resources.objects import DeleteObjects, Line, failure, raise_if_only_the_backend_failed
+from service.objects.use_cases import DeleteObjects, Line, failure, raise_if_only_the_backend_failed
 from service.spelling import unknown_key
 from service.values import Json, no_json
 from service.web import schemas

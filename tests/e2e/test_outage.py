@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from tests.support.client import Client
 from tests.support.kinds import SPEC, TREE, House, Kind, Told, today, told
 from tests.support.processes import Service, free_port

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from service.embedded import EmbeddedError, default_cache, ensure_home, home
+from service.cli.embedded import EmbeddedError, default_cache, ensure_home, home
 
 SERVER = "org/opensearch/opensearch/9.9.9/opensearch-9.9.9.jar"
 PLUGIN = "org/opensearch/plugin/lively/9.9.9/lively-9.9.9.jar"

@@ -15,7 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from service.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,7 +129,7 @@ async def test_a_cancelled_start_leaves_nothing(home: Path) -> None:
 
 PARENT = """
 import os, time
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 
 node = EmbeddedNode(ensure_home(default_cache()), heap="256m").start()
 child = os.fork()  # as multiprocessing does; it must not keep the pipe to the watcher open

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from service.app import backups
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.errors import BadRequest
 from service.settings import Settings
 from tests.faults.test_restored import again, counted, two_services

@@ -362,8 +362,8 @@ async def test_a_key_makes_loading_repeatable(files: Loading, client: Client) ->
 
 
 async def test_a_load_that_breaks_says_where_to_go_on(files: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.loading import client as loading_client
-    from service.loading.connection import Connection, Refused
+    from service.cli.loading import client as loading_client
+    from service.cli.loading.connection import Connection, Refused
 
     monkeypatch.setattr(loading_client, "CHUNK_ROWS", 100)
     bucket = f"files-{os.urandom(5).hex()}"
@@ -568,7 +568,7 @@ async def test_streams_from_other_files(files: Loading, client: Client) -> None:
 async def test_the_bar_counts_what_is_stored(files: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
     from contextlib import contextmanager
 
-    from service.loading import client as loading_client
+    from service.cli.loading import client as loading_client
 
     seen: list[tuple[int | None, list[int]]] = []
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.errors import Unavailable
 from service.serving import served
 from service.settings import Settings

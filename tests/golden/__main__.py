@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.aggregate import AggregateSource, aggregate
+from service.catalog.buckets import BucketService
+from service.catalog.namespaces import NamespaceService
+from service.catalog.tasks import TaskService
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
-from service.embedded import EmbeddedNode, default_cache, ensure_home
 from service.encoding import dump_observed
-from service.listing import Cursors, Secret
+from service.listing.cursors import Cursors, Secret
 from service.planning.grouping import CompositePage
 from service.planning.strategies.base import View
-from service.resources.buckets import BucketService
-from service.resources.namespaces import NamespaceService
-from service.resources.tasks import TaskService
 from service.serving import served
 from service.settings import Settings
 from service.storage import names

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from service.errors import Unavailable
-from service.resources.list_sources import ObjectListSource
+from service.listing.sources import ObjectListSource
 from tests.support.client import Client
 
 Json = Any

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from rich.console import Console
 
-from service.loading import SAMPLE_SIZES, Loader, flights
+from service.cli.loading import SAMPLE_SIZES, Loader, flights
 from tests.conftest import KEY
 from tests.support.client import Client
 

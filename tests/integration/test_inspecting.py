@@ -450,7 +450,7 @@ async def test_fields_of_records(client: Client, space: str) -> None:
 
 async def test_too_many_buckets_for_one_answer(client: Client, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused with the way out, not told in part."""
-    monkeypatch.setattr("service.resources.inspecting._BUCKETS", 1)
+    monkeypatch.setattr("service.inspection.use_cases._BUCKETS", 1)
     await filled(client, space, "one", [{"a": 1}])
     assert (await get(client, "fields", space))["objects"] == 1
     await filled(client, space, "two", [{"a": 1}])

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.resources import records, streams
+from service.catalog import streams
+from service.records import use_cases as records
 from service.serving import served
 from service.settings import Settings, StreamTemplate
 from tests.conftest import KEY

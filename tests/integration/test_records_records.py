@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.resources import records
+from service.records import use_cases as records
 from service.serving import served
 from service.settings import Settings
 from service.storage import bulk

@@ -11,7 +11,8 @@ import aiohttp.web
 import pytest
 
 from service.app import create_app
-from service.resources import records, streams
+from service.catalog import streams
+from service.records import use_cases as records
 from service.serving import served
 from service.settings import TEMPLATES, Settings, StreamTemplate
 from service.web.keys import STREAMS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.serving import served
 from service.settings import Settings
 from tests.support.client import Client

@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from jsonschema import Draft202012Validator
 
-from service.dashboards import TallyClient, saved_objects
+from service.cli.dashboards import TallyClient, saved_objects
 from tests.conftest import KEY, ROOT
 from tests.integration.test_inspecting import filled, stream
 from tests.support.client import Client

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.aggregate import aggregate
+from service.catalog.buckets import BucketService
+from service.catalog.namespaces import NamespaceService
+from service.catalog.tasks import TaskService
 from service.dialects.flat.spec import AggregateRequest
-from service.listing import Cursors, Secret
-from service.resources.buckets import BucketService
-from service.resources.namespaces import NamespaceService
-from service.resources.tasks import TaskService
+from service.listing.cursors import Cursors, Secret
 from service.serving import served
 from service.settings import Settings
 from service.storage.catalog import Catalog

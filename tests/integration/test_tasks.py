@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.resources.caretaker import Caretaker
-from service.resources.tasks import TaskService
+from service.catalog.tasks import TaskService
+from service.maintenance.caretaker import Caretaker
 from service.serving import served
 from service.settings import Settings
 from service.storage.catalog import Catalog
@@ -158,7 +158,7 @@ async def test_one_replica_has_a_turn(catalog: Catalog, address: str, monkeypatc
         async with replicas[0].once_per_period(name, 0):
             raise ZeroDivisionError
     assert await taken(0) == 1, "what failed is tried again"
-    monkeypatch.setattr("service.resources.tasks.LEASE", 300)
+    monkeypatch.setattr("service.catalog.tasks.LEASE", 300)
     lost = replicas[0].once_per_period(name, 0)
     assert await lost.__aenter__()
     assert await taken(0) == 0

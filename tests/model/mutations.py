@@ -8,7 +8,7 @@ from inspect import isclass, isfunction
 from pathlib import Path
 from typing import Any, Final
 
-from service.resources import streams
+from service.catalog import streams
 from service.storage import catalog, operations
 from tests.model.scenarios import BUCKET, Plan
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
 
+from service.catalog.streams import StreamService
 from service.errors import TallyError
-from service.resources.streams import StreamService
 from service.scope import Scope
 from service.settings import TEMPLATES
 from service.storage import catalog as catalogs

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from service import __version__
-from service.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.serving import served
 from service.settings import Settings
 from service.telemetry import set_up

@@ -7,7 +7,7 @@ import pytest
 
 from service import clock
 from service.errors import Gone
-from service.listing import Cursors, Secret
+from service.listing.cursors import Cursors, Secret
 from service.storage.catalog import Entry
 from service.storage.watch import Watch
 

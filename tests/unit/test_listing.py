@@ -9,7 +9,7 @@ import pytest
 from service.dialects.flat.listing import ListRequest, pagination
 from service.errors import Gone, Invalid
 from service.fields import Fields
-from service.listing import Cursors, Secret
+from service.listing.cursors import Cursors, Secret
 from service.planning import order
 from service.storage.terms import on_terms, term, terms
 

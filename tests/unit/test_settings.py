@@ -9,8 +9,8 @@ import certifi
 import pytest
 from pydantic import ValidationError
 
-from service.embedded import EmbeddedError
-from service.running import api_key_of, check_disk
+from service.cli.embedded import EmbeddedError
+from service.cli.running import api_key_of, check_disk
 from service.settings import Settings, problems_of, unknown_variables
 
 CERTIFICATE = """\

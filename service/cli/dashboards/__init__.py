@@ -1,0 +1,7 @@
+"""Saved objects for OpenSearch Dashboards, made of what a namespace or a stream holds."""
+
+from service.cli.dashboards.facts import Facts, TallyClient
+from service.cli.dashboards.saved import ndjson, saved_objects
+from service.cli.dashboards.sending import DashboardsError, send
+
+__all__ = ["DashboardsError", "Facts", "TallyClient", "ndjson", "saved_objects", "send"]

@@ -1,0 +1,60 @@
+"""Cursors: sealed, so that nobody makes or changes one, and bound to the list that they belong to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from service import clock
+from service.errors import Gone, Invalid, Location, Unavailable
+from service.values import Json
+
+
+@dataclass
+class Secret:
+    """What cursors are sealed with; the service learns it from the catalogue, which may be there only later."""
+
+    text: str = ""
+    earlier: str = ""
+    """What release 0.1.0 sealed with: a cursor of sync goes on as long as its stream does, over an upgrade too."""
+
+
+@dataclass(frozen=True)
+class Cursors:
+    """Seals and opens cursors; what somebody else made, or changed, is none."""
+
+    secret: Secret
+    lifetime: float
+    """Seconds after its last use in which a cursor can be gone on with."""
+
+    def seal(self, **content: Json) -> str:
+        return self._sealer.dumps({**content, "until": clock.now() + self.lifetime})
+
+    def open(self, text: str, bound: str, at: Location = ("body", "cursor")) -> Mapping[str, Json]:
+        try:
+            content: Mapping[str, Json] = self._sealer.loads(text)
+        except BadData:
+            raise Invalid.at(at, "this is no cursor of this service; it was changed or cut", "cursor") from None
+        if content["of"] != bound:
+            raise Invalid.at(
+                at,
+                "the cursor belongs to another list; send the same filters, sort, search and case_sensitive with it",
+                "cursor",
+            )
+        if content["until"] < clock.now():
+            raise gone(self.lifetime)
+        return content
+
+    @property
+    def _sealer(self) -> URLSafeSerializer:
+        if not self.secret.text:
+            raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
+        # The last one seals, all of them open.
+        return URLSafeSerializer([self.secret.earlier or self.secret.text, self.secret.text], salt="tally-cursor")
+
+
+def gone(lifetime: float) -> Gone:
+    return Gone(
+        f"the cursor has ended: it lives for {lifetime:g} seconds after its last use; begin again, or go on from the "
+        "last result with a filter on the field that you sort by"
+    )

@@ -1,7 +1,0 @@
-"""Brings files, and the sample, into a running Tally through its API."""
-
-from service.loading.client import Loader
-from service.loading.errors import LoadError, UsageError
-from service.loading.sample import SAMPLE_SIZES, WEATHER, WEATHER_SIZE, flights, weather
-
-__all__ = ["SAMPLE_SIZES", "WEATHER", "WEATHER_SIZE", "LoadError", "Loader", "UsageError", "flights", "weather"]

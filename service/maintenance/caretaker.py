@@ -1,0 +1,213 @@
+"""What has to be done after an answer was given: deleted buckets and namespaces emptied, expired objects removed.
+
+All of it stands in the catalogue, so any replica can go on where another one stopped.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from service.catalog.buckets import BucketService, id_of
+from service.catalog.buckets import view as bucket_view
+from service.catalog.expiry import before_expiry
+from service.catalog.namespaces import NamespaceService, hidden_objects, view
+from service.catalog.streams import StreamService
+from service.catalog.tasks import TaskService
+from service.errors import Invalid, TallyError
+from service.objects.deletion import DELETION
+from service.scope import Scope
+from service.storage.catalog import Catalog, Entry
+from service.storage.gateway import Absent, Conflict
+from service.storage.objects import ObjectStore
+from service.storage.operations import Operations
+from service.storage.watch import Watch
+from service.values import Json
+
+log = structlog.get_logger()
+
+_MOST: Final = 10_000
+
+ABANDONED: Final = 30.0
+"""Seconds for which this process has to see an operation unchanged before it takes it for stopped, and undoes it."""
+
+
+class Caretaker:
+    """Works in the background of every replica; `once` does all there is to do now."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: ObjectStore,
+        namespaces: NamespaceService,
+        buckets: BucketService,
+        tasks: TaskService,
+        streams: StreamService,
+    ) -> None:
+        self._streams = streams
+        self._catalog = catalog
+        self._store = store
+        self._namespaces = namespaces
+        self._buckets = buckets
+        self._tasks = tasks
+        self._operations: Operations = namespaces.operations
+        self._watch = Watch()
+        self._woken = asyncio.Event()
+        self.on_deletion: Callable[[Entry], Awaitable[None]] = _ignore
+        """Goes on with a delete by filter."""
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._woken.set()
+
+    async def upgrade(self) -> None:
+        """Makes lists find what an earlier version put into the catalogue."""
+        kinds = {"terms": {"kind": ["bucket", "namespace"]}}
+        unlisted = {"bool": {"must_not": [{"exists": {"field": "@arrival"}}]}}
+        undecided = [{"exists": {"field": "intent.do"}}]
+        old = {
+            "bool": {
+                "filter": [kinds],
+                "should": [unlisted, before_expiry()],
+                "minimum_should_match": 1,
+                "must_not": undecided,
+            }
+        }
+        for entry in await self._catalog.find(old, _MOST):
+            rendered = (
+                view(entry.namespace_id, entry.body)
+                if entry.kind == "namespace"
+                else bucket_view(id_of(entry), entry.body)
+            )
+            try:
+                await self._catalog.replace(entry, entry.body, view=rendered)
+            except Conflict:  # changed just now, by somebody who knows
+                continue
+            except Invalid as error:
+                log.warning("lists cannot filter by all of a resource", id=entry.id, message=error.text())
+                await self._catalog.replace(entry, entry.body, view={**rendered, "description": None, "metadata": {}})
+
+    async def run(self, every: float) -> None:
+        """For ever: at once when woken, else each so many seconds."""
+        while True:
+            try:
+                await self.once(every)
+            except TallyError as error:
+                log.warning("caretaking failed, will be tried again", message=error.message)
+            except Exception:
+                log.exception("caretaking failed")
+            try:
+                await asyncio.wait_for(self._woken.wait(), every)
+            except TimeoutError:
+                continue
+            self._woken.clear()
+
+    async def once(self, every: float = 0) -> int:
+        """The number of things done; what time has made superfluous only if nobody looked in so many seconds."""
+        return await self._go_on() + await self._delete_matching() + await self._care(every)
+
+    async def _delete_matching(self) -> int:
+        """Deletes by filter that stopped before their end."""
+        tasks = await self._tasks.unfinished(DELETION)
+        for task in tasks:
+            await self.on_deletion(task)
+        return len(tasks)
+
+    async def _go_on(self) -> int:
+        """Operations that are not at their end: deletions are finished, others if they have stopped."""
+        await self._namespaces.end_expired()
+        deleted = [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]  # by version 0.1
+        unfinished = [{"exists": {"field": "intent.do"}}, {"bool": {"filter": deleted}}]
+        done = 0
+        for found in await self._catalog.find({"bool": {"should": unfinished, "minimum_should_match": 1}}, _MOST):
+            (entry,) = await self._catalog.get(found.id)
+            try:
+                done += entry is not None and await self._step(entry)
+            except Conflict:  # somebody else was faster
+                continue
+            except TallyError as error:
+                log.warning("an operation cannot be finished, will be tried again", id=found.id, message=error.message)
+        return done
+
+    async def _step(self, entry: Entry) -> bool:
+        if entry.body.get("status") == "DELETING":
+            if entry.kind == "stream":
+                await self._streams.finish(entry)
+                return True
+            async with self._tasks.lease(entry.id) as ours:
+                if ours:
+                    await self._remove(entry)
+                return ours
+        return await self._operations.go_on(entry, stopped=self._watch.unchanged(entry) >= ABANDONED)
+
+    async def _care(self, every: float) -> int:
+        """What time has made superfluous: looked for once in so many seconds, by one replica."""
+        mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
+        done = 0
+        # Two turns: where there are many streams, objects need not wait for them.
+        async with self._tasks.once_per_period("objects", every) as ours:
+            if ours:
+                for entry in await self._catalog.find(mortal, _MOST):
+                    done += await self._expire(entry)
+                await self._tasks.forget_old()
+        async with self._tasks.once_per_period("streams", every) as ours:
+            if ours:
+                done += await self._streams.care()
+        return done
+
+    async def _remove(self, entry: Entry) -> None:
+        if entry.kind == "collection" or entry.body.get("undone"):
+            await self._remove_data(entry, None)
+            return
+        # Of a process that stopped right after it marked the entry there is no task yet.
+        task = await self._tasks.start_removal(entry, {f"{entry.kind}_id": id_of(entry)})
+        await self._tasks.record(task, "IN_PROGRESS")
+        try:
+            await self._remove_data(entry, task)
+        except TallyError as error:
+            # The task stays in progress: the next turn, of whichever replica, goes on.
+            await self._tasks.record(task, "IN_PROGRESS", error.message, **_failed(error))
+            raise
+        await self._tasks.record(task, "COMPLETED")
+
+    async def _remove_data(self, entry: Entry, task: str | None) -> None:
+        if entry.kind == "namespace":
+            await self._namespaces.remove(entry)
+            return
+        await self._operations.let_go(entry)
+        if entry.kind == "bucket":
+            await self._empty(entry, task)
+            await self._store.forget_fields(id_of(entry))
+        await self._catalog.delete(entry.id)
+
+    async def _empty(self, entry: Entry, task: str | None) -> None:
+        (home,) = await self._catalog.get(f"namespace:{entry.namespace_id}")
+        scope = Scope(entry.namespace_id, home.name if home else entry.namespace_id)
+        query = {"term": {"bucket_id": id_of(entry)}}
+        deleted = 0
+        with suppress(Absent):  # the namespace was deleted meanwhile
+            async for count in self._store.remove(scope, query):
+                deleted += count
+                if task is not None:
+                    await self._tasks.record(task, "IN_PROGRESS", deleted_count=deleted)
+
+    async def _expire(self, entry: Entry) -> int:
+        if not entry.live:
+            return 0
+        scope = Scope(entry.namespace_id, entry.namespace_id)
+        removed = 0
+        with suppress(Absent):
+            async for count in self._store.remove(scope, hidden_objects(entry)):
+                removed += count
+        return removed
+
+
+async def _ignore(_: Entry) -> None:
+    pass
+
+
+def _failed(error: TallyError) -> dict[str, Json]:
+    count = error.details.get("failed_count")
+    return {} if count is None else {"failed_count": count}
