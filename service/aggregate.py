@@ -19,7 +19,7 @@ from service.planning.rows import Result
 from service.planning.strategies import choose
 from service.planning.strategies.base import (
     Budget,
-    Facts,
+    PlanFacts,
     Searchable,
     TooManyValues,
     in_thread_if_large,
@@ -94,7 +94,7 @@ async def answer(plan: Plan, source: AggregateSource, budget: Budget) -> Result:
     fold: frozenset[int] = frozenset()
     estimate: frozenset[int] = frozenset()
     while True:
-        facts = Facts.of(plan, source.fields, source.query, fold=fold, estimate=estimate)
+        facts = PlanFacts.of(plan, source.fields, source.query, fold=fold, estimate=estimate)
         try:
             return await choose(plan, facts).strategy.run(source, budget)
         except TooManyValues as too_many:

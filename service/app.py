@@ -146,7 +146,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[MODELS] = ModelService(namespaces, catalog, cursors, records)
         templates = {**TEMPLATES, **settings.stream_templates}
         streams = app[STREAMS] = StreamService(namespaces, catalog, records, cursors, templates)
-        app[RECORDS] = RecordService(namespaces, streams, catalog, records, cursors, settings)
+        app[RECORDS] = RecordService(streams, catalog, records, cursors, settings)
         namespaces.on_remove = records.drop_all
         app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
         app[CARETAKER].on_deletion = app[OBJECTS].go_on

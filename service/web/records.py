@@ -244,7 +244,7 @@ async def ingest_records(
     is stored (400). In a mutable stream an id that is taken is reported (409, `partial`) while the others are stored;
     in an immutable one an equal record is dropped silently.
     """
-    await request.app[RECORDS].ingest(path.project, path.stream_id, body, refresh=query.waits)
+    await request.app[RECORDS].writer.ingest(path.project, path.stream_id, body, refresh=query.waits)
     return {}
 
 
@@ -256,7 +256,7 @@ async def upsert_records(
 
     Of mutable streams: a record that exists is replaced as a whole.
     """
-    await request.app[RECORDS].upsert(path.project, path.stream_id, body, refresh=query.waits)
+    await request.app[RECORDS].writer.upsert(path.project, path.stream_id, body, refresh=query.waits)
     return {}
 
 
@@ -266,7 +266,7 @@ async def delete_records(request: web.Request, path: StreamPath, query: WriteQue
 
     Of mutable streams. Unknown ids are ignored; sync reports those that existed.
     """
-    await request.app[RECORDS].delete(path.project, path.stream_id, body, refresh=query.waits)
+    await request.app[RECORDS].writer.delete(path.project, path.stream_id, body, refresh=query.waits)
     return {}
 
 
@@ -278,7 +278,7 @@ async def filter_records(request: web.Request, path: StreamPath, body: FilterReq
     operator; at most 100 of them, 10 deep. `lastUpdatedTime` needs a lower bound; it is mandatory for immutable
     streams, and may not span more than the stream's `maxFilteringInterval`.
     """
-    return await request.app[RECORDS].filter(path.project, path.stream_id, body)
+    return await request.app[RECORDS].reader.filter(path.project, path.stream_id, body)
 
 
 @routes.post(f"{_RECORDS}/sync", errors=(NotFound, Gone))
@@ -288,7 +288,7 @@ async def sync_records(request: web.Request, path: StreamPath, body: SyncRequest
     What was written after a cursor, page by page: each record as it is now, and deletions. Nothing that was
     acknowledged is left out. A cursor goes on as long as the stream does.
     """
-    return await request.app[RECORDS].sync(path.project, path.stream_id, body)
+    return await request.app[RECORDS].reader.sync(path.project, path.stream_id, body)
 
 
 @routes.post(f"{_RECORDS}/aggregate", errors=(NotFound,))
@@ -304,4 +304,4 @@ async def aggregate_records(
     uniqueValues, numberHistogram, timeHistogram and filters take nested aggregates; a movingFunction stands directly
     inside a histogram. A metric over no values is 0. `lastUpdatedTime` as for filter.
     """
-    return await request.app[RECORDS].aggregate(path.project, path.stream_id, body, info=query.info)
+    return await request.app[RECORDS].aggregator.aggregate(path.project, path.stream_id, body, info=query.info)

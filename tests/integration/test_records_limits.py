@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from service.catalog import streams
-from service.records import use_cases as records
 from service.serving import served
 from service.settings import Settings, StreamTemplate
 from tests.conftest import KEY
 from tests.support.client import Client
-from tests.support.records import TYPES, Project, container, fresh, property_of, record, source_of
+from tests.support.records import TYPES, Project, container, fresh, property_of, record, set_time, source_of
 
 Json = Any
 MB10 = 10 * 1024 * 1024
@@ -573,7 +572,7 @@ async def test_last_updated_time(project: Project, monkeypatch: pytest.MonkeyPat
     name = template.lower()
     if (await project.call("GET", f"/streams/{name}"))[0] == 404:
         await project.stream(name, template)
-    monkeypatch.setattr(records, "now_millis", lambda: NOW)
+    set_time(monkeypatch, lambda: NOW)
     words = case.words
     if template == "MutableTestStream" and case in SPANS:
         words = ()

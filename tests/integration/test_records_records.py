@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from service.records import use_cases as records
 from service.serving import served
 from service.settings import Settings
 from service.storage import bulk
 from service.storage.gateway import Gateway
 from tests.conftest import KEY
 from tests.support.client import Client
-from tests.support.records import TYPES, Project, container, property_of, record, source_of
+from tests.support.records import TYPES, Project, container, property_of, record, set_time, source_of
 
 Json = Any
 DAY = 86_400_000
@@ -214,7 +213,7 @@ async def test_equal_records_in_other_slices_of_time(
 ) -> None:
     now = int(time.time() * 1000)
     for days in (5, 3, 2.5, 2, 1, 0.001, 0):
-        monkeypatch.setattr(records, "now_millis", lambda days=days: int(now - days * DAY))
+        set_time(monkeypatch, int(now - days * DAY))
         await project.ingest(archive, record("same", {"i32": 1}), record(f"{days}", {"i32": 1}))
     monkeypatch.undo()
     assert await project.consumed(archive) == 8
@@ -230,7 +229,7 @@ async def test_an_expired_record_may_come_again(
 ) -> None:
     """What nobody sees any more is not there, even if its index still is."""
     now = int(time.time() * 1000)
-    monkeypatch.setattr(records, "now_millis", lambda: now - 7 * DAY - 60_000)
+    set_time(monkeypatch, lambda: now - 7 * DAY - 60_000)
     await project.ingest(archive, record("a", {"i32": 1}))
     monkeypatch.undo()
     when = {"gt": now - 8 * DAY, "lt": now - DAY}
@@ -246,7 +245,7 @@ async def test_clocks_that_differ_around_midnight(
     """Two processes put a record into different slices; it is dropped nevertheless, seen or not."""
     midnight = int(time.time() * 1000) // DAY * DAY
     for seconds in (30, -30, 45, -5):
-        monkeypatch.setattr(records, "now_millis", lambda seconds=seconds: midnight + seconds * 1000)
+        set_time(monkeypatch, midnight + seconds * 1000)
         await project.ingest(archive, record("a", {"i32": 1}), wait=False)
     monkeypatch.undo()
     assert await project.consumed(archive) == 1
@@ -263,7 +262,7 @@ async def test_immutable_streams_do_not_change(project: Project, archive: str) -
 async def test_only_the_slices_asked_for(project: Project, archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = int(time.time() * 1000)
     for days in range(6, -1, -1):
-        monkeypatch.setattr(records, "now_millis", lambda days=days: now - days * DAY)
+        set_time(monkeypatch, now - days * DAY)
         await project.ingest(archive, record(f"{days}", {"i32": days}))
     monkeypatch.undo()
     for low in range(6, -1, -1):

@@ -12,13 +12,12 @@ import pytest
 
 from service.app import create_app
 from service.catalog import streams
-from service.records import use_cases as records
 from service.serving import served
 from service.settings import TEMPLATES, Settings, StreamTemplate
 from service.web.keys import STREAMS
 from tests.conftest import KEY
 from tests.support.client import Client
-from tests.support.records import TYPES, Project, container, fresh, ids, property_of, record, source_of
+from tests.support.records import TYPES, Project, container, fresh, ids, property_of, record, set_time, source_of
 
 Json = Any
 DAY = 86_400_000
@@ -330,11 +329,11 @@ async def test_expired_records(
         stream = await project.stream(template="ImmutableTestStream")
         now = int(time.time() * 1000)
         for days in (9, 8, 6, 0):
-            monkeypatch.setattr(records, "now_millis", lambda days=days: now - days * DAY)
+            set_time(monkeypatch, now - days * DAY)
             await project.ingest(stream, record(f"{days}"))
         # At the very border: 7 days less and more a minute.
         for minutes, id in ((1, "just not"), (-1, "just")):
-            monkeypatch.setattr(records, "now_millis", lambda minutes=minutes: now - 7 * DAY + minutes * 60_000)
+            set_time(monkeypatch, now - 7 * DAY + minutes * 60_000)
             await project.ingest(stream, record(id))
         monkeypatch.undo()
         seen = []

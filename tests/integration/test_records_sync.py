@@ -9,14 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.records import use_cases as records
 from service.serving import served
 from service.settings import Settings
 from service.storage.records import RecordStore
 from tests.chaos.streams import Chaos
 from tests.conftest import KEY
 from tests.support.client import Client
-from tests.support.records import TYPES, Project, container, ids, property_of, record, statuses
+from tests.support.records import TYPES, Project, container, ids, property_of, record, set_time, statuses
 
 Json = Any
 DAY = 86_400_000
@@ -109,7 +108,7 @@ async def test_old_records_on_later_pages_are_not_missed(
     project: Project, stream: str, monkeypatch: pytest.MonkeyPatch, old: int
 ) -> None:
     now = int(time.time() * 1000)
-    monkeypatch.setattr(records, "now_millis", lambda: now - old)
+    set_time(monkeypatch, lambda: now - old)
     await project.ingest(stream, *many(60), wait=False)
     await project.delete(stream, "r0003", wait=False)
     monkeypatch.undo()
@@ -123,7 +122,7 @@ async def test_initialize_cursor_shows_what_was_written_since(
 ) -> None:
     now = int(time.time() * 1000)
     for days, id in ((2.5, "five"), (1.5, "three"), (0.5, "one")):
-        monkeypatch.setattr(records, "now_millis", lambda days=days: int(now - days * DAY))
+        set_time(monkeypatch, int(now - days * DAY))
         await project.ingest(stream, record(id), record(f"gone-{id}"))
         await project.delete(stream, f"gone-{id}")
     monkeypatch.undo()
@@ -145,7 +144,7 @@ async def test_a_writer_whose_clock_is_slow_is_not_missed(
 ) -> None:
     """`initializeCursor` says from when on; after it the clock of no writer matters."""
     page = await project.page(stream, initializeCursor="1m-ago")
-    monkeypatch.setattr(records, "now_millis", lambda: int(time.time() * 1000) - 30 * 60_000)
+    set_time(monkeypatch, lambda: int(time.time() * 1000) - 30 * 60_000)
     await project.ingest(stream, *many(3), wait=False)
     await project.delete(stream, "r0001", wait=False)
     items, _ = await project.news(stream, page["nextCursor"])
@@ -284,7 +283,7 @@ async def test_new_slices_of_time(project: Project, monkeypatch: pytest.MonkeyPa
     cursor: str | None = None
     told: list[str] = []
     for days in range(5, -1, -1):
-        monkeypatch.setattr(records, "now_millis", lambda days=days: now - days * DAY)
+        set_time(monkeypatch, now - days * DAY)
         await project.ingest(stream, *many(4, 10 * days), wait=False)
         if days in (4, 1):
             page = await project.page(stream, cursor, limit=3)
@@ -302,7 +301,7 @@ async def test_expired_slices_leave_the_cursor(
     project: Project, monkeypatch: pytest.MonkeyPatch, opensearch: aiohttp.ClientSession
 ) -> None:
     stream = await project.stream(template="ImmutableTestStream")
-    monkeypatch.setattr(records, "now_millis", lambda: int(time.time() * 1000) - 5 * DAY)
+    set_time(monkeypatch, lambda: int(time.time() * 1000) - 5 * DAY)
     await project.ingest(stream, *many(4))
     old = await index_of(opensearch, stream, "*")
     monkeypatch.undo()

@@ -1,11 +1,14 @@
 """A project of the records API for tests: its routes by short names, and what its refusals say."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+from service.records import reading, selection, writing
 from tests.support.client import Client
 
 Json = Any
@@ -186,3 +189,9 @@ def statuses(items: Iterable[Json]) -> list[tuple[str, str]]:
 
 def ids(items: Sequence[Json]) -> list[str]:
     return [item["externalId"] for item in items]
+
+
+def set_time(monkeypatch: pytest.MonkeyPatch, now: int | Callable[[], int]) -> None:
+    """The time of requests about records, in epoch milliseconds; everything else goes by the real one."""
+    for module in (reading, selection, writing):
+        monkeypatch.setattr(module, "now_millis", now if callable(now) else lambda: now)

@@ -11,7 +11,7 @@ from service.dialects.flat.spec import AggregateRequest
 from service.encoding import Encoder
 from service.fields import Fields
 from service.planning.strategies import STRATEGIES, Choice, choose
-from service.planning.strategies.base import Facts, Strategy
+from service.planning.strategies.base import PlanFacts, Strategy
 from tests.golden.case import CASES, Case
 
 Json = Any
@@ -30,7 +30,7 @@ def known(*objects: Json) -> Fields:
 def chosen(fields: Fields, **request: Json) -> Choice:
     spec = {"group_by": [{"field": "metadata.k"}], "aggregations": [COUNT], **request}
     plan = lower(AggregateRequest.model_validate(spec), fields)
-    return choose(plan, Facts.of(plan, fields, BUCKET))
+    return choose(plan, PlanFacts.of(plan, fields, BUCKET))
 
 
 FLAT = known({"metadata": {"k": "a", "n": 1.5}})
@@ -95,8 +95,8 @@ def test_a_metric_in_doubt_is_evaluated_from_its_values() -> None:
         "aggregations": [{"function": "sum", "field": "metadata.n", "alias": "n"}],
     }
     plan = lower(AggregateRequest.model_validate(spec), FLAT)
-    sure = choose(plan, Facts.of(plan, FLAT, BUCKET)).strategy.describe()
-    doubtful = choose(plan, Facts.of(plan, FLAT, BUCKET, fold=frozenset({0}))).strategy.describe()
+    sure = choose(plan, PlanFacts.of(plan, FLAT, BUCKET)).strategy.describe()
+    doubtful = choose(plan, PlanFacts.of(plan, FLAT, BUCKET, fold=frozenset({0}))).strategy.describe()
     assert [len(sure.requests), len(doubtful.requests)] == [1, 2]
 
 
@@ -104,7 +104,7 @@ def test_a_metric_in_doubt_is_evaluated_from_its_values() -> None:
 def test_a_strategy_asks_what_it_describes(path: Any) -> None:
     case = Case.read(path)
     plan = lower(AggregateRequest.model_validate(case.request), case.known)
-    strategy: Strategy = choose(plan, Facts.of(plan, case.known, {"term": {"bucket_id": "bkt_golden"}})).strategy
+    strategy: Strategy = choose(plan, PlanFacts.of(plan, case.known, {"term": {"bucket_id": "bkt_golden"}})).strategy
     assert strategy.name == case.response["query_info"]["strategy"]
     described = strategy.describe()
     assert described.strategy == strategy.name

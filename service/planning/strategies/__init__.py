@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from service.planning.plan import Plan
-from service.planning.strategies.base import Facts, Rejected, Strategy
+from service.planning.strategies.base import PlanFacts, Rejection, Strategy
 from service.planning.strategies.composite import Composite
 from service.planning.strategies.objects import Objects
 from service.planning.strategies.tuples import Tuples
@@ -19,14 +19,14 @@ class Choice:
     """The first strategy that can answer, and why those before it cannot."""
 
     strategy: Strategy
-    rejected: Sequence[Rejected] = field(default_factory=tuple)
+    rejected: Sequence[Rejection] = field(default_factory=tuple)
 
 
-def choose(plan: Plan, facts: Facts) -> Choice:
-    rejected: list[Rejected] = []
+def choose(plan: Plan, facts: PlanFacts) -> Choice:
+    rejected: list[Rejection] = []
     for each in STRATEGIES:
         proposal = each.propose(plan, facts)
-        if not isinstance(proposal, Rejected):
+        if not isinstance(proposal, Rejection):
             return Choice(proposal, tuple(rejected))
         rejected.append(proposal)
     raise AssertionError("the last strategy takes every plan")

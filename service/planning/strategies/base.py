@@ -64,7 +64,7 @@ class TooManyValues(Exception):
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlanFacts:
     """What a strategy may rely on when it proposes itself."""
 
     fields: Fields
@@ -101,7 +101,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Rejected:
+class Rejection:
     """Why a strategy cannot answer a plan, and which part of the request is the cause (`filters`, `aggregations.1`)."""
 
     strategy: str

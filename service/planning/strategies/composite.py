@@ -18,8 +18,8 @@ from service.planning.rows import GroupRow, Result, finish
 from service.planning.strategies.base import (
     Budget,
     Description,
-    Facts,
-    Rejected,
+    PlanFacts,
+    Rejection,
     Searchable,
     TooManyValues,
     View,
@@ -45,17 +45,17 @@ class Composite:
     name: ClassVar[str] = "composite"
 
     @classmethod
-    def propose(cls, plan: Plan, facts: Facts) -> Self | Rejected:
+    def propose(cls, plan: Plan, facts: PlanFacts) -> Self | Rejection:
         fields = facts.fields
         if plan.unwind and "array" in fields.get(plan.unwind).traits:
-            return Rejected(cls.name, "a group's elements of one array cannot be told from those of another", "unwind")
+            return Rejection(cls.name, "a group's elements of one array cannot be told from those of another", "unwind")
         if not facts.exact:
-            return Rejected(cls.name, "the index can only narrow these filters, not decide them", "filters")
+            return Rejection(cls.name, "the index can only narrow these filters, not decide them", "filters")
         columns: list[KeyColumn] = []
         for position, key in enumerate(plan.keys):
             found = column(key, fields.get(key.path), f"k{position}")
             if found is None:
-                return Rejected(cls.name, "the index does not hold the whole value", f"group_by.{position}")
+                return Rejection(cls.name, "the index does not hold the whole value", f"group_by.{position}")
             columns.append(found)
 
         computed: list[PushedMetric] = []
@@ -71,12 +71,12 @@ class Composite:
                 continue
             where = f"aggregations.{position}"
             if metric.kind.ordered:
-                return Rejected(cls.name, f"{metric.kind.name} depends on the order of arrival", where)
+                return Rejection(cls.name, f"{metric.kind.name} depends on the order of arrival", where)
             if metric.kind.distinguishes_null and "null" in of.traits:
-                return Rejected(cls.name, "a group's values cannot distinguish null from a missing value", where)
+                return Rejection(cls.name, "a group's values cannot distinguish null from a missing value", where)
             value = column(Key("", metric.kind.path), of, "value")
             if value is None:
-                return Rejected(cls.name, "the index does not hold the whole value", where)
+                return Rejection(cls.name, "the index does not hold the whole value", where)
             before = folds.get(of.path, (None, ()))[1]
             folds[of.path] = (Grouping(facts.query, (*columns, value)), (*before, position))
 

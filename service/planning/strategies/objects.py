@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from service.planning.plan import Plan
 from service.planning.rows import Result
 from service.planning.scan import Scan
-from service.planning.strategies.base import Budget, Description, Facts, Searchable, over_budget, result_of_scan
+from service.planning.strategies.base import Budget, Description, PlanFacts, Searchable, over_budget, result_of_scan
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class Objects:
     """The query finds at least the objects that are meant; the plan's condition is tested on each."""
 
     plan: Plan
-    facts: Facts
+    facts: PlanFacts
     ordered: bool
     """A metric depends on the order of arrival."""
 
     name: ClassVar[str] = "objects"
 
     @classmethod
-    def propose(cls, plan: Plan, facts: Facts) -> Self:
+    def propose(cls, plan: Plan, facts: PlanFacts) -> Self:
         return cls(plan, facts, any(metric.kind.ordered for metric in plan.metrics))
 
     def describe(self) -> Description:

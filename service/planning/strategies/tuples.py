@@ -19,8 +19,8 @@ from service.planning.scan import Scan, paths_of
 from service.planning.strategies.base import (
     Budget,
     Description,
-    Facts,
-    Rejected,
+    PlanFacts,
+    Rejection,
     Searchable,
     in_thread_if_large,
     over_budget,
@@ -35,33 +35,33 @@ class Tuples:
     """The values that make a combination: their paths and their composite sources."""
 
     plan: Plan
-    facts: Facts
+    facts: PlanFacts
     grouping: Grouping
     paths: Sequence[Path]
 
     name: ClassVar[str] = "tuples"
 
     @classmethod
-    def propose(cls, plan: Plan, facts: Facts) -> Self | Rejected:
+    def propose(cls, plan: Plan, facts: PlanFacts) -> Self | Rejection:
         """Rejected if the index does not hold whole values for all that the plan needs."""
         if not facts.exact:
-            return Rejected(cls.name, "the index can only narrow these filters, not decide them", "filters")
+            return Rejection(cls.name, "the index can only narrow these filters, not decide them", "filters")
         for position, metric in enumerate(plan.metrics):
             where = f"aggregations.{position}"
             if metric.kind.ordered:
-                return Rejected(cls.name, f"{metric.kind.name} depends on the order of arrival", where)
+                return Rejection(cls.name, f"{metric.kind.name} depends on the order of arrival", where)
             if metric.kind.distinguishes_null and "null" in facts.fields.get(metric.kind.path).traits:
-                return Rejected(cls.name, "a combination cannot distinguish null from a missing value", where)
+                return Rejection(cls.name, "a combination cannot distinguish null from a missing value", where)
         paths = paths_of(plan)
         if any(path == ("blobs",) or path[:2] == ("blobs", "data") for path in paths):
-            return Rejected(cls.name, "the content of blobs is not in the index", "blobs")
+            return Rejection(cls.name, "the content of blobs is not in the index", "blobs")
         wanted = paths | ({plan.unwind} if plan.unwind else set())
         roots = {root.name: root for root in map(facts.fields.root, wanted)}
         columns: list[KeyColumn] = []
         for position, root in enumerate(roots.values()):
             whole = _whole(f"k{position}", root)
             if whole is None:
-                return Rejected(cls.name, "the index does not hold the whole value", text(root.path))
+                return Rejection(cls.name, "the index does not hold the whole value", text(root.path))
             columns.append(whole)
         return cls(plan, facts, Grouping(facts.query, columns), [root.path for root in roots.values()])
 
