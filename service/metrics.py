@@ -26,7 +26,10 @@ latency: Final = Histogram(
     registry=registry,
 )
 refusals: Final = Counter(
-    "tally_refusals", "Requests refused, by the error's type in the envelope.", ("type",), registry=registry
+    "tally_refusals",
+    "Requests refused, by the code of the error.",
+    ("code",),
+    registry=registry,
 )
 answered: Final = Counter("tally_response_bytes", "Bytes of answers.", registry=registry)
 groups: Final = Counter("tally_groups", "Groups and buckets in answers to aggregates.", registry=registry)

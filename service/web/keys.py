@@ -51,6 +51,8 @@ class ReadinessCheck(Protocol):
     async def __call__(self) -> Readiness: ...
 
 
+ERROR_CODE: Final = web.RequestKey("error_code", str)
+"""Of the error that a request ended with, for its line in the log."""
 REASON: Final = web.RequestKey("reason", str)
 """Why a request was refused, for its line in the log."""
 SETTINGS: Final = web.AppKey("settings", Settings)

@@ -27,7 +27,7 @@ from service.errors import (
     Unavailable,
 )
 from service.telemetry import Backend, backend
-from service.web.keys import REASON, SETTINGS, STATE
+from service.web.keys import ERROR_CODE, REASON, SETTINGS, STATE
 from service.web.render import error_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -87,6 +87,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
             route=route,
             namespace=request.headers.get("X-Namespace") or request.query.get("namespace"),
             status=status,
+            **({"error": request[ERROR_CODE]} if ERROR_CODE in request else {}),
             **({"reason": request[REASON][:_SHOWN]} if REASON in request else {}),
             ms=round((time.perf_counter() - started) * 1000, 1),
             took=cost.took,
@@ -140,7 +141,8 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except TallyError as error:
-        metrics.refusals.labels(error.type).inc()
+        metrics.refusals.labels(error.code).inc()
+        request[ERROR_CODE] = error.code
         if error.status not in _UNEXPLAINED:
             request[REASON] = error.text() if isinstance(error, Invalid) else error.message
         if error.status >= 500:

@@ -1,5 +1,6 @@
 """The service's OpenAPI 3.1 document, made once from the routes as they are declared (`service.web.route`)."""
 
+import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -64,27 +65,25 @@ nothing reads are refused, in bodies and in query strings.
 """
 
 _LIMIT: Final = Settings.model_fields["body_limit"].default
-_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
-    (errors.BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query"),
-     "The request cannot be answered as it is: a header is missing, a body is broken, a budget is exceeded."),
-    (errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"), "No key, or a wrong one."),
-    (errors.NotFound("Bucket", "orders"), "Unknown, or not yours: the two cannot be distinguished."),
-    (errors.AlreadyExists("a bucket is named 'orders' already", {"bucket_name": "orders"}),
-     "It exists already, is in use, or was changed by somebody else meanwhile."),
-    (errors.Gone("the cursor is no longer valid: it was not used for 300 seconds; begin again with cursor \"*\""),
-     "It existed; the message says how to go on."),
-    (errors.TooLarge(f"the request body is larger than {_LIMIT:,} bytes; use the import route for volumes",
-                     {"limit": _LIMIT}),
-     "The body is too large."),
-    (errors.Invalid.at(("body", "group_by"), "this key is needed", "missing"),
-     "The request does not have the documented form; every wrong place is named."),
-    (errors.TooManyRequests("OpenSearch is overloaded", retry_after=2), "Too much at once."),
-    (errors.Internal("the service failed; its log knows more under this request's id"), "A fault of the service."),
-    (errors.Unavailable("OpenSearch cannot be reached", retry_after=5), "OpenSearch is not there, or incomplete."),
-    (errors.TimedOut("OpenSearch did not answer in time", retry_after=5), "It took too long and was cancelled."),
-    (errors.InsufficientStorage("the disk of OpenSearch is full", retry_after=60),
-     "OpenSearch's disk is full: nothing can be stored, everything can be read."),
+_EXAMPLES: Final[Sequence[errors.TallyError]] = (
+    errors.BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query"),
+    errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"),
+    errors.NotFound("Bucket", "orders"),
+    errors.AlreadyExists("a bucket is named 'orders' already", {"bucket_name": "orders"}),
+    errors.Gone("the cursor is no longer valid: it was not used for 300 seconds; begin again with cursor \"*\""),
+    errors.TooLarge(f"the request body is larger than {_LIMIT:,} bytes; use the import route for volumes",
+                    {"limit": _LIMIT}),
+    errors.Invalid.at(("body", "group_by"), "this key is needed", "missing"),
+    errors.TooManyRequests("OpenSearch is overloaded", retry_after=2),
+    errors.Internal("the service failed; its log knows more under this request's id"),
+    errors.Unavailable("OpenSearch cannot be reached", retry_after=5),
+    errors.TimedOut("OpenSearch did not answer in time", retry_after=5),
+    errors.InsufficientStorage("the disk of OpenSearch is full", retry_after=60),
 )  # fmt: skip
+_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = tuple(
+    (example, " ".join(inspect.getdoc(each) or "" for each in errors.ERRORS if each.status == example.status))
+    for example in _EXAMPLES
+)
 _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.BadRequest("aggregates.a.avg.property: no container declares the property ['s', 'c', 'x']: "
                        "there is no container s/c"),

@@ -41,7 +41,7 @@ async def test_counts_what_was_done(client: Client, bucket: str) -> None:
     assert grown("tally_request_seconds_count", method="POST", route=route) == 5
     assert grown("tally_groups_total") == 15
     assert grown("tally_aggregates_total", strategy="composite") == 5
-    assert grown("tally_refusals_total", type="NotFoundError") == 1
+    assert grown("tally_refusals_total", code="not_found") == 1
     assert grown("tally_opensearch_requests_total") >= 15
     assert grown("tally_response_bytes_total") > 500
     await asyncio.sleep(0.6)

@@ -7,6 +7,7 @@ from service.aggregations import KINDS
 from service.dialects.flat.filters import LIST_OPERATORS, OPERATORS
 from service.dialects.tree.filters import OPERATORS as TREE_OPERATORS
 from service.dialects.tree.request import KINDS as TREE_KINDS
+from service.errors import ERRORS
 from service.settings import Settings
 from service.web.routes import ROUTES
 from tests.conftest import ROOT
@@ -42,6 +43,12 @@ def _lines() -> Iterator[str]:
     yield f"Aggregates: {_named(TREE_KINDS)}."
     yield ""
     yield f"Filters: {_named(TREE_OPERATORS)}."
+    yield from ("", "## Errors", "")
+    yield "The envelope of the objects API has status and type, that of the records API the status, as `code`."
+    yield "Metrics (`tally_refusals_total`) and the log name errors by the codes of this table."
+    yield from ("", "| code | status | type | when | what to do |", "|---|---|---|---|---|")
+    for error in ERRORS:
+        yield f"| `{error.code}` | {error.status} | `{error.type}` | {inspect.getdoc(error)} | {error.remedy} |"
     yield from ("", "## Settings", "", "| environment variable | default | what |", "|---|---|---|")
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, "", {}) else f"`{field.default}`"
