@@ -192,7 +192,7 @@ class ModelService:
     async def _retire_container(self, scope: Scope, entry: Entry) -> bool:
         """Whether it was there to be deleted; what somebody changed meanwhile is looked at again."""
         for _ in range(_ROUNDS):
-            # Its number of makings is kept: the next one's fields are others.
+            # Its generation is kept: the next one's fields are others.
             body = {**entry.body, "gone": True}
             with suppress(Conflict):
                 await self._catalog.replace(entry, body, view=_view(body))

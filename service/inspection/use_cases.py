@@ -66,9 +66,9 @@ class Inspecting:
         """The indices of a namespace and of the project of the same name, sorted by their names."""
         scope, _ = await self._namespaces.find(namespace)
         streams = await self._catalog.find(_of(scope, "stream"), _STREAMS)
-        makings = {(entry.name, entry.body["making"]) for entry in streams}
+        incarnations = {(entry.name, entry.body["making"]) for entry in streams}
         found = await self._inspector.indices(scope)
-        return {**_named(scope), "results": [_index(each, makings) for each in found], "total_count": len(found)}
+        return {**_named(scope), "results": [_index(each, incarnations) for each in found], "total_count": len(found)}
 
     async def fields(self, namespace: str, asked: FieldsRequest) -> Json:
         """A page of fields: first those of the objects, in the order of their paths, then those of containers.
@@ -186,14 +186,14 @@ def _some(entry: Entry, prefix: str, after: Sequence[str]) -> list[PropertyColum
     return [column for column in found if len(after) < 2 or column.key > tuple(after)]
 
 
-def _index(index: Index, makings: set[tuple[str, str]]) -> Json:
+def _index(index: Index, incarnations: set[tuple[str, str]]) -> Json:
     report: dict[str, Json] = {"name": index.name, "alias": index.alias, "holds": "objects"}
     if index.stream is not None:
-        stream, making, deletions = index.stream
+        stream, incarnation, deletions = index.stream
         report["holds"] = "tombstones" if deletions else "records"
         report["stream"] = stream
         # The data of a deleted stream waits for its time.
-        report["stream_status"] = "ACTIVE" if (stream, making) in makings else "DELETING"
+        report["stream_status"] = "ACTIVE" if (stream, incarnation) in incarnations else "DELETING"
     return {
         **report,
         "documents": index.documents,

@@ -42,7 +42,7 @@ class Index:
     alias: str | None
     """By the namespace's name; deletions have none."""
     stream: tuple[str, str, bool] | None
-    """Stream, its making, whether it holds deletions; None for objects."""
+    """Stream, its incarnation, whether it holds deletions; None for objects."""
     documents: int | None
     deleted_documents: int | None
     size_bytes: int | None

@@ -5,7 +5,7 @@
     tally-objects-ns_1a2b3c4d5e            alias  a namespace's objects, by id: what the service uses
     tally-objects-ns_1a2b3c4d5e-000001     index
     tally-objects.sample                   alias  the same by name: what people look for
-    tally-records-ns_1a2b3c4d5e.weather.m2x-live      index  a mutable stream's records (m2x: this making of it)
+    tally-records-ns_1a2b3c4d5e.weather.m2x-live      index  a mutable stream's records (m2x: this incarnation of it)
     tally-records-ns_1a2b3c4d5e.weather.m2x-gone      index  its deletions, for sync
     tally-records-ns_1a2b3c4d5e.logs.m2y-20260122     index  an immutable stream's records of some days
     tally-records.sample.weather           alias  a stream's records by the project's name
@@ -23,7 +23,7 @@ CATALOG_INDEX: Final = f"{CATALOG}-000001"
 
 _ID = re.compile(r"ns_[0-9a-z]+")
 _STREAM = re.compile(r"[a-z]([a-z0-9_-]{0,98}[a-z0-9])?")
-_RECORDS = re.compile(rf"{PREFIX}-records-ns_[0-9a-z]+\.(?P<stream>[^.]+)\.(?P<making>[a-z0-9]+)-(?P<part>[a-z0-9]+)")
+_RECORDS = re.compile(rf"{PREFIX}-records-ns_[0-9a-z]+\.(?P<stream>[^.]+)\.(?P<incarnation>[a-z0-9]+)-(?P<part>[a-z0-9]+)")
 
 
 def objects_alias(namespace_id: str) -> str:
@@ -38,11 +38,11 @@ def first_objects_index(namespace_id: str) -> str:
     return f"{objects_alias(namespace_id)}-000001"
 
 
-def records_prefix(namespace_id: str, stream_id: str, making: str) -> str:
+def records_prefix(namespace_id: str, stream_id: str, incarnation: str) -> str:
     """What the names of a stream's indices begin with; a stream's id has no dot (contract, records)."""
-    if not _ID.fullmatch(namespace_id) or not _STREAM.fullmatch(stream_id) or not making.isalnum():
+    if not _ID.fullmatch(namespace_id) or not _STREAM.fullmatch(stream_id) or not incarnation.isalnum():
         raise ValueError(f"no stream: {namespace_id!r} {stream_id!r}")
-    return f"{PREFIX}-records-{namespace_id}.{stream_id}.{making}"
+    return f"{PREFIX}-records-{namespace_id}.{stream_id}.{incarnation}"
 
 
 def records_pattern(namespace_id: str) -> str:
@@ -53,9 +53,9 @@ def records_pattern(namespace_id: str) -> str:
 
 
 def stream_of(index: str) -> tuple[str, str, bool] | None:
-    """Stream, its making and whether the index holds deletions; None for an index that holds no records."""
+    """Stream, its incarnation and whether the index holds deletions; None for an index that holds no records."""
     found = _RECORDS.fullmatch(index)
-    return (found["stream"], found["making"], found["part"] == "gone") if found else None
+    return (found["stream"], found["incarnation"], found["part"] == "gone") if found else None
 
 
 def live(prefix: str) -> str:
