@@ -61,7 +61,7 @@ def _settings(*, child: bool = False, **changes: object) -> "Settings":
     if not child:
         for name, meant in unknown_variables(os.environ):
             hint = f"; did you mean {meant}?" if meant else "; `settings` lists what there is"
-            structlog.get_logger().warning(f"{name} is no setting of Tally{hint}")
+            structlog.get_logger().warning(f"{name} is not a setting of Tally{hint}")
     return settings
 
 
@@ -144,7 +144,7 @@ def load(
     url: Annotated[str | None, typer.Option(help="Address of Tally; this machine's by default.")] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="Column that tells rows apart (repeatable): a row that is there already is replaced."),
+        typer.Option(help="Column that identifies rows (repeatable): a row that is there already is replaced."),
     ] = None,
     types: Annotated[
         list[str] | None,
@@ -157,12 +157,12 @@ def load(
         list[str] | None, typer.Option(help="A cell with this text has no value (repeatable), such as NA.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file; UTF-8 by default.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What parts the cells: a character, or `tab`.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="What separates the cells: a character, or `tab`.")] = None,
     quote: Annotated[str, typer.Option(help="Character around cells, or `none`.")] = '"',
     format: Annotated[
         str | None, typer.Option(help="csv, tsv, parquet, ndjson or json, where the name does not say it.")
     ] = None,
-    skip_rows: Annotated[int, typer.Option(min=0, help="Go on after so many rows, as an interrupted load says.")] = 0,
+    skip_rows: Annotated[int, typer.Option(min=0, help="Skip this many rows, as an interrupted load says.")] = 0,
     restore: Annotated[
         bool, typer.Option("--restore", help="Exported objects: with their ids, times and order.")
     ] = False,

@@ -81,7 +81,7 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, budget: 
                 metrics.groups.inc(len(result.rows))
                 return rendered
         source = newer
-    raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
+    raise Unavailable("new fields keep being written; try again", retry_after=1)
 
 
 async def _rendered(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:

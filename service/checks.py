@@ -45,7 +45,7 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{shown!r} is no address: {error}") from None
+        raise ValueError(f"{shown!r} is not an address: {error}") from None
     if not host or port == 0:
         raise ValueError(f"{shown!r} has no host" if not host else f"{shown!r} has the port 0")
     if parts.query or parts.fragment:

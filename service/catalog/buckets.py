@@ -50,7 +50,7 @@ class UniqueKey(WireModel):
         parsed = [paths.parse(each) for each in fields]
         for place, path in enumerate(parsed):
             if path in parsed[:place]:
-                raise PydanticCustomError("duplicate", "{name} is there twice; leave out one", {"name": fields[place]})
+                raise PydanticCustomError("duplicate", "{name} is given twice; leave one out", {"name": fields[place]})
         return fields
 
 
@@ -351,7 +351,7 @@ class BucketService:
             with suppress(Conflict):
                 await self._operations.retire(bucket.entry, partial(view, bucket.id))
                 return bucket
-        raise Unavailable("the bucket is being changed by too many at once", retry_after=1)
+        raise Unavailable("the bucket is being changed by too many requests at once", retry_after=1)
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
         """What lists and aggregates ask."""
@@ -448,7 +448,7 @@ def bucket_key(id: str) -> str:
 
 
 def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"a bucket is named {name!r} already", {"bucket_name": name})
+    return AlreadyExists(f"there is already a bucket named {name!r}", {"bucket_name": name})
 
 
 def _claim(namespace_id: str, name: str) -> str:

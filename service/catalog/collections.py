@@ -89,7 +89,7 @@ class SourceConfig(WireModel):
     def _are_different(cls, names: list[str] | None) -> list[str] | None:
         for place, name in enumerate(names or ()):
             if name in (names or ())[:place]:
-                raise PydanticCustomError("duplicate", "{name} is there twice; leave out one", {"name": name})
+                raise PydanticCustomError("duplicate", "{name} is given twice; leave one out", {"name": name})
         return names
 
     @model_validator(mode="after")
@@ -387,7 +387,7 @@ class CollectionService:
             await self._unread(scope, entry)
             with suppress(Conflict):
                 return await self._operations.retire(entry, partial(_indexed, id_of(entry)))
-        raise Unavailable("the collection is being changed by too many at once", retry_after=1)
+        raise Unavailable("the collection is being changed by too many requests at once", retry_after=1)
 
     async def _unread(self, scope: Scope, entry: Entry) -> None:
         """Raises `AlreadyExists` (409) if another collection reads this one."""
@@ -415,7 +415,7 @@ class CollectionService:
             known = {each.bucket_id: each.version for source in sources.values() for each in source.buckets}
             if await self._store.versions(list(known)) == list(known.values()):
                 return {entry.id: numbers[_selection(entry)] for entry in entries}
-        raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
+        raise Unavailable("new fields keep being written; try again", retry_after=1)
 
     async def _counted(self, scope: Scope, sources: Mapping[str, BucketSource]) -> dict[str, int]:
         counts: dict[str, int] = {}
@@ -692,7 +692,7 @@ def _key(id: str) -> str:
 
 
 def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"a collection is named {name!r} already", {"collection_name": name})
+    return AlreadyExists(f"there is already a collection named {name!r}", {"collection_name": name})
 
 
 def _claim(namespace_id: str, name: str) -> str:

@@ -71,7 +71,7 @@ class ModelService:
             body = {**space.model_dump(exclude_none=True), **_times(entry if entry and entry.live else None)}
             if await self._stored(space_key(scope, space.space), "space", scope, space.space, entry, body):
                 return render_space(body)
-        raise Unavailable("the space is being changed by too many at once", retry_after=1)
+        raise Unavailable("the space is being changed by too many requests at once", retry_after=1)
 
     async def spaces(self, project: str, names: Sequence[str]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
@@ -108,7 +108,7 @@ class ModelService:
             if found is None or not found.live:
                 return
             entry = found
-        raise Unavailable("the space is being changed by too many at once", retry_after=1)
+        raise Unavailable("the space is being changed by too many requests at once", retry_after=1)
 
     async def known(self, project: str) -> None:
         """Raises `NotFound` for a project that is none."""
@@ -156,7 +156,7 @@ class ModelService:
             }
             if await self._stored(key, "container", scope, name, entry, body):
                 return render_container(body)
-        raise Unavailable("the container is being changed by too many at once", retry_after=1)
+        raise Unavailable("the container is being changed by too many requests at once", retry_after=1)
 
     async def containers(self, project: str, names: Sequence[tuple[str, str]]) -> list[Json]:
         scope, _ = await self._namespaces.find(project)
@@ -202,7 +202,7 @@ class ModelService:
                 return False
             entry = found
             await self._require_no_records(scope, entry)
-        raise Unavailable("the container is being changed by too many at once", retry_after=1)
+        raise Unavailable("the container is being changed by too many requests at once", retry_after=1)
 
     # Both
 

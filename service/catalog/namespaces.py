@@ -364,7 +364,7 @@ class NamespaceService:
             scope, entry = await self.find(identifier)
             with suppress(Conflict):
                 return scope, await self.operations.retire(entry, partial(view, scope.namespace_id))
-        raise Unavailable("the namespace is being changed by too many at once", retry_after=1)
+        raise Unavailable("the namespace is being changed by too many requests at once", retry_after=1)
 
     async def ensure(self, name: str) -> None:
         """Makes the namespace if nobody has."""
@@ -419,7 +419,7 @@ def _claim(name: str) -> str:
 
 
 def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"a namespace is named {name!r} already", {"namespace_name": name})
+    return AlreadyExists(f"there is already a namespace named {name!r}", {"namespace_name": name})
 
 
 def overtaken(kind: str, name: str) -> Unavailable:

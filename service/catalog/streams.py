@@ -161,7 +161,9 @@ class StreamService:
                 await self._make(scope, id, body)
                 break
         else:
-            raise Unavailable(f"the stream {id!r} is being made and deleted by too many at once", retry_after=1)
+            raise Unavailable(
+                f"the stream {id!r} is being made and deleted by too many requests at once", retry_after=1
+            )
         if stream.mutable:
             await self._store.ensure(stream.place, stream.place.slice(now), {})
         return [_render(body)]
@@ -173,7 +175,7 @@ class StreamService:
             await self._catalog.create(_key(scope, id), "stream", scope.namespace_id, id, body, _view(body))
             return
         if there.live:
-            raise AlreadyExists(f"a stream is named {id!r} already", {"duplicated": [{"externalId": id}]})
+            raise AlreadyExists(f"there is already a stream named {id!r}", {"duplicated": [{"externalId": id}]})
         if there.body["status"] == "DELETING":
             there = await self._bury(there)
         await self._catalog.replace(there, body, view=_view(body))
@@ -232,7 +234,7 @@ class StreamService:
                     await self._bury(await self._retire(entry) if entry.live else entry)
                     break
             else:
-                raise Unavailable("the stream is being changed by too many at once", retry_after=1)
+                raise Unavailable("the stream is being changed by too many requests at once", retry_after=1)
 
     # A stream is deleted in three steps, each of which may be done again: it is marked, and absent for everybody from
     # then on; what is left of it is noted for the caretaker; its name is free. So a stream that takes records is never

@@ -34,7 +34,7 @@ class Cursors:
         try:
             content: Mapping[str, Json] = self._sealer.loads(text)
         except BadData:
-            raise Invalid.at(at, "this is no cursor of this service; it was changed or cut", "cursor") from None
+            raise Invalid.at(at, "this is not a cursor of this service; it was changed or cut", "cursor") from None
         if content["of"] != bound:
             raise Invalid.at(
                 at,

@@ -72,7 +72,9 @@ class Backups:
         """Holds all that was acknowledged before it began; services go on meanwhile. Raises if it is not complete."""
         name = name or f"{names.PREFIX}-{datetime.now(UTC):%Y%m%dt%H%M%S}"
         if not _NAME.fullmatch(name):
-            raise BadRequest(f"{name!r} is no name of a backup: small letters, digits, `-`, `_` and `.`, at most 100")
+            raise BadRequest(
+                f"{name!r} is not a valid name for a backup: small letters, digits, `-`, `_` and `.`, at most 100"
+            )
         for part, indices in (("data", DATA), ("catalog", f"{names.CATALOG}-*")):
             snapshot = await self._snapshot(f"{name}-{part}", indices)
             self._say(f"{snapshot.name}: {len(snapshot.indices)} indices")
@@ -129,7 +131,7 @@ class Backups:
             if snapshot.state != "IN_PROGRESS":
                 raise Unavailable(
                     f"the snapshot {name} is {snapshot.state} ({snapshot.reason or 'OpenSearch does not say why'}): "
-                    "it is no backup; delete it and try again"
+                    "it cannot be restored; delete it and try again"
                 )
             await asyncio.sleep(_POLL)
 
@@ -139,7 +141,9 @@ class Backups:
         if not found or not found[0].complete:
             state = f"is {found[0].state}" if found else "is not there"
             known = ", ".join(await self.complete()) or "none"
-            raise BadRequest(f"{backup!r} is no complete backup: the snapshot {name} {state}. Complete ones: {known}")
+            raise BadRequest(
+                f"{backup!r} is not a complete backup: the snapshot {name} {state}. Complete ones: {known}"
+            )
         return found[0]
 
     # Putting back

@@ -182,7 +182,7 @@ class ObjectService:
             if write.action:
                 await self._store.refresh(home.scope)
                 return write.answer
-        raise Unavailable("the object is being changed by too many at once", retry_after=1)
+        raise Unavailable("the object is being changed by too many requests at once", retry_after=1)
 
     async def delete(self, namespace: str, bucket: str, id: str) -> None:
         home = await self._buckets.find(namespace, bucket)
@@ -207,7 +207,7 @@ class ObjectService:
             source = newer
             if page.opened is not None:
                 await listed.close(page.opened)
-        raise Unavailable("new fields are being written without a pause; try again", retry_after=1)
+        raise Unavailable("new fields keep being written; try again", retry_after=1)
 
     async def export(
         self, namespace: str, bucket: str, request: ListRequest

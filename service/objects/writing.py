@@ -328,7 +328,7 @@ class Writer:
             if missing:
                 write.error = Invalid.at(
                     place_of(next(iter(missing))),
-                    "the namespace's index has as many fields as it can take; use another namespace",
+                    "the namespace's index has as many fields as it can hold; use another namespace",
                     "field_budget",
                 )
 
@@ -355,7 +355,7 @@ def _lost(write: Write) -> bool:
         return False
     write.races += 1
     if write.races >= ROUNDS:
-        write.error = Unavailable("the object is being changed by too many at once", retry_after=1)
+        write.error = Unavailable("the object is being changed by too many requests at once", retry_after=1)
     return write.error is None
 
 

@@ -186,7 +186,7 @@ def _check_sources(sources: Json, at: Location) -> None:
 def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json, Json, Json]]) -> IncomingRecord:
     """`sources`: space, id and properties of each container."""
     if not isinstance(space, str) or not _SPACE.fullmatch(space):
-        reject((*at, "space"), f"{shown(space)} is no space id ({SPACE})")
+        reject((*at, "space"), f"{shown(space)} is not a space id ({SPACE})")
     if not isinstance(external_id, str) or not 1 <= len(external_id) <= MAX_ID or "\0" in external_id:
         problem = f"a string of 1 to {MAX_ID} characters without NUL is needed, not {measured(external_id)}"
         reject((*at, "externalId"), problem)
@@ -199,7 +199,7 @@ def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json
             or not isinstance(container, str)
             or not _CONTAINER.fullmatch(container)
         ):
-            reject((*at, "sources", number, "source"), f"{shown(key)} is no container")
+            reject((*at, "sources", number, "source"), f"{shown(key)} is not a container")
         if key in read:
             reject((*at, "sources", number, "source"), f"the container {shown(key)} is named twice in one record")
         read[key] = properties

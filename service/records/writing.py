@@ -238,7 +238,7 @@ class RecordWriter:
             if not lost:
                 return
             left = lost
-        raise Unavailable("the records are being changed by too many at once", retry_after=1)
+        raise Unavailable("the records are being changed by too many requests at once", retry_after=1)
 
     async def _replacing(
         self, stream: OpenStream, items: Sequence[PreparedRecord], found: Sequence[Json]

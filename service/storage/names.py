@@ -23,7 +23,9 @@ CATALOG_INDEX: Final = f"{CATALOG}-000001"
 
 _ID = re.compile(r"ns_[0-9a-z]+")
 _STREAM = re.compile(r"[a-z]([a-z0-9_-]{0,98}[a-z0-9])?")
-_RECORDS = re.compile(rf"{PREFIX}-records-ns_[0-9a-z]+\.(?P<stream>[^.]+)\.(?P<incarnation>[a-z0-9]+)-(?P<part>[a-z0-9]+)")
+_RECORDS = re.compile(
+    rf"{PREFIX}-records-ns_[0-9a-z]+\.(?P<stream>[^.]+)\.(?P<incarnation>[a-z0-9]+)-(?P<part>[a-z0-9]+)"
+)
 
 
 def objects_alias(namespace_id: str) -> str:

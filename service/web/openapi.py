@@ -69,7 +69,7 @@ _EXAMPLES: Final[Sequence[errors.TallyError]] = (
     errors.BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query"),
     errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"),
     errors.NotFound("Bucket", "orders"),
-    errors.AlreadyExists("a bucket is named 'orders' already", {"bucket_name": "orders"}),
+    errors.AlreadyExists("there is already a bucket named 'orders'", {"bucket_name": "orders"}),
     errors.Gone("the cursor is no longer valid: it was not used for 300 seconds; begin again with cursor \"*\""),
     errors.TooLarge(f"the request body is larger than {_LIMIT:,} bytes; use the import route for volumes",
                     {"limit": _LIMIT}),
@@ -91,7 +91,7 @@ _RECORD_ERRORS: Final[Sequence[tuple[errors.TallyError, str]]] = (
     (errors.Unauthorized("send a valid key: header Authorization: Bearer <key>"),
      "No key, a wrong one, or no access to this project, or no such project."),
     (streams.unknown("test1"), "There is no such stream."),
-    (errors.AlreadyExists("a stream is named 'test1' already", {"duplicated": [{"externalId": "test1"}]}),
+    (errors.AlreadyExists("there is already a stream named 'test1'", {"duplicated": [{"externalId": "test1"}]}),
      "It exists already (`duplicated`), or cannot become what is asked; of records some were not stored "
      "(`partial`), and the others were."),
     (errors.Gone("this route is gone; send POST /streams/delete"), "It existed; the message says how to go on."),

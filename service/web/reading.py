@@ -144,7 +144,7 @@ async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator
             for piece in gzip.unpacked(chunk):
                 yield piece
     except zlib.error as error:
-        raise BadRequest(f"the body is no valid gzip: {error}") from None
+        raise BadRequest(f"the body is not valid gzip: {error}") from None
     except web.RequestPayloadError as error:
         raise BadRequest(f"the body did not arrive whole: {error}") from None
     if gzip is not None and not gzip.ended:

@@ -71,10 +71,10 @@ def test_all_wrong_settings_are_told_in_one_message(tmp_path: Path) -> None:
 async def test_an_unknown_setting_is_warned_of_once(opensearch_url: str, tmp_path: Path) -> None:
     with start(tmp_path, opensearch_url, "serve", "--workers", "2", PROT="9", METRICSS="no") as service:
         await serving(service)
-        told = [json.loads(line) for line in service.err if "is no setting" in line]
+        told = [json.loads(line) for line in service.err if "is not a setting" in line]
     assert [each["event"] for each in told] == [
-        "TALLY_METRICSS is no setting of Tally; did you mean TALLY_METRICS?",
-        "TALLY_PROT is no setting of Tally; did you mean TALLY_PORT?",
+        "TALLY_METRICSS is not a setting of Tally; did you mean TALLY_METRICS?",
+        "TALLY_PROT is not a setting of Tally; did you mean TALLY_PORT?",
     ]
     assert all(each["level"] == "warning" for each in told)
 

@@ -165,7 +165,7 @@ async def test_mistakes_are_told(there: Settings) -> None:
     assert "no snapshot repository 'unsafe'" in output
     code, output = await tally(there, "restore", "safe", "nothing", "--replace")
     assert code == 1
-    assert "'nothing' is no complete backup" in output
+    assert "'nothing' is not a complete backup" in output
     async with backups(there, "safe", lambda _: None) as store:
         await store.take("four")
         with pytest.raises(BadRequest, match="has a snapshot 'four-data' already"):

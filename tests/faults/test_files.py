@@ -295,7 +295,7 @@ async def test_parquet_rows_that_json_cannot_hold_are_refused_alone(files: Loadi
     assert said.code == 1
     assert [each["n"] for each in stored] == [1]
     assert [line.partition(":")[0] for line in said.err] == ["row 2", "row 3", "row 4"]
-    assert "Infinity is no JSON number" in said.err[0]
+    assert "Infinity is not a JSON number" in said.err[0]
     assert "10000-01-01 is outside the years 1 to 9999" in said.err[2]
     said, stored = await files.load("beyond.parquet", content, "--types", "x=text,day=text")
     assert [(each["x"], each["day"]) for each in stored] == [
@@ -349,7 +349,7 @@ async def test_a_key_makes_loading_repeatable(files: Loading, client: Client) ->
     assert "1 row has the key of an earlier row, the first at line 4" in said.text
     said = await files.run(files.file("k.csv", "price\n9\n"), bucket, "--key", "price")
     assert said.code == 1
-    assert "tells objects apart by" in said.err[0]
+    assert "identifies objects by" in said.err[0]
     said = await files.run(
         files.file("k.ndjson", '{"metadata":{"id":1,"v":1}}\n{"id":1,"v":2}\n'), f"{bucket}-2", "--key", "id"
     )

@@ -529,7 +529,7 @@ async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: 
     for fields in (["a", "b", "a"], ["metadata.a", "metadata.a"]):
         body = {"bucket_name": "twice", "unique_key": {"fields": fields}}
         assert await client.problems("POST", "/v1/buckets", body) == [
-            (["body", "unique_key", "fields"], f"{fields[-1]} is there twice; leave out one")
+            (["body", "unique_key", "fields"], f"{fields[-1]} is given twice; leave one out")
         ]
     for source in (
         {"type": "bucket", "bucket_ids": [bucket, bucket]},
@@ -539,7 +539,7 @@ async def test_what_is_named_twice_in_a_list_is_refused(client: Client, bucket: 
             "POST", "/v1/collections", {"collection_name": "twice", "source": source}
         )
         assert place[:2] == ["body", "source"]
-        assert message.endswith("is there twice; leave out one")
+        assert message.endswith("is given twice; leave one out")
 
 
 async def test_a_walk_begins_at_its_offset(client: Client, bucket: str) -> None:

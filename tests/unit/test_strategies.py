@@ -51,7 +51,7 @@ BLOBS = known({"blobs": [{"property": "p", "type": "text", "data": "d"}]})
             ("tuples", "push depends on the order of arrival", "aggregations.1"),
         ]),
         (ARRAYS, {"unwind": "metadata.k"}, "tuples", [
-            ("composite", "a group's elements of one array cannot be told from those of another", "unwind"),
+            ("composite", "a group's elements of one array cannot be distinguished from those of another", "unwind"),
         ]),
         (ARRAYS, {"aggregations": [{"function": "median", "field": "metadata.k", "alias": "n"}],
                   "group_by": [{"field": "metadata.n"}]}, "tuples", [

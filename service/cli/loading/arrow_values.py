@@ -132,7 +132,7 @@ class Converter:
                     self._found(place).nans += 1
                 else:
                     spelling = "Infinity" if value > 0 else "-Infinity"
-                    self._problem(rows[number], place, f"{spelling} is no JSON number")
+                    self._problem(rows[number], place, f"{spelling} is not a JSON number")
         return values
 
     def _wide(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:

@@ -61,7 +61,7 @@ def written(text: str, kind: str) -> bytes:
         return orjson.dumps(text)
     if kind == "integer":
         if not _LOOSE_INTEGER.fullmatch(text) or len(text) > _LONGEST or not _LEAST <= int(text) <= _MOST:
-            raise ValueError(f"{shortened(text)} is no integer of 64 bits")
+            raise ValueError(f"{shortened(text)} is not a 64-bit integer")
         return b"%d" % int(text)
     if kind == "number":
         return _number(text)
@@ -70,23 +70,23 @@ def written(text: str, kind: str) -> bytes:
             raise ValueError(f"{shortened(text)} is neither true nor false")
         return text.lower().encode()
     if kind == "date" and not is_date(text):
-        raise ValueError(f"{shortened(text)} is no date YYYY-MM-DD")
+        raise ValueError(f"{shortened(text)} is not a date YYYY-MM-DD")
     if kind == "timestamp" and not (is_timestamp(text) or is_date(text)):
-        raise ValueError(f"{shortened(text)} is no date and time in ISO-8601")
+        raise ValueError(f"{shortened(text)} is not an ISO-8601 date and time")
     return orjson.dumps(text)
 
 
 def _number(text: str) -> bytes:
     """As it is written where JSON has that spelling, which the service keeps to the letter."""
     if not _LOOSE_NUMBER.fullmatch(text):
-        raise ValueError(f"{shortened(text)} is no number")
+        raise ValueError(f"{shortened(text)} is not a number")
     if _LOOSE_INTEGER.fullmatch(text):
         if len(text) > _LONGEST or not _LEAST <= int(text) <= _MOST:
-            raise ValueError(f"{shortened(text)} is beyond the integers of 64 bits")
+            raise ValueError(f"{shortened(text)} does not fit into 64 bits")
         return text.encode() if _JSON_NUMBER.fullmatch(text) else b"%d" % int(text)
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{shortened(text)} is beyond the doubles")
+        raise ValueError(f"{shortened(text)} is larger than any double")
     return text.encode() if _JSON_NUMBER.fullmatch(text) else msgspec.json.encode(value)
 
 

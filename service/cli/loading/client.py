@@ -127,7 +127,7 @@ class Loader:
             return
         if have is not None:
             raise LoadError(
-                f"the bucket {bucket} tells objects apart by {', '.join(have)}, not by {', '.join(wanted['fields'])}; "
+                f"the bucket {bucket} identifies objects by {', '.join(have)}, not by {', '.join(wanted['fields'])}; "
                 "load into another bucket, or with the same --key"
             )
         if there.get("object_count"):

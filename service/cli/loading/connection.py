@@ -96,7 +96,9 @@ class Connection:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise Refused(f"{self._address} is no Tally: it answers {status} and {text[:80]!r}; check --url", status)
+            raise Refused(
+                f"{self._address} is not a Tally service: it answers {status} and {text[:80]!r}; check --url", status
+            )
         return status, answer
 
 
@@ -130,7 +132,7 @@ def checked_address(address: str) -> str:
     except ValueError:
         fits = False
     if not fits or parts.query or parts.fragment or any(character.isspace() for character in address.strip()):
-        raise LoadError(f"--url {address!r} is no address of a service; write it as http://127.0.0.1:8080")
+        raise LoadError(f"--url {address!r} is not the address of a service; write it as http://127.0.0.1:8080")
     return address.strip().rstrip("/")
 
 

@@ -63,10 +63,10 @@ def undecodable(source: FileSource, encoding: str) -> str:
                     try:
                         line += decoder.decode(block[place : place + 1]).count("\n")
                     except UnicodeDecodeError as error:
-                        return f"line {line:,}: the byte 0x{error.object[error.start]:02x} is no {plain(encoding)}"
+                        return f"line {line:,}: the byte 0x{error.object[error.start]:02x} is not {plain(encoding)}"
                 return f"line {line:,}: the file ends in the middle of a character"
             if not block:
-                return "some bytes are no text"
+                return "some bytes are not text"
 
 
 def plain(encoding: str) -> str:

@@ -120,7 +120,7 @@ class Array(JsonDocuments):
         try:
             elements: Sequence[Any] = _array(data) if data.startswith(b"[") else [data]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise LoadError(f"{self._source.name}: this is no JSON array: {error}") from None
+            raise LoadError(f"{self._source.name}: this is not a JSON array: {error}") from None
         for number, raw in enumerate(elements, 1):
             # Line ends stand between tokens only; a string has none.
             yield self._row(number, bytes(raw).replace(b"\n", b" ").replace(b"\r", b" "))

@@ -133,7 +133,7 @@ class Parquet:
             with self._source.seekable() as raw, pyarrow.parquet.ParquetFile(raw) as file:
                 yield file
         except (pyarrow.ArrowException, OSError) as error:
-            raise LoadError(f"{name}: this is no whole Parquet file: {str(error).splitlines()[0]}") from None
+            raise LoadError(f"{name}: this is not a complete Parquet file: {str(error).splitlines()[0]}") from None
 
 
 def _text(value: Json) -> str:

@@ -120,7 +120,7 @@ def forced_kinds(options: Options, columns: Sequence[str]) -> dict[str, str]:
                 raise UsageError(f"--types {each}: write COLUMN=TYPE, such as zip=text")
             if kind not in KINDS:
                 hint = did_you_mean(kind, KINDS)
-                raise UsageError(f"--types {each}: {kind!r} is no type; there are {', '.join(KINDS)}{hint}")
+                raise UsageError(f"--types {each}: {kind!r} is not a type; known: {', '.join(KINDS)}{hint}")
             known_column(name, columns, "--types")
             found[name] = kind
     return found

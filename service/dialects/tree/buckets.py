@@ -356,7 +356,7 @@ class TimeHistogramNode(Histogram):
         except OverflowError:
             raise refusal(
                 self.at,
-                f"a bucket of {self.fixed or self.calendar} would start before the year 1, which no time can tell; "
+                f"a bucket of {self.fixed or self.calendar} would start before the year 1, which no time can express; "
                 "take a smaller interval, or a filter that leaves the earliest values out",
             ) from None
 

@@ -184,13 +184,13 @@ def read_path(text: Json, at: Location, children: Mapping[str, Node], name: str)
     while True:
         match = _STEP.match(text, place)
         if match is None or (match[2] is not None and steps):
-            raise refusal(at, f"{shown(text)} is no path: NAME[KEY]>NAME>NAME, where the first may have a KEY")
+            raise refusal(at, f"{shown(text)} is not a path: NAME[KEY]>NAME>NAME, where the first may have a KEY")
         steps.append((match[1], match[2]))
         place = match.end()
         if place == len(text):
             break
         if text[place] != ">":
-            raise refusal(at, f"{shown(text)} is no path: expected > at character {place + 1}")
+            raise refusal(at, f"{shown(text)} is not a path: expected > at character {place + 1}")
         place += 1
     return _path(steps, at, children, name, sibling=True)
 

@@ -61,7 +61,7 @@ class PropertyType(CamelModel):
             if self.values is None:
                 raise PydanticCustomError("missing", "an enum needs values (1–32)")
             if self.is_list:
-                raise PydanticCustomError("value_error", "an enum is no list")
+                raise PydanticCustomError("value_error", "an enum cannot be a list")
         elif self.values is not None:
             raise PydanticCustomError("value_error", "values belong to an enum, not to {type}", {"type": self.type})
         return self
@@ -111,7 +111,7 @@ def _fitting(given: Property) -> Property:
         for each in given.default_value if declared.is_list and fits else [given.default_value]:
             fits = fits and wrong(column, each) is None
         if not fits:
-            raise PydanticCustomError("value_error", "defaultValue is no value of {type}", {"type": column.label})
+            raise PydanticCustomError("value_error", "defaultValue is not a value of {type}", {"type": column.label})
     return given
 
 

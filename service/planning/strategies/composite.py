@@ -48,7 +48,9 @@ class Composite:
     def propose(cls, plan: Plan, facts: PlanFacts) -> Self | Rejection:
         fields = facts.fields
         if plan.unwind and "array" in fields.get(plan.unwind).traits:
-            return Rejection(cls.name, "a group's elements of one array cannot be told from those of another", "unwind")
+            return Rejection(
+                cls.name, "a group's elements of one array cannot be distinguished from those of another", "unwind"
+            )
         if not facts.exact:
             return Rejection(cls.name, "the index can only narrow these filters, not decide them", "filters")
         columns: list[KeyColumn] = []
