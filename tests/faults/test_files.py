@@ -409,11 +409,11 @@ async def test_a_file_may_hold_far_more_than_a_chunk(files: Loading) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--url", "not a url"), "no address"),
-        (("--url", "ftp://127.0.0.1"), "no address"),
-        (("--url", "127.0.0.1:8080"), "no address"),
-        (("--url", "http://127.0.0.1:99999"), "no address"),
-        (("--url", "http://"), "no address"),
+        (("--url", "not a url"), "not the address of a service"),
+        (("--url", "ftp://127.0.0.1"), "not the address of a service"),
+        (("--url", "127.0.0.1:8080"), "not the address of a service"),
+        (("--url", "http://127.0.0.1:99999"), "not the address of a service"),
+        (("--url", "http://"), "not the address of a service"),
         (("--url", "http://127.0.0.1:1"), "does not answer"),
         (("--url", "http://no-such-host.invalid"), "does not answer"),
         (("--namespace", "a b"), "namespace_name"),
