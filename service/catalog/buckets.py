@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
+from cachetools import LRUCache
 from pydantic import AliasChoices, Field, StrictInt, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -224,7 +225,7 @@ class BucketService:
         """Told when a bucket's schema changed."""
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
-        self._known: dict[tuple[str, str], OpenBucket] = {}
+        self._known: LRUCache[tuple[str, str], OpenBucket] = LRUCache(_KNOWN)
         """What callers named → the bucket, as last seen; always checked against the catalogue's versions."""
 
     async def create(self, namespace: str, request: CreateBucket) -> Json:
@@ -366,8 +367,6 @@ class BucketService:
     async def _find_and_remember(self, key: tuple[str, str]) -> OpenBucket:
         self._known.pop(key, None)
         bucket = await self.find(*key)
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
         self._known[key] = bucket
         return bucket
 

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from cachetools import LRUCache
+
 from service.catalog.models import columns_of, container_key, space_key
 from service.catalog.streams import OpenStream, StreamService
 from service.dialects.tree.references import Columns
@@ -32,7 +34,7 @@ class Opening:
 
     def __init__(self, streams: StreamService) -> None:
         self._streams = streams
-        self._known: dict[tuple[object, ...], _KnownStream] = {}
+        self._known: LRUCache[tuple[object, ...], _KnownStream] = LRUCache(_KNOWN)
 
     async def stream(self, project: str, stream_id: str) -> OpenStream:
         return await self._streams.find(project, stream_id)
@@ -79,8 +81,6 @@ class Opening:
                 if isinstance(result, BaseException):
                     raise result
                 return result
-        if len(self._known) >= _KNOWN:
-            self._known.clear()
         fresh = self._known[key] = _KnownStream(stream, columns_of(_living(entries)), _versions(entries))
         return await work(stream, fresh.columns)
 

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 import orjson
+from cachetools import LRUCache
 
 from service.encoding import ObservedField, dump_observed, load_observed, unite
 from service.errors import NotFound, TallyError, Unavailable
@@ -25,6 +26,9 @@ from service.values import Json
 _RETRIES: Final = 8
 _REMOVED: Final = 20_000
 """Objects that one request removes, in seconds."""
+
+_KEPT: Final = 10_000
+"""Buckets, and namespaces, whose fields are kept in memory; the ones not used for longest are read again."""
 
 _NAMED: Final = 100
 """Indices that one request's address has room for."""
@@ -100,8 +104,8 @@ class ObjectStore:
         self._catalog = catalog
         self._refresher = refresher
         self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
-        self._names: dict[str, _Names] = {}
-        self._known: dict[str, _KnownFields] = {}
+        self._names: LRUCache[str, _Names] = LRUCache(_KEPT)
+        self._known: LRUCache[str, _KnownFields] = LRUCache(_KEPT)
         self._locks: dict[str, asyncio.Lock] = {}
 
     # The index
