@@ -159,8 +159,8 @@ class RecordAggregator:
         for place, column in enumerate(columns):
             for bucket in answer["aggregations"][str(place)]["buckets"]:
                 hit = bucket["one"]["hits"]["hits"][0]["_source"]
-                record = {"properties": msgspec.json.decode(hit["@raw"])}
-                for value in column.values(record):
+                one = {"properties": msgspec.json.decode(hit["@raw"])}
+                for value in column.values(one):
                     text = f"{value['space']} {value['externalId']}" if column.type == "direct" else value
                     texts[string_term(text)] = text
         return texts
@@ -168,28 +168,15 @@ class RecordAggregator:
     async def _evaluate(self, tree: Tree, query: Query, indices: str, reading: Reading) -> Json:
         records: list[Json] = []
         async with self._store.gateway.point_in_time(indices) as pit:
-            after: Json = None
-            while True:
-                body = {
-                    "size": 5_000,
-                    "query": query,
-                    "sort": [{"_shard_doc": "asc"}],
-                    "_source": STORED,
-                    "track_total_hits": False,
-                    "pit": {"id": pit, "keep_alive": "2m"},
-                    **({"search_after": after} if after else {}),
-                }
-                hits = msgspec.json.decode(await self._store.gateway.search(None, body))["hits"]["hits"]
-                records += [record(hit["_source"], None) for hit in hits]
+            body = {"query": query, "sort": [{"_shard_doc": "asc"}], "_source": STORED}
+            async for page in self._store.gateway.pages(pit, body, _hits):
+                records += page
                 if len(records) > self._limits.fold_budget:
                     raise OverBudget(
                         f"an exact answer needs more than {self._limits.fold_budget:,} records to be looked at one by "
                         "one, which is the budget of one answer; narrow it with `filter` or `lastUpdatedTime`",
                         {"limit": self._limits.fold_budget},
                     )
-                if len(hits) < 5_000:
-                    break
-                after = hits[-1]["sort"]
         return await asyncio.to_thread(evaluate_all, tree.nodes, records, reading)
 
     async def _typing_of_named(self, stream: OpenStream, body: RecordsAggregate, columns: Columns) -> Json:
@@ -199,6 +186,11 @@ class RecordAggregator:
                 mentioned.setdefault((space, container), set()).add(name)
         found = await self._catalog.get(*(container_key(stream.scope, *key) for key in mentioned)) if mentioned else []
         return typing_of([entry for entry in found if entry], mentioned)
+
+
+def _hits(text: str) -> list[tuple[Json, Json]]:
+    """Sort values and record of each hit."""
+    return [(hit["sort"], record(hit["_source"], None)) for hit in msgspec.json.decode(text)["hits"]["hits"]]
 
 
 def _tokens(value: Json) -> Iterable[str]:

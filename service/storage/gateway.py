@@ -3,9 +3,9 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -23,12 +23,19 @@ from service.values import Json, encode_json
 
 __all__ = ["Absent", "Conflict", "Gateway", "Refresher", "Rejected"]
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 _TOOK = re.compile(r'\{"took":(\d+)')
 
 _TRIES: Final = 3
 """Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
+
+_FIRST_PAGE: Final = 200
+_LARGEST_PAGE: Final = 1_000
+_PAGE_BYTES: Final = 4_000_000
+"""About how large a page of a walk becomes."""
 
 _EARLIER: Final = 0.1
 """Seconds by which the client gives up before a request has no time left."""
@@ -238,6 +245,31 @@ class Gateway:
             closing.add_done_callback(self._closing.discard)
             # One that does not come to its end is no reason to keep anybody waiting.
             await asyncio.wait([closing], timeout=deadline.left(1.0))
+
+    async def pages(
+        self, pit: str, body: Mapping[str, Any], read: Callable[[str], Sequence[tuple[Json, T]]]
+    ) -> AsyncIterator[list[T]]:
+        """Everything that a sorted search finds in a point in time, page by page; small pages where hits are large.
+
+        `read` takes an answer apart, in a thread: the sort values of each hit, and what it stands for.
+        """
+        size = _FIRST_PAGE
+        body = {"track_total_hits": False, **body, "pit": {"id": pit, "keep_alive": "2m"}}
+        asked: asyncio.Task[str] | None = asyncio.create_task(self.search(None, {**body, "size": size}))
+        try:
+            while asked is not None:
+                text = await asked
+                hits = await asyncio.to_thread(read, text)
+                asked = None
+                if len(hits) == size:
+                    # The next page is fetched while this one is worked on.
+                    size = max(10, min(_LARGEST_PAGE, size * _PAGE_BYTES // len(text)))
+                    body["search_after"] = hits[-1][0]
+                    asked = asyncio.create_task(self.search(None, {**body, "size": size}))
+                yield [item for _, item in hits]
+        finally:
+            if asked is not None:
+                asked.cancel()
 
     async def open_point_in_time(self, index: str, seconds: float) -> str:
         """One that lives so long after its last use."""

@@ -1,10 +1,9 @@
 """A bucket as an aggregate asks it: its fields, its searches, and one state of its objects."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -20,9 +19,6 @@ from service.storage.documents import Version
 from service.storage.gateway import Absent, Gateway
 from service.storage.objects import ObjectStore
 from service.values import Json, index_date
-
-_PAGE: Final = 1_000
-_PAGE_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -120,32 +116,14 @@ class PointInTime:
         answer = msgspec.json.decode(await self.ask(body))
         return {name: each["value"] for name, each in answer.get("aggregations", {}).items()}
 
-    async def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
-        """Pages of objects as users see them; smaller ones where objects are large."""
-        size = 200
-        sort = ARRIVAL if ordered else ("_shard_doc",)
-        body: dict[str, Any] = {
+    def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
+        """Pages of objects as users see them."""
+        body = {
             "query": query,
-            "track_total_hits": False,
             "_source": ["@raw", *SYSTEM],
-            "sort": [{name: "asc"} for name in sort],
-            "pit": self._pit(),
+            "sort": [{name: "asc"} for name in (ARRIVAL if ordered else ("_shard_doc",))],
         }
-        asked: asyncio.Task[str] | None = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
-        try:
-            while asked is not None:
-                text = await asked
-                hits = await asyncio.to_thread(_hits, text)
-                asked = None
-                if len(hits) == size:
-                    # The next page is fetched while this one is worked on.
-                    size = max(10, min(_PAGE, size * _PAGE_BYTES // len(text)))
-                    body["search_after"] = hits[-1][0]
-                    asked = asyncio.create_task(self.gateway.search(None, {**body, "size": size}))
-                yield [item for _, item in hits]
-        finally:
-            if asked is not None:
-                asked.cancel()
+        return self.gateway.pages(self.pit, body, _hits)
 
     def _pit(self) -> Json:
         return {"id": self.pit, "keep_alive": "2m"}
