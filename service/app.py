@@ -28,10 +28,13 @@ from service.maintenance.caretaker import Caretaker
 from service.metrics import watch_loop
 from service.objects.use_cases import ObjectService
 from service.records.use_cases import RecordService
+from service.scope import Scope
 from service.settings import TEMPLATES, Settings
+from service.storage import names
 from service.storage.blocks import watch_blocks, write_block
 from service.storage.bootstrap import bootstrap, ready
 from service.storage.catalog import Catalog
+from service.storage.documents import DocumentStore
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
 from service.storage.inspecting import Inspector
 from service.storage.objects import ObjectStore
@@ -128,28 +131,32 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     gateway = make_gateway(settings)
     try:
         refresher = Refresher(gateway)
-        catalog = Catalog(gateway, refresher.refresh)
+        missing = asyncio.Event()
+        catalog = Catalog(gateway, refresher.refresh, DocumentStore(gateway, names.CATALOG, on_missing=missing.set))
         store = ObjectStore(gateway, catalog, refresher, settings.shards, settings.replicas)
+        records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
         tasks = TaskService(catalog)
         secret = Secret(earlier=app[EARLIER_SECRET])
         cursors = Cursors(secret, settings.cursor_seconds)
-        namespaces = app[NAMESPACES] = NamespaceService(catalog, store, tasks, cursors, settings.object_budget)
-        buckets = app[BUCKETS] = BucketService(namespaces, catalog, store, tasks)
+        namespaces = app[NAMESPACES] = NamespaceService(
+            catalog, store, tasks, cursors, settings.object_budget, on_remove=records.drop_all
+        )
+
+        async def sync_collections(scope: Scope, bucket_id: str) -> None:
+            await app[COLLECTIONS].sync(scope, bucket_id)
+
+        buckets = app[BUCKETS] = BucketService(namespaces, catalog, store, tasks, on_schema=sync_collections)
         collections = app[COLLECTIONS] = CollectionService(namespaces, buckets, catalog, store)
-        buckets.on_schema = collections.sync
         app[OBJECTS] = ObjectService(buckets, store, tasks, cursors, settings)
         app[INSPECTING] = Inspecting(
             namespaces, buckets, catalog, Inspector(gateway, refresher, store.missing), cursors
         )
         app[TASKS] = tasks
-        records = RecordStore(gateway, refresher, settings.shards, settings.replicas)
         app[MODELS] = ModelService(namespaces, catalog, cursors, records)
         templates = {**TEMPLATES, **settings.stream_templates}
         streams = app[STREAMS] = StreamService(namespaces, catalog, records, cursors, templates)
         app[RECORDS] = RecordService(streams, catalog, records, cursors, settings)
-        namespaces.on_remove = records.drop_all
-        app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams)
-        app[CARETAKER].on_deletion = app[OBJECTS].go_on
+        app[CARETAKER] = Caretaker(catalog, store, namespaces, buckets, tasks, streams, app[OBJECTS].go_on)
         app[SOURCE] = buckets.recent_source
         app[COLLECTION_SOURCE] = collections.source
 
@@ -162,8 +169,6 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         app[READY] = is_ready
         tried = asyncio.Event()
         beginning = asyncio.create_task(_begin(app, gateway, catalog, secret, tried))
-        missing = asyncio.Event()
-        catalog.documents.on_missing = missing.set
         watching = [
             asyncio.create_task(watch_blocks(gateway)),
             asyncio.create_task(_set_up_again(app, gateway, catalog, secret, missing)),

@@ -213,16 +213,22 @@ def id_of(entry: Entry) -> str:
 
 
 class BucketService:
-    """The use cases of buckets."""
+    """The use cases of buckets. `on_schema` is called when a bucket's schema has changed."""
 
-    def __init__(self, namespaces: NamespaceService, catalog: Catalog, store: ObjectStore, tasks: TaskService) -> None:
+    def __init__(
+        self,
+        namespaces: NamespaceService,
+        catalog: Catalog,
+        store: ObjectStore,
+        tasks: TaskService,
+        on_schema: Callable[[Scope, str], Awaitable[None]] | None = None,
+    ) -> None:
         self._namespaces = namespaces
         self._operations: Operations = namespaces.operations
         self._catalog = catalog
         self._tasks = tasks
         self.store = store
-        self.on_schema: Callable[[Scope, str], Awaitable[None]] | None = None
-        """Told when a bucket's schema changed."""
+        self._on_schema = on_schema
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
         self._known: LRUCache[tuple[str, str], OpenBucket] = LRUCache(_KNOWN)
@@ -308,8 +314,8 @@ class BucketService:
             raise _taken(name) from None
         except Conflict:
             raise AlreadyExists("the bucket was changed by somebody else meanwhile; read it again") from None
-        if self.on_schema and body.get("bucket_schema") != bucket.body.get("bucket_schema"):
-            await self.on_schema(bucket.scope, bucket.id)
+        if self._on_schema and body.get("bucket_schema") != bucket.body.get("bucket_schema"):
+            await self._on_schema(bucket.scope, bucket.id)
         return await self._answer(bucket.scope, bucket.id, body)
 
     def _same_key(self, bucket: OpenBucket, changes: Mapping[str, Json]) -> None:

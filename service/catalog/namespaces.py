@@ -228,18 +228,24 @@ def expired_before(body: Mapping[str, Json]) -> int | None:
 
 
 class NamespaceService:
-    """The use cases of namespaces."""
+    """The use cases of namespaces. `on_remove` is called with the id of a namespace whose data is removed."""
 
-    def __init__(self, catalog: Catalog, store: ObjectStore, tasks: TaskService, cursors: Cursors, budget: int) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: ObjectStore,
+        tasks: TaskService,
+        cursors: Cursors,
+        budget: int,
+        on_remove: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.catalog = catalog
-        self.operations = Operations(catalog)
-        self.operations.follow["namespace"] = self._rename_alias
+        self.operations = Operations(catalog, follow={"namespace": self._rename_alias})
         self._tasks = tasks
         self.cursors = cursors
         self.budget = budget
         self._store = store
-        self.on_remove: Callable[[str], Awaitable[None]] | None = None
-        """Told the id of a namespace whose data is removed."""
+        self._on_remove = on_remove
         self._ids: dict[str, str] = {}
         """Name → id, as last seen; always checked against the entry."""
 
@@ -353,8 +359,8 @@ class NamespaceService:
         scope = Scope(entry.namespace_id, entry.name)
         await self.operations.let_go(entry)
         await self._store.drop(scope)
-        if self.on_remove:
-            await self.on_remove(scope.namespace_id)
+        if self._on_remove:
+            await self._on_remove(scope.namespace_id)
         await self.catalog.forget(scope.namespace_id, _key(scope.namespace_id))
         await self.catalog.delete(_key(scope.namespace_id))
 

@@ -35,7 +35,10 @@ ABANDONED: Final = 30.0
 
 
 class Caretaker:
-    """Works in the background of every replica; `once` does all there is to do now."""
+    """Works in the background of every replica; `once` does all there is to do now.
+
+    `go_on_deleting` goes on with a delete by filter.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Caretaker:
         buckets: BucketService,
         tasks: TaskService,
         streams: StreamService,
+        go_on_deleting: Callable[[Entry], Awaitable[None]],
     ) -> None:
         self._streams = streams
         self._catalog = catalog
@@ -55,8 +59,7 @@ class Caretaker:
         self._operations: Operations = namespaces.operations
         self._watch = Watch()
         self._woken = asyncio.Event()
-        self.on_deletion: Callable[[Entry], Awaitable[None]] = _ignore
-        """Goes on with a delete by filter."""
+        self._go_on_deleting = go_on_deleting
 
     def wake(self) -> None:
         """There is something to do."""
@@ -112,7 +115,7 @@ class Caretaker:
         """Deletes by filter that stopped before their end."""
         tasks = await self._tasks.unfinished(DELETION)
         for task in tasks:
-            await self.on_deletion(task)
+            await self._go_on_deleting(task)
         return len(tasks)
 
     async def _go_on(self) -> int:
@@ -202,10 +205,6 @@ class Caretaker:
             async for count in self._store.remove(scope, hidden_objects(entry)):
                 removed += count
         return removed
-
-
-async def _ignore(_: Entry) -> None:
-    pass
 
 
 def _failed(error: TallyError) -> dict[str, Json]:

@@ -45,13 +45,15 @@ class CatalogMissing(Unavailable):
 
 
 class DocumentStore:
-    """Documents behind one alias. Every method raises `CatalogMissing` if the alias is not there."""
+    """Documents behind one alias. Every method raises `CatalogMissing` if the alias is not there.
 
-    def __init__(self, gateway: Gateway, alias: str) -> None:
+    `on_missing` is called whenever that happens.
+    """
+
+    def __init__(self, gateway: Gateway, alias: str, on_missing: Callable[[], None] = lambda: None) -> None:
         self._gateway = gateway
         self._alias = alias
-        self.on_missing: Callable[[], None] = lambda: None
-        """Told that the catalogue is not there."""
+        self._on_missing = on_missing
 
     async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
         """Documents with `found`, and then those of which only the version is wanted; never stale."""
@@ -92,7 +94,7 @@ class DocumentStore:
         except Absent as absent:
             if absent.index is None:
                 raise
-            self.on_missing()
+            self._on_missing()
             raise CatalogMissing from None
 
 

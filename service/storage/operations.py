@@ -75,19 +75,19 @@ async def _nothing(_: Entry) -> None:
 
 
 class Operations:
-    """The steps, for all kinds of resources."""
+    """The steps, for all kinds of resources. `follow`, by kind: what has to follow a new name, besides the claim."""
 
     def __init__(
         self,
         catalog: Catalog,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spawn: Callable[[Coroutine[Any, Any, None]], Any] = deadline.detached,
+        follow: Mapping[str, Callable[[Entry], Awaitable[None]]] | None = None,
     ) -> None:
         self._catalog = catalog
         self._pause = pause
         self._spawn = spawn
-        self.follow: dict[str, Callable[[Entry], Awaitable[None]]] = {}
-        """By kind: what has to follow a new name, besides the claim."""
+        self._follow = follow or {}
 
     # Create
 
@@ -144,7 +144,7 @@ class Operations:
 
     async def _followed(self, entry: Entry) -> None:
         """What has to follow a name does, also if the name was changed again before it did."""
-        follow = self.follow.get(entry.kind)
+        follow = self._follow.get(entry.kind)
         while follow is not None:
             await follow(entry)
             (newer,) = await self._catalog.get(entry.id)

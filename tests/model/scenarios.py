@@ -91,8 +91,12 @@ class Service:
         self.world, self.told = world, told
         self.process = Process(name)
         self.catalog = ModelCatalog(world, self.process)
-        self.operations = operations.Operations(self.catalog, pause=_pause, spawn=self._spawn)
-        self.operations.follow = {"namespace": self._rename_alias, "bucket": self._rename_alias}
+        self.operations = operations.Operations(
+            self.catalog,
+            pause=_pause,
+            spawn=self._spawn,
+            follow={"namespace": self._rename_alias, "bucket": self._rename_alias},
+        )
         self._records = _Records(told)
         self.streams = ModelStreams(_Homes(), self.catalog, self._records, None, TEMPLATES)  # type: ignore[arg-type]
         self.streams.told = told

@@ -67,8 +67,7 @@ async def test_opensearch(gateway: Gateway) -> None:
 async def test_without_the_alias(gateway: Gateway) -> None:
     told: list[int] = []
     alias = f"model-{os.urandom(4).hex()}"
-    documents = DocumentStore(gateway, alias)
-    documents.on_missing = lambda: told.append(1)
+    documents = DocumentStore(gateway, alias, on_missing=lambda: told.append(1))
     attempts: list[Coroutine[Any, Any, Any]] = [
         documents.read(["a"]),
         documents.put("a", {}, None),
