@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final, Protocol
 
 from service import metrics, tracing
@@ -82,6 +82,20 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, budget: 
                 return rendered
         source = newer
     raise Unavailable("new fields keep being written; try again", retry_after=1)
+
+
+async def explain(request: AggregateRequest, source: AggregateSource) -> dict[str, Json]:
+    """How the request would be answered, computing nothing; raises `Invalid` as `aggregate` does."""
+    plan = lower(request, source.fields)
+    plan = replace(plan, condition=And((source.condition, plan.condition)))
+    choice = choose(plan, PlanFacts.of(plan, source.fields, source.query))
+    description = choice.strategy.describe()
+    return {
+        "strategy": description.strategy,
+        "rejected": [asdict(rejection) for rejection in choice.rejected],
+        "reads_objects": description.reads_objects,
+        "requests": list(description.requests),
+    }
 
 
 async def _rendered(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from pydantic import Field
 
-from service.aggregate import aggregate
+from service.aggregate import aggregate, explain
 from service.catalog.buckets import Policy
 from service.dialects.flat.listing import POSITION_KEYS, SIZE_KEYS, ListRequest
 from service.dialects.flat.spec import AggregateRequest
@@ -301,6 +301,20 @@ async def aggregate_objects(
     source = await request.app[SOURCE](namespace, path.bucket_identifier)
     rows: Json = await aggregate(body, source, request.app[SETTINGS])
     return rows
+
+
+@routes.post("/aggregate/explain", errors=(NotFound,))
+async def explain_aggregate(
+    request: web.Request, namespace: Namespace, path: BucketPath, body: AggregateRequest
+) -> schemas.Explanation:
+    """Explain an aggregate.
+
+    Which strategy would answer the request, why the cheaper ones cannot, and the first OpenSearch request of each pass.
+    Nothing is computed. A metric whose result turns out not to be provably exact may need another pass.
+    """
+    source = await request.app[SOURCE](namespace, path.bucket_identifier)
+    explanation: Json = await explain(body, source)
+    return explanation
 
 
 @routes.get(_ONE, errors=(NotFound,))

@@ -13,6 +13,7 @@ from service.aggregations.base import Accuracy
 from service.catalog.buckets import Policy
 from service.catalog.schema import TYPES
 from service.objects.incoming import MAX_SIZE, RESERVED, STATUSES
+from service.planning.strategies import STRATEGIES
 
 CLOSED: Final = ConfigDict(extra="forbid")
 OPEN: Final = ConfigDict(extra="allow")
@@ -546,6 +547,9 @@ class Row(TypedDict):
     metrics: dict[str, Any]
 
 
+StrategyName = Annotated[str, Field(json_schema_extra={"enum": [each.name for each in STRATEGIES]})]
+
+
 @with_config(CLOSED)
 class QueryInfo(TypedDict):
     """How the answer came about."""
@@ -554,7 +558,7 @@ class QueryInfo(TypedDict):
     pipeline_stages: Annotated[int, Field(ge=1, description="Of filter, unwind, group, having, sort, limit.")]
     groups_matched: Annotated[int, Field(ge=0, description="After `having`, before `limit`.")]
     groups_before_having: NotRequired[Annotated[int, Field(ge=0, description="Where it is known.")]]
-    strategy: Literal["composite", "tuples", "objects"]
+    strategy: StrategyName
     accuracy: Annotated[
         dict[str, Accuracy], Field(description="Of each metric: exact, a double's sum, or a labelled estimate.")
     ]
@@ -568,6 +572,27 @@ class AggregateAnswer(TypedDict):
     results: list[Row]
     total_groups: Annotated[int, Field(ge=0, description="Groups in `results`.")]
     query_info: QueryInfo
+
+
+@with_config(CLOSED)
+class RejectedStrategy(TypedDict):
+    """A strategy that cannot answer the request."""
+
+    strategy: StrategyName
+    reason: str
+    where: Annotated[str, Field(description="The part of the request that is the cause, or a path.")]
+
+
+@with_config(CLOSED)
+class Explanation(TypedDict):
+    """How a request would be answered."""
+
+    strategy: StrategyName
+    rejected: Annotated[list[RejectedStrategy], Field(description="The cheaper ones, the cheapest first.")]
+    reads_objects: Annotated[bool, Field(description="Stored objects are read one by one, within the budget.")]
+    requests: Annotated[
+        list[dict[str, Any]], Field(description="Bodies of the first `_search` of each pass; further pages follow.")
+    ]
 
 
 # Collections
