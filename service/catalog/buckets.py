@@ -20,7 +20,9 @@ from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, Unavailable
-from service.listing.pages import COUNTED, ListPage, page_of
+from service.listing.base import ListPage
+from service.listing.computed import COUNTED
+from service.listing.pages import page_of
 from service.listing.sources import ResourceListSource, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry, Version

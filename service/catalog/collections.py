@@ -22,7 +22,8 @@ from service.dialects.flat.filters import OBJECT, Resource, read_list_filters
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Fields
-from service.listing.pages import ListPage, page_of
+from service.listing.base import ListPage
+from service.listing.pages import page_of
 from service.listing.sources import ResourceListSource, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry

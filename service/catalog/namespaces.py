@@ -17,8 +17,9 @@ from service.clock import arrival, now_millis
 from service.dialects.flat.filters import Resource
 from service.dialects.flat.listing import ListRequest
 from service.errors import AlreadyExists, NotFound, Unavailable
+from service.listing.base import ListPage
 from service.listing.cursors import Cursors
-from service.listing.pages import ListPage, page_of
+from service.listing.pages import page_of
 from service.listing.sources import ResourceListSource, mean, sum_of, with_omitted
 from service.scope import Scope
 from service.storage.catalog import Catalog, Entry

@@ -12,8 +12,9 @@ from service.conditions.base import Condition
 from service.conditions.search import Search
 from service.dialects.flat.filters import OBJECT, Resource
 from service.fields import BLOB_COUNT, LAYOUT, Fields
+from service.listing.base import Hit, SearchPage
+from service.listing.computed import COUNTED
 from service.listing.cursors import gone
-from service.listing.pages import COUNTED, Hit, SearchPage
 from service.planning import order
 from service.planning.order import SortKey
 from service.storage import names

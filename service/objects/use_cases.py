@@ -19,8 +19,9 @@ from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Clause
 from service.dialects.flat.listing import ListRequest, read_path
 from service.errors import Invalid, NotFound, Problem, TallyError, Unavailable
+from service.listing.base import ListPage
 from service.listing.cursors import Cursors
-from service.listing.pages import ListPage, everything, matching, page_of, warned_of
+from service.listing.pages import everything, matching, page_of, warned_of
 from service.listing.sources import ObjectListSource
 from service.objects.deletion import DELETION, Deletion
 from service.objects.incoming import read_incoming

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.dialects.flat.listing import ListParameters, ListRequest, SortOption, pagination
 from service.errors import Invalid, Problem
-from service.listing.pages import ListPage
+from service.listing.base import ListPage
 from service.spelling import did_you_mean, misspelt
 from service.values import Json
 from service.web.inputs import ListQuery

@@ -510,7 +510,7 @@ async def test_counts_and_stats_of_buckets(client: Client, space: str) -> None:
 
 
 async def test_computed_fields_are_bounded(client: Client, space: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("service.listing.pages", "service.listing.sources", "service.catalog.buckets"):
+    for module in ("service.listing.computed", "service.listing.sources", "service.catalog.buckets"):
         monkeypatch.setattr(f"{module}.COUNTED", 3)
     for _ in range(4):
         await bucket_of(client, space)
