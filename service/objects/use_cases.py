@@ -180,7 +180,7 @@ class ObjectService:
             await self._writer.store(home, [write])
             if write.error:
                 raise write.error
-            if write.action:
+            if not write.lost_race:
                 await self._store.refresh(home.scope)
                 return write.answer
         raise Unavailable("the object is being changed by too many requests at once", retry_after=1)

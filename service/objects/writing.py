@@ -54,7 +54,9 @@ class Write:
     error: TallyError | None = None
     replayed: bool = False
     retried: bool = False
-    """A lost race is decided again (update, upsert) instead of being told."""
+    """A lost race is decided again (update, upsert) instead of being an error."""
+    lost_race: bool = False
+    """Another request changed the object first, so that nothing was written."""
     races: int = 0
     """Races that it has lost."""
 
@@ -121,7 +123,7 @@ class Writer:
             if not restore:
                 await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
             # A write that lost a race goes before later ones of the same object.
-            left = [write for write in now if _lost(write)] + later
+            left = [write for write in now if _is_decided_again(write)] + later
         if refresh and any(write.error is None for write in writes):
             await self._store.refresh(home.scope)
 
@@ -261,7 +263,7 @@ class Writer:
                 write.error = error
 
     async def store(self, home: OpenBucket, writes: list[Write]) -> None:
-        """Writes what can be indexed. A lost race clears the action, so that the caller decides again."""
+        """Writes what can be indexed. After a `lost_race` the caller decides again."""
         for _ in range(ROUNDS):
             documents = await self._encoded(home, writes)
             pairs = [(write, document) for write, document in documents if write.error is None]
@@ -286,7 +288,7 @@ class Writer:
         if item.outcome is not WriteOutcome.CONFLICT:
             return item.error
         if write.retried:
-            write.action = {}
+            write.lost_race = True
             return None
         return AlreadyExists("an object with this key exists already", {"object_id": write.id})
 
@@ -349,10 +351,11 @@ class Writer:
                 write.error = AlreadyExists(write.error.message, {"object_id": stored.object_id})
 
 
-def _lost(write: Write) -> bool:
-    """Another request changed the object first, and this one may decide again; gives up in the end."""
-    if write.error is not None or write.action or write.replayed:
+def _is_decided_again(write: Write) -> bool:
+    """After a lost race, as if it were new; gives up in the end."""
+    if not write.lost_race:
         return False
+    write.lost_race, write.action = False, {}
     write.races += 1
     if write.races >= ROUNDS:
         write.error = Unavailable("the object is being changed by too many requests at once", retry_after=1)
