@@ -2,9 +2,17 @@
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 from service.aggregations import KINDS
 from service.dialects.flat.filters import LIST_OPERATORS, OPERATORS
+from service.dialects.flat.spec import (
+    AggregateRequest,
+    AggregationOperation,
+    GroupByField,
+    HavingCondition,
+    RangeBucket,
+)
 from service.dialects.tree.filters import OPERATORS as TREE_OPERATORS
 from service.dialects.tree.request import KINDS as TREE_KINDS
 from service.errors import ERRORS
@@ -13,6 +21,13 @@ from service.web.routes import ROUTES
 from tests.conftest import ROOT
 
 FILE = ROOT / "docs/reference.md"
+KEYS = {
+    AggregateRequest: "The request",
+    GroupByField: "`group_by`",
+    AggregationOperation: "`aggregations`",
+    HavingCondition: "`having`",
+    RangeBucket: "`range_buckets`",
+}
 
 
 def reference() -> str:
@@ -32,6 +47,14 @@ def _lines() -> Iterator[str]:
             tag = op.tag
             yield from ("", f"### {tag}", "", "| method | path | what |", "|---|---|---|")
         yield f"| {op.method.upper()} | `{op.path}` | {op.summary} |"
+    yield from ("", "## Keys of an aggregate request", "")
+    yield "Every other key is refused. A `null` is the same as leaving an optional key out."
+    for model in (AggregateRequest, GroupByField, AggregationOperation, HavingCondition, RangeBucket):
+        yield from ("", f"### {KEYS[model]}", "", "| key | value | default | what |", "|---|---|---|---|")
+        schema = model.model_json_schema()
+        for name, field in model.model_fields.items():
+            default = "needed" if field.is_required() else "" if field.default is None else f"`{field.default}`"
+            yield f"| `{name}` | {_value(schema['properties'][name])} | {default} | {field.description} |"
     yield from ("", "## Aggregation functions of the objects API", "", "| function | what |", "|---|---|")
     for kind in KINDS:
         yield f"| `{kind.name}` | {(inspect.getdoc(kind) or '').splitlines()[0]} |"
@@ -53,6 +76,31 @@ def _lines() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, "", {}) else f"`{field.default}`"
         yield f"| `TALLY_{name.upper()}` | {default} | {field.description} |"
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """`text`, `array of 1 to 32`, or the words to choose from."""
+    kinds = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    if len(kinds) > 1 or "anyOf" in kinds[0]:
+        words = dict.fromkeys(map(_value, kinds))
+        return " or ".join(word for word in words if not (word == "integer" and "number" in words))
+    kind = kinds[0]
+    if "enum" in kind:
+        return ", ".join(f"`{each}`" for each in kind["enum"])
+    match kind.get("type"):
+        case "array":
+            least, most = kind.get("minItems", 0), kind.get("maxItems")
+            return f"array of {least} to {most:,}" if most else "array"
+        case "integer" | "number":
+            ends = [
+                f"from {kind['minimum']}" if "minimum" in kind else "",
+                f"to {kind['maximum']}" if "maximum" in kind else "",
+            ]
+            return " ".join(("integer" if kind["type"] == "integer" else "number", *filter(None, ends)))
+        case "string":
+            return "text"
+        case other:
+            return str(other or "any")
 
 
 def _named(names: tuple[str, ...]) -> str:

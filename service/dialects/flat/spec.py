@@ -34,25 +34,31 @@ class AggregationOperation(WireModel):
         min_length=1,
         description="Dotted path; `count` without it counts objects, with it values that are not null.",
     )
-    distinct_field: StrictStr | None = Field(None, min_length=1)
-    percent: Number | None = Field(None, ge=0, le=100)
+    distinct_field: StrictStr | None = Field(
+        None, min_length=1, description="The field of `count_distinct`; `field` does as well."
+    )
+    percent: Number | None = Field(None, ge=0, le=100, description="Which percentile, 0 to 100, where the function is one.")
 
 
 class HavingCondition(WireModel):
     """A condition on a metric of finished groups."""
 
     field: StrictStr = Field(description="Alias of an aggregation.")
-    operator: Comparison
-    value: StrictBool | Number | StrictStr | None
+    operator: Comparison = Field(description="A null metric satisfies only `ne`, and `eq` with null.")
+    value: StrictBool | Number | StrictStr | None = Field(description="Values of different types never match.")
 
 
 class RangeBucket(WireModel):
     """Groups a number by the range (lo, hi] that it lies in."""
 
-    field: StrictStr = Field(min_length=1)
-    boundaries: list[Number] = Field(min_length=1, max_length=1_000)
-    default_bucket: StrictStr | None = None
-    alias: StrictStr | None = Field(None, min_length=1)
+    field: StrictStr = Field(min_length=1, description="Dotted path.")
+    boundaries: list[Number] = Field(
+        min_length=1, max_length=1_000, description="Ascending; the ends of the ranges, which are labelled `lo-hi`."
+    )
+    default_bucket: StrictStr | None = Field(
+        None, description="The label of everything else; without it, what is outside has ranges of its own, or null."
+    )
+    alias: StrictStr | None = Field(None, min_length=1, description="Name in `group`; the path by default.")
 
 
 def _some_key(group_by: Any) -> Any:
@@ -71,13 +77,21 @@ class AggregateRequest(WireModel):
     group_by: Annotated[list[GroupByField], BeforeValidator(_some_key)] = Field(
         min_length=1, max_length=32, description="The keys; for a grand total `bucket_id`, which all objects share."
     )
-    aggregations: list[AggregationOperation] = Field(min_length=1, max_length=64)
-    filters: dict[str, Any] | None = None
-    having: list[HavingCondition] | None = Field(None, max_length=64)
-    unwind: StrictStr | None = Field(None, min_length=1)
-    range_buckets: list[RangeBucket] | None = Field(None, max_length=32)
-    sort_by: StrictStr | None = None
-    sort_direction: StrictStr = "desc"
+    aggregations: list[AggregationOperation] = Field(min_length=1, max_length=64, description="The metrics.")
+    filters: dict[str, Any] | None = Field(
+        None, description="Which objects count: MongoDB's operators, or `AND`/`OR`/`NOT` of conditions."
+    )
+    having: list[HavingCondition] | None = Field(
+        None, max_length=64, description="Which groups stay: all conditions have to hold."
+    )
+    unwind: StrictStr | None = Field(
+        None, min_length=1, description="Path of an array: each element counts as an object of its own."
+    )
+    range_buckets: list[RangeBucket] | None = Field(
+        None, max_length=32, description="Further keys: numbers by the range that they lie in."
+    )
+    sort_by: StrictStr | None = Field(None, description="Alias of a key or a metric; the keys by default.")
+    sort_direction: StrictStr = Field("desc", description="`asc` or `desc`, in any letter case.")
     limit: StrictInt | None = Field(None, gt=0, description="Rows at most; every group by default.")
     description: StrictStr | None = Field(None, description="For readers of the request; not read.")
 
