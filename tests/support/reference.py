@@ -2,10 +2,14 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+from service import encoding
 from service.aggregations import KINDS
+from service.conditions.regex import MAX_PATTERN
 from service.dialects.flat.filters import LIST_OPERATORS, OPERATORS
+from service.dialects.flat.filters.operands import FilterLimits
+from service.dialects.flat.listing import MAX_LIMIT, WINDOW
 from service.dialects.flat.spec import (
     AggregateRequest,
     AggregationOperation,
@@ -13,14 +17,57 @@ from service.dialects.flat.spec import (
     HavingCondition,
     RangeBucket,
 )
+from service.dialects.tree.filters import MAX_DEPTH as FILTER_DEPTH
+from service.dialects.tree.filters import MAX_NODES
 from service.dialects.tree.filters import OPERATORS as TREE_OPERATORS
+from service.dialects.tree.nodes import MAX_HISTOGRAM
 from service.dialects.tree.request import KINDS as TREE_KINDS
+from service.dialects.tree.request import MAX_ALL, MAX_FILTERS, MAX_LEVEL, MAX_UNIQUE
 from service.errors import ERRORS
+from service.fields import LENGTHY
+from service.listing.computed import COUNTED
+from service.records.following import MAX_SYNC
+from service.records.ingest import MAX_ID, MAX_ITEMS, MAX_SOURCES
+from service.records.reading import MAX_ANSWER
 from service.settings import Settings
+from service.web.inputs import RECORDS_LIMIT
+from service.web.reading import MAX_DEPTH as DEPTH
 from service.web.routes import ROUTES
 from tests.conftest import ROOT
 
 FILE = ROOT / "docs/reference.md"
+LIMITS: Final[tuple[tuple[str, int | str], ...]] = (
+    ("bytes of a request body; imports have no limit", "body_limit"),
+    ("bytes of a request body about records", RECORDS_LIMIT),
+    ("levels of a body", DEPTH),
+    ("objects of a batch", "batch_limit"),
+    ("different field paths of a bucket", "field_budget"),
+    ("levels of an object", encoding.MAX_DEPTH),
+    ("characters of a field path", encoding.MAX_NAME),
+    ("bytes of a text that is indexed whole; of a longer one its beginning and its SHA-256", LENGTHY),
+    ("groups, or combinations of group and value, of one aggregate", "group_budget"),
+    ("objects that one answer reads one by one", "object_budget"),
+    ("levels of a filter", FilterLimits.depth),
+    ("conditions of a filter", FilterLimits.conditions),
+    ("characters of a regular expression", MAX_PATTERN),
+    ("results of a page", MAX_LIMIT),
+    ("results that `offset` and `page` reach; `cursor` reaches all", WINDOW),
+    ("resources of which computed numbers are filtered or sorted by", COUNTED),
+    ("records of a request", MAX_ITEMS),
+    ("containers of a record", MAX_SOURCES),
+    ("characters of an external id", MAX_ID),
+    ("bytes of the records in an answer of filter", MAX_ANSWER),
+    ("bytes of the records in an answer of sync", MAX_SYNC),
+    ("aggregates of a request about records", MAX_ALL),
+    ("aggregates of one level; levels of aggregates", MAX_LEVEL),
+    ("filters in all `filters` aggregates of a request", MAX_FILTERS),
+    ("values of `uniqueValues`", MAX_UNIQUE),
+    ("buckets of a histogram", MAX_HISTOGRAM),
+    ("buckets of an answer about records", "bucket_limit"),
+    ("records that one answer reads one by one", "fold_budget"),
+    ("nodes of a filter of records", MAX_NODES),
+    ("levels of a filter of records", FILTER_DEPTH),
+)
 KEYS = {
     AggregateRequest: "The request",
     GroupByField: "`group_by`",
@@ -72,6 +119,13 @@ def _lines() -> Iterator[str]:
     yield from ("", "| code | status | type | when | what to do |", "|---|---|---|---|---|")
     for error in ERRORS:
         yield f"| `{error.code}` | {error.status} | `{error.type}` | {inspect.getdoc(error)} | {error.remedy} |"
+    yield from ("", "## Limits", "")
+    yield "A request beyond a limit is refused with the limit and what was sent; nothing is cut silently."
+    yield from ("", "| what | at most |", "|---|---|")
+    for what, limit in LIMITS:
+        name = f"TALLY_{limit.upper()}" if isinstance(limit, str) else ""
+        number = Settings.model_fields[limit].default if isinstance(limit, str) else limit
+        yield f"| {what} | {number:,}{f' (`{name}`)' if name else ''} |"
     yield from ("", "## Settings", "", "| environment variable | default | what |", "|---|---|---|")
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, "", {}) else f"`{field.default}`"

@@ -37,7 +37,7 @@ class AggregationOperation(WireModel):
     distinct_field: StrictStr | None = Field(
         None, min_length=1, description="The field of `count_distinct`; `field` does as well."
     )
-    percent: Number | None = Field(None, ge=0, le=100, description="Which percentile, 0 to 100, where the function is one.")
+    percent: Number | None = Field(None, ge=0, le=100, description="The percentile that is meant, 0 to 100.")
 
 
 class HavingCondition(WireModel):
