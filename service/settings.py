@@ -134,8 +134,8 @@ class Settings(BaseSettings):
     shards: int = Field(1, ge=1)
     """Primary shards of a new namespace's index; one is best up to some 20 million objects."""
 
-    replicas: int = Field(0, ge=0)
-    """Replicas of a new namespace's index."""
+    replicas: int | None = Field(None, ge=0)
+    """Replicas of each new index of objects or records. Unset: one as soon as there is a second data node."""
 
     group_budget: int = Field(1_000_000, ge=1)
     """Groups that one answer may make; more are refused, never cut."""

@@ -21,6 +21,7 @@ from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.catalog import Catalog, Entry, Version
 from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
+from service.storage.index_settings import index_settings
 from service.values import Json
 
 _RETRIES: Final = 8
@@ -99,11 +100,13 @@ def _in_namespace(
 class ObjectStore:
     """All namespaces' objects. Every method takes the scope that says whose."""
 
-    def __init__(self, gateway: Gateway, catalog: Catalog, refresher: Refresher, shards: int, replicas: int) -> None:
+    def __init__(
+        self, gateway: Gateway, catalog: Catalog, refresher: Refresher, shards: int, replicas: int | None
+    ) -> None:
         self.gateway = gateway
         self._catalog = catalog
         self._refresher = refresher
-        self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
+        self._settings = index_settings(shards, replicas)
         self._names: LRUCache[str, _Names] = LRUCache(_KEPT)
         self._known: LRUCache[str, _KnownFields] = LRUCache(_KEPT)
         self._locks: dict[str, asyncio.Lock] = {}

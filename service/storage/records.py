@@ -15,6 +15,7 @@ from service.storage import names
 from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.failures import raise_lasting
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
+from service.storage.index_settings import index_settings
 from service.values import Json, index_date, moment
 
 _MOST: Final = 10_000
@@ -100,11 +101,11 @@ _TOLD: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw",
 class RecordStore:
     """All streams' records."""
 
-    def __init__(self, gateway: Gateway, refresher: Refresher, shards: int, replicas: int) -> None:
+    def __init__(self, gateway: Gateway, refresher: Refresher, shards: int, replicas: int | None) -> None:
         self.gateway = gateway
         self._refresher = refresher
         self.shards = shards
-        self._settings = {"number_of_shards": shards, "number_of_replicas": replicas}
+        self._settings = index_settings(shards, replicas)
         self._mapped: dict[str, dict[str, Json]] = {}
         """Index → the fields that it has, as far as this process knows."""
 

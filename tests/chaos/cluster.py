@@ -168,7 +168,6 @@ class Replica:
             "API_KEY": KEY,
             "OPENSEARCH_TIMEOUT": 10,
             "CARETAKING_SECONDS": 5,
-            "REPLICAS": 1,
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "warning",
             **({} if "OPENSEARCH_URL" in settings else {"OPENSEARCH_URL": self.proxy.url}),
