@@ -2,9 +2,10 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
@@ -14,7 +15,7 @@ from service.catalog.expiry import is_live
 from service.catalog.models import Listing
 from service.catalog.namespaces import NamespaceService, namespace_key
 from service.clock import arrival, now_millis
-from service.errors import AlreadyExists, BadRequest, NotFound, Unavailable
+from service.errors import AlreadyExists, BadRequest, NotFound, TallyError, Unavailable
 from service.listing.cursors import Cursors
 from service.scope import Scope
 from service.settings import StreamTemplate
@@ -265,26 +266,28 @@ class StreamService:
 
     # In the background
 
-    async def care(self) -> int:
-        """Removes what was deleted long enough ago, and what has expired; the number of things done."""
+    async def overdue(self) -> Sequence[tuple[str, Callable[[], Awaitable[int]]]]:
+        """What was deleted long enough ago, and what has expired: an id, and what removes it, each by itself."""
         now = now_millis()
         over = {"range": {"drop_at@double": {"lte": now}}}
-        done = 0
-        for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream-gone"}}, over]}}):
-            if not await self._lives(entry):
-                await self._store.drop(entry.body["prefix"])
-            await self._catalog.delete(entry.id)
-            done += 1
+        gone = await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream-gone"}}, over]}})
         # Two questions for all streams: most have nothing to be removed, and need none of their own.
         there = await self._store.indices(names.ALL_RECORDS)
-        deletions = await self._store.with_tombstones(now - _TOMBSTONES)
-        there_are = [{"term": {"kind": "stream"}}, {"term": {"status": "ACTIVE"}}]
-        for entry in await self._catalog.find({"bool": {"filter": there_are}}, 10_000):
-            if not entry.live:
-                continue
-            stream = OpenStream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
-            done += await self._expire(stream, now, there, deletions)
-        return done
+        deletions: Collection[str] | None = None
+        with suppress(TallyError):  # one stream's index may lack a shard; then each is looked at by itself
+            deletions = await self._store.with_tombstones(now - _TOMBSTONES)
+        active = [{"term": {"kind": "stream"}}, {"term": {"status": "ACTIVE"}}]
+        streams = await self._catalog.find({"bool": {"filter": active}}, 10_000)
+        return [
+            *((entry.id, partial(self._drop, entry)) for entry in gone),
+            *((entry.id, partial(self._expire, entry, now, there, deletions)) for entry in streams if entry.live),
+        ]
+
+    async def _drop(self, gone: Entry) -> int:
+        if not await self._lives(gone):
+            await self._store.drop(gone.body["prefix"])
+        await self._catalog.delete(gone.id)
+        return 1
 
     async def finish(self, entry: Entry) -> None:
         """Brings the deletion of a stream to its end; raises `Conflict` if another one was faster."""
@@ -297,11 +300,12 @@ class StreamService:
             return False
         return bool(place_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
 
-    async def _expire(self, stream: OpenStream, now: int, there: Sequence[str], deletions: Collection[str]) -> int:
-        """`there`: the indices of all streams; `deletions`: those among them that have old ones."""
+    async def _expire(self, entry: Entry, now: int, there: Sequence[str], deletions: Collection[str] | None) -> int:
+        """`there`: the indices of all streams; `deletions`: those among them that have old ones, None if unknown."""
+        stream = OpenStream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
         done = 0
         if stream.mutable:
-            if names.tombstones(stream.place.prefix) in deletions:
+            if deletions is None or names.tombstones(stream.place.prefix) in deletions:
                 await self._store.forget_tombstones(stream.place, now - stream.tombstones_kept)
         elif stream.kept is not None:
             for index in there:

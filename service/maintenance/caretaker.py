@@ -4,8 +4,9 @@ All of it stands in the catalogue, so any replica can go on where another one st
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -109,32 +110,46 @@ class Caretaker:
 
     async def once(self, every: float = 0) -> int:
         """The number of things done; what time has made superfluous only if nobody looked in so many seconds."""
+        await self._namespaces.end_expired()
         return await self._go_on() + await self._delete_matching() + await self._care(every)
 
-    async def _delete_matching(self) -> int:
-        """Deletes by filter that stopped before their end."""
-        tasks = await self._tasks.unfinished(DELETION)
-        for task in tasks:
-            await self._go_on_deleting(task)
-        return len(tasks)
+    async def _each(self, works: Iterable[tuple[str, Callable[[], Awaitable[int]]]]) -> int:
+        """Does one piece of work after the other; one that fails (one customer's blocked index) stops no other.
 
-    async def _go_on(self) -> int:
-        """Operations that are not at their end: deletions are finished, others if they have stopped."""
-        await self._namespaces.end_expired()
-        deleted = [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]  # by version 0.1
-        unfinished = [{"exists": {"field": "intent.do"}}, {"bool": {"filter": deleted}}]
+        Each has an id for the log, and gives the number of things that it did.
+        """
         done = 0
-        for found in await self._catalog.find({"bool": {"should": unfinished, "minimum_should_match": 1}}, _MOST):
-            (entry,) = await self._catalog.get(found.id)
+        for id, work in works:
             try:
-                done += entry is not None and await self._step(entry)
+                done += await work()
             except Conflict:  # somebody else was faster
                 continue
             except TallyError as error:
-                log.warning("an operation cannot be finished, will be tried again", id=found.id, message=error.message)
+                log.warning("background work failed, will be tried again", id=id, message=error.message)
+            except Exception:
+                log.exception("background work failed, will be tried again", id=id)
         return done
 
-    async def _step(self, entry: Entry) -> bool:
+    async def _delete_matching(self) -> int:
+        """Deletes by filter that stopped before their end."""
+
+        async def go_on(task: Entry) -> int:
+            await self._go_on_deleting(task)
+            return 1
+
+        return await self._each((task.id, partial(go_on, task)) for task in await self._tasks.unfinished(DELETION))
+
+    async def _go_on(self) -> int:
+        """Operations that are not at their end: deletions are finished, others if they have stopped."""
+        deleted = [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]  # by version 0.1
+        unfinished = [{"exists": {"field": "intent.do"}}, {"bool": {"filter": deleted}}]
+        found = await self._catalog.find({"bool": {"should": unfinished, "minimum_should_match": 1}}, _MOST)
+        return await self._each((entry.id, partial(self._step, entry.id)) for entry in found)
+
+    async def _step(self, id: str) -> bool:
+        (entry,) = await self._catalog.get(id)
+        if entry is None:
+            return False
         if entry.body.get("status") == "DELETING":
             if entry.kind == "stream":
                 await self._streams.finish(entry)
@@ -152,12 +167,12 @@ class Caretaker:
         # Two turns: where there are many streams, objects need not wait for them.
         async with self._tasks.once_per_period("objects", every) as ours:
             if ours:
-                for entry in await self._catalog.find(mortal, _MOST):
-                    done += await self._expire(entry)
+                found = await self._catalog.find(mortal, _MOST)
+                done += await self._each((entry.id, partial(self._expire, entry)) for entry in found)
                 await self._tasks.forget_old()
         async with self._tasks.once_per_period("streams", every) as ours:
             if ours:
-                done += await self._streams.care()
+                done += await self._each(await self._streams.overdue())
         return done
 
     async def _remove(self, entry: Entry) -> None:

@@ -182,7 +182,8 @@ class Service:
                     await self.operations.go_on(entry, stopped=stopped)
             except Conflict:
                 continue
-        await self.streams.care()
+        for _, work in await self.streams.overdue():
+            await work()
 
     async def _found(self, kind: str, name: str) -> Entry:
         """By name, as every resource is found."""
