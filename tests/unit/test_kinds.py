@@ -122,5 +122,6 @@ def test_no_kind_is_forgotten() -> None:
     traits: frozenset[FieldTrait] = frozenset({"double"})
     for name, each in BY_NAME.items():
         assert each.__doc__, name
-        assert each(("x",)).accumulator().result() is None or not each.nullable
-        each(("x",)).pushdown(Field(("x",), "x", "double", traits, bits=3))
+        assert (each(("x",)).accumulator().result() is None) is each.nullable, name
+        pushed = each(("x",)).pushdown(Field(("x",), "x", "double", traits, bits=3))
+        assert pushed is None or each.read is not Aggregation.read, f"nobody reads what {name} asks for"
