@@ -12,7 +12,7 @@ from typing import Any, Final
 from service.paths import Path
 from service.storage import names
 from service.storage.bulk import delete_by_query
-from service.storage.documents import DocumentStore, Version
+from service.storage.documents import CatalogMissing, DocumentStore, Version
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.storage.terms import TERMS, by_terms, on_terms, terms
 from service.values import Json
@@ -142,13 +142,13 @@ class Catalog:
             if found is not None:
                 raise
         if seen:
-            await self._refresh(names.CATALOG)
+            await self._show()
 
     async def delete(self, id: str, *, seen: bool = False) -> None:
         """Deletes whichever version is there."""
         await self.documents.remove(id, None)
         if seen:
-            await self._refresh(names.CATALOG)
+            await self._show()
 
     async def owner(self, claim: str) -> str | None:
         (entry,) = await self.get(claim)
@@ -179,7 +179,7 @@ class Catalog:
         mine = {"term": {"namespace_id": namespace_id}}
         query = {"bool": {"filter": [mine], "must_not": [{"ids": {"values": [but]}}]}}
         while True:
-            await self._refresh(names.CATALOG)
+            await self._show()
             try:
                 removal = await delete_by_query(self.gateway, names.CATALOG, query, {})
             except Absent:
@@ -187,6 +187,13 @@ class Catalog:
             removal.check()
             if not removal.conflicts:
                 return
+
+    async def _show(self) -> None:
+        """Returns when searches see what was written; raises `CatalogMissing` if the alias has gone since."""
+        try:
+            await self._refresh(names.CATALOG)
+        except Absent:
+            raise CatalogMissing from None
 
     async def _put(self, entry: Entry, version: Version | None, view: Mapping[str, Json] | None) -> Entry:
         op = secrets.token_hex(8)
@@ -210,7 +217,7 @@ class Catalog:
             }
         written = await self._once(entry, op, lambda: self.documents.put(entry.id, document, version))
         if view is not None:
-            await self._refresh(names.CATALOG)
+            await self._show()
         return written
 
     async def _patch(self, entry: Entry, changes: Mapping[str, Any]) -> Entry:

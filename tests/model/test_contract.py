@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from service.storage.catalog import Catalog
 from service.storage.documents import CatalogMissing, DocumentStore, Version
-from service.storage.gateway import Conflict, Gateway
+from service.storage.gateway import Conflict, Gateway, Refresher
 from tests.model.world import InTurn, MemoryDocuments, Process, World
 
 
@@ -82,6 +83,20 @@ async def test_without_the_alias(gateway: Gateway) -> None:
             await attempt
     assert len(told) == len(attempts)
     assert await gateway.json("GET", f"/{alias}*/_alias") == {}, "no index was made"
+
+
+async def test_the_alias_goes_right_after_a_write(gateway: Gateway) -> None:
+    """Refreshing what was written then says what it is, as every other request does."""
+    alias = f"model-{os.urandom(4).hex()}"
+    await gateway.request("PUT", f"/{alias}-000001", {"aliases": {alias: {}}, "mappings": {"dynamic": False}})
+
+    async def refresh(_: str) -> None:
+        await gateway.request("DELETE", f"/{alias}-000001")
+        await Refresher(gateway).refresh(alias)
+
+    catalog = Catalog(gateway, refresh, DocumentStore(gateway, alias))
+    with pytest.raises(CatalogMissing):
+        await catalog.create("a", "bucket", "", "a", {"created_at": 1}, {"name": "a"})
 
 
 def test_the_model() -> None:
