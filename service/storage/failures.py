@@ -64,6 +64,8 @@ WRITE_BLOCKS: Final = frozenset({5, 6, 8, 10, 12, 13})
 """Those that keep Tally from writing."""
 
 
+_CLOSED: Final = "an operator of OpenSearch closed the index; it has to be opened again"
+
 _PASSING: Final = frozenset(
     {
         "already_closed_exception",
@@ -93,6 +95,8 @@ def block_error(id: int) -> TallyError | None:
     """What a block of OpenSearch means for a request, None for one that passes by itself while a node starts."""
     if id in _FULL:
         return InsufficientStorage(_FULL[id], retry_after=60)
+    if id == 4:
+        return Unavailable(_CLOSED, retry_after=60)
     if id in _BY_OPERATOR:
         return Unavailable(f"{_BY_OPERATOR[id]}; it lasts until the setting is removed", retry_after=60)
     return None
@@ -103,7 +107,7 @@ def cause_error(kind: str, reason: str) -> TallyError | None:
     if kind in ("cluster_block_exception", "index_create_block_exception"):
         return next((found for id in _BLOCK.findall(reason) if (found := block_error(int(id)))), None)
     if kind == "index_closed_exception":
-        return Unavailable("an operator of OpenSearch closed the index; it has to be opened again", retry_after=60)
+        return Unavailable(_CLOSED, retry_after=60)
     if "No space left on device" in reason:
         return InsufficientStorage(_NO_SPACE, retry_after=60)
     return None
@@ -143,6 +147,11 @@ def translated(error: TransportError) -> Exception:
         return TooManyRequests("OpenSearch is overloaded", retry_after=2)
     if status in (502, 503, 504) or (status == 500 and kinds & _PASSING):
         return Unavailable("OpenSearch is not available", retry_after=5)
+    if "cluster_block_exception" in kinds:
+        log.error("opensearch is blocked", status=status, reason=str(cause.get("reason"))[:500])
+        return Unavailable(
+            "a block of OpenSearch keeps it from answering; the log of the service has it", retry_after=30
+        )
     if status in (401, 403):
         log.error("opensearch refused our credentials", status=status, kinds=sorted(kinds))
         return Unavailable("OpenSearch refuses this service", retry_after=30)

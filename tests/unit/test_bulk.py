@@ -6,9 +6,9 @@ import orjson
 import pytest
 from opensearchpy import TransportError
 
-from service.errors import TallyError, TooManyRequests
+from service.errors import TallyError, TooManyRequests, Unavailable
 from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
-from service.storage.gateway import Gateway, Refresher
+from service.storage.gateway import Gateway, Refresher, error_of
 from service.storage.records import RecordStore
 
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark];"
@@ -121,3 +121,17 @@ async def test_records_of_an_index_that_is_dropped_meanwhile() -> None:
     store = RecordStore(gateway, Refresher(gateway), 1, 0)
     (found,) = await store.write([({"index": {"_index": "x", "_id": "1"}}, b"{}")])
     assert (found.outcome, found.error.status) == (WriteOutcome.UNMAPPED, 503)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("index [x] blocked by: [FORBIDDEN/4/index closed];", "closed the index"),
+        ("index [x] blocked by: [FORBIDDEN/8/index write (api)];", "index.blocks.write"),
+        ("index [x] blocked by: [FORBIDDEN/99/something new];", "a block of OpenSearch"),
+    ],
+)
+def test_a_block_is_never_told_as_wrong_credentials(reason: str, message: str) -> None:
+    error = error_of(403, {"type": "cluster_block_exception", "reason": reason})
+    assert isinstance(error, Unavailable)
+    assert message in error.message
