@@ -1,5 +1,6 @@
-"""The examples of docs/exactness.md, run."""
+"""The examples of docs/exactness.md, docs/lists.md and docs/records.md, run."""
 
+import asyncio
 import json
 import re
 
@@ -34,6 +35,24 @@ async def test_the_filter_of_the_page_on_lists(client: Client, bucket: str) -> N
     await client.batch(bucket, [video, {"metadata": {"type": "video", "year": 2019}}, {"metadata": {"type": "Video"}}])
     answer = await client.ok("POST", f"/v1/buckets/{bucket}/objects/list", json.loads(body))
     assert [each["metadata"] for each in answer["results"]] == [video["metadata"]]
+
+
+async def test_the_walk_of_the_page_on_records(client: Client) -> None:
+    commands, answer = re.findall(
+        r"```bash\n(.*?)```\n```json\n(.*?)```", (ROOT / "docs/records.md").read_text(), re.S
+    )[0]
+    commands = commands.replace("$(cat .data/api-key)", client.key).replace("http://127.0.0.1:8080", client.address)
+    await client.call("DELETE", "/v1/namespaces/market", namespace=None)
+    process = await asyncio.create_subprocess_exec("bash", "-ec", commands, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    assert output.decode().endswith("}"), output
+    decoder, text, answers = json.JSONDecoder(), output.decode(), []
+    while text:
+        found, end = decoder.raw_decode(text)
+        answers.append(found)
+        text = text[end:].lstrip()
+    assert answers[-1] == json.loads(answer), answers
+    await client.call("DELETE", "/v1/namespaces/market", namespace=None)
 
 
 def test_the_setting_of_the_page_on_records() -> None:
