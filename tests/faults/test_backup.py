@@ -172,6 +172,6 @@ async def test_mistakes_are_told(there: Settings) -> None:
             await store.take("four")
         with pytest.raises(BadRequest, match="--replace"):
             await store.restore("four")
-        with pytest.raises(BadRequest, match="no name of a backup"):
+        with pytest.raises(BadRequest, match="not a valid name for a backup"):
             await store.take("Four/4")
         assert "four" in await store.complete()
