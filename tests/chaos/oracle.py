@@ -24,6 +24,8 @@ class Report:
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     """Documented errors that clients got, by status and type; `cut`: the process died, or its answer was lost."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """The first one of each: the request, and what was said."""
     wrong: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -36,7 +38,8 @@ class Report:
 
     @property
     def told(self) -> str:
-        lines = [f"{name}: {each}" for name in ("wrong", "lost", "doubled") for each in getattr(self, name)[:15]]
+        lines = [f"{name}: {example}" for name, example in self.examples.items()]
+        lines += [f"{name}: {each}" for name in ("wrong", "lost", "doubled") for each in getattr(self, name)[:15]]
         return "\n".join([f"{self.title}: {self.requests} requests, errors {dict(self.errors)}", *lines])
 
 

@@ -132,6 +132,7 @@ class World:
         if status in allowed and not is_gone:
             return status, answer
         self.report.errors[kind_of(status, answer)] += 1
+        self.report.examples.setdefault(kind_of(status, answer), f"{what}: {str(answer)[:300]}")
         if status not in PASSING and not is_gone:
             self.report.wrong.append(f"{what}: {status} {str(answer)[:400]}")
         await asyncio.sleep(0.2)
