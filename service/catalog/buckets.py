@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from service import paths
 from service.catalog.expiry import is_live
-from service.catalog.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
+from service.catalog.namespaces import NamespaceService, expired_before, name_taken, namespace_key, no_id, overtaken
 from service.catalog.schema import date_paths, read_schema
 from service.catalog.tasks import TaskService
 from service.clock import arrival, now_millis
@@ -254,7 +254,7 @@ class BucketService:
         try:
             await self._operations.create(draft, namespace_key(scope.namespace_id))
         except Taken:
-            raise _taken(draft.name) from None
+            raise name_taken("bucket", draft.name) from None
         except Homeless:
             raise NotFound("Namespace", namespace) from None
         except Conflict:
@@ -313,7 +313,7 @@ class BucketService:
         try:
             await self._operations.change(bucket.entry, body, name, view(bucket.id, body))
         except Taken:
-            raise _taken(name) from None
+            raise name_taken("bucket", name) from None
         except Conflict:
             raise AlreadyExists("the bucket was changed by somebody else meanwhile; read it again") from None
         if self._on_schema and body.get("bucket_schema") != bucket.body.get("bucket_schema"):
@@ -392,7 +392,7 @@ class BucketService:
     async def _id(self, namespace_id: str, identifier: str, *, cached: bool) -> str:
         key = (namespace_id, identifier)
         if not (cached and key in self._ids):
-            owner = await self._catalog.owner(_claim(namespace_id, identifier))
+            owner = await self._catalog.owner(claim_key("bucket", namespace_id, identifier))
             self._ids[key] = owner.partition(":")[2] if owner else identifier
         return self._ids[key]
 
@@ -452,11 +452,3 @@ def readers_of(namespace_id: str, bucket_id: str) -> Json:
 
 def bucket_key(id: str) -> str:
     return f"bucket:{id}"
-
-
-def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"there is already a bucket named {name!r}", {"bucket_name": name})
-
-
-def _claim(namespace_id: str, name: str) -> str:
-    return claim_key("bucket", namespace_id, name)

@@ -12,7 +12,7 @@ from pydantic import AliasChoices, Field, StrictBool, field_validator, model_val
 from pydantic_core import PydanticCustomError
 
 from service.catalog.buckets import BucketService, bucket_key, id_of, readers_of
-from service.catalog.namespaces import NamespaceService, expired_before, namespace_key, no_id, overtaken
+from service.catalog.namespaces import NamespaceService, expired_before, name_taken, namespace_key, no_id, overtaken
 from service.catalog.schema import date_paths, read_schema
 from service.clock import arrival, now_millis
 from service.conditions.base import Condition
@@ -322,7 +322,7 @@ class CollectionService:
         try:
             entry = await self._operations.create(draft, namespace_key(scope.namespace_id))
         except Taken:
-            raise _taken(name) from None
+            raise name_taken("collection", name) from None
         except Homeless:
             raise NotFound("Namespace", namespace) from None
         except Conflict:
@@ -335,7 +335,7 @@ class CollectionService:
         return scope, await self._entry(scope, identifier)
 
     async def _entry(self, scope: Scope, identifier: str) -> Entry:
-        owner = await self._catalog.owner(_claim(scope.namespace_id, identifier))
+        owner = await self._catalog.owner(claim_key("collection", scope.namespace_id, identifier))
         id = owner.partition(":")[2] if owner else identifier
         (entry,) = await self._catalog.get(_key(id))
         mine = entry is not None and entry.live and entry.namespace_id == scope.namespace_id
@@ -370,7 +370,7 @@ class CollectionService:
         try:
             await self._operations.change(entry, body, name, _indexed(id, body))
         except Taken:
-            raise _taken(name) from None
+            raise name_taken("collection", name) from None
         except Conflict:
             raise AlreadyExists("the collection was changed by somebody else meanwhile; read it again") from None
         return await self.get(namespace, id)
@@ -690,11 +690,3 @@ def _children(scope: Scope, id: str) -> Json:
 
 def _key(id: str) -> str:
     return f"collection:{id}"
-
-
-def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"there is already a collection named {name!r}", {"collection_name": name})
-
-
-def _claim(namespace_id: str, name: str) -> str:
-    return claim_key("collection", namespace_id, name)

@@ -278,7 +278,7 @@ class NamespaceService:
                 prepare=lambda _: self._store.make(scope),
             )
         except Taken:
-            raise _taken(name) from None
+            raise name_taken("namespace", name) from None
         except Conflict:
             # It took so long that somebody undid it, perhaps before the index was made.
             await self._store.drop(scope)
@@ -324,7 +324,7 @@ class NamespaceService:
         try:
             await self.operations.change(entry, body, name, view(scope.namespace_id, body))
         except Taken:
-            raise _taken(name) from None
+            raise name_taken("namespace", name) from None
         except Conflict:
             raise AlreadyExists("the namespace was changed by somebody else meanwhile; read it again") from None
         return await self._answer(Scope(scope.namespace_id, name), body)
@@ -425,8 +425,8 @@ def _claim(name: str) -> str:
     return claim_key("namespace", "", name)
 
 
-def _taken(name: str) -> AlreadyExists:
-    return AlreadyExists(f"there is already a namespace named {name!r}", {"namespace_name": name})
+def name_taken(kind: str, name: str) -> AlreadyExists:
+    return AlreadyExists(f"there is already a {kind} named {name!r}", {f"{kind}_name": name})
 
 
 def overtaken(kind: str, name: str) -> Unavailable:

@@ -221,7 +221,7 @@ def _occurrence(each: Occurrence) -> Json:
     report: dict[str, Json] = {
         "type": each.kind,
         "count": each.count,
-        "index": [_render_location(lies) for lies in each.lies],
+        "index": [_render_location(location) for location in each.locations],
     }
     if each.kind == "number":
         report |= {"min": each.least, "max": each.most}
@@ -235,9 +235,9 @@ def _dates(dates: Dates) -> Json:
     return {"count": dates.count, **{name: None if end is None else render_date(end) for name, end in ends.items()}}
 
 
-def _render_location(lies: IndexLocation) -> Json:
-    report: dict[str, Json] = {"name": lies.name, "type": lies.type}
-    return report if lies.term is None else {**report, "term": lies.term}
+def _render_location(location: IndexLocation) -> Json:
+    report: dict[str, Json] = {"name": location.name, "type": location.type}
+    return report if location.term is None else {**report, "term": location.term}
 
 
 def _example(example: Example) -> Json:

@@ -18,11 +18,12 @@ from service.errors import Invalid
 from service.listing.base import Hit, ListPage, ListSource
 from service.listing.computed import computed_page, is_computed
 from service.listing.cursors import Cursors
-from service.listing.walk import FIRST_PAGE, Walk, ahead, one_state, sort_clauses
+from service.listing.walk import Walk, ahead, one_state, sort_clauses
 from service.paths import parse
 from service.planning.order import SortKey
 from service.planning.strategies.base import MAX_CLAUSES
 from service.planning.warnings import of_list
+from service.storage.gateway import FIRST_PAGE
 from service.values import Json, encode_json
 
 

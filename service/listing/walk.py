@@ -5,19 +5,14 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from service import deadline
 from service.conditions.base import Condition
 from service.errors import OverBudget
 from service.listing.base import Hit, ListSource
 from service.planning.order import SortKey
+from service.storage.gateway import next_page
 from service.values import Json
-
-FIRST_PAGE: Final = 200
-_WALK: Final = 1_000
-_PAGE_BYTES: Final = 4_000_000
-"""Where many results are read, a page has at first so many of them, and later so many bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Walk:
                     {"limit": self.budget},
                 )
             after = found.hits[-1].place
-            size = max(10, min(_WALK, len(found.hits) * _PAGE_BYTES // found.size))
+            size = next_page(len(found.hits), found.size)
 
     async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:
         """Those that the condition means, with their items."""

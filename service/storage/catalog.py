@@ -12,7 +12,7 @@ from typing import Any, Final
 from service.paths import Path
 from service.storage import names
 from service.storage.bulk import delete_by_query
-from service.storage.documents import CatalogMissing, DocumentStore, Version
+from service.storage.documents import DocumentStore, Version
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.storage.terms import TERMS, by_terms, on_terms, terms
 from service.values import Json
@@ -190,10 +190,7 @@ class Catalog:
 
     async def _show(self) -> None:
         """Returns when searches see what was written; raises `CatalogMissing` if the alias has gone since."""
-        try:
-            await self._refresh(names.CATALOG)
-        except Absent:
-            raise CatalogMissing from None
+        await self.documents.there(self._refresh(names.CATALOG))
 
     async def _put(self, entry: Entry, version: Version | None, view: Mapping[str, Json] | None) -> Entry:
         op = secrets.token_hex(8)

@@ -4,7 +4,7 @@ What is here is all that the catalogue needs of a storage, so that tests can put
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +12,8 @@ import msgspec
 from service.errors import Unavailable
 from service.storage.gateway import Absent, Conflict, Gateway
 from service.values import Json
+
+T = TypeVar("T")
 
 
 class Version(NamedTuple):
@@ -57,21 +59,21 @@ class DocumentStore:
 
     async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
         """Documents with `found`, and then those of which only the version is wanted; never stale."""
-        documents: list[Json] = await self._there(self._gateway.get_many(self._alias, ids, versions, ["ops"]))
+        documents: list[Json] = await self.there(self._gateway.get_many(self._alias, ids, versions, ["ops"]))
         return documents
 
     async def put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
         """A whole document in the place of just this version, None for a new one; raises `Conflict`."""
         params = {**_ALIAS, **({"op_type": "create"} if version is None else _guard(version))}
         path = f"/{self._alias}/_doc/{quote(id, safe='')}"
-        return _version(await self._there(self._gateway.json("PUT", path, source, params=params)), source)
+        return _version(await self.there(self._gateway.json("PUT", path, source, params=params)), source)
 
     async def patch(self, id: str, changes: Mapping[str, Json], version: Version) -> Version:
         """Merged into just this version of a document; raises `Conflict` for another one or none."""
         path = f"/{self._alias}/_update/{quote(id, safe='')}"
         params = {**_ALIAS, **_guard(version)}
         try:
-            answer = await self._there(self._gateway.json("POST", path, {"doc": changes}, params=params))
+            answer = await self.there(self._gateway.json("POST", path, {"doc": changes}, params=params))
             return _version(answer, changes)
         except Absent:
             raise Conflict from None
@@ -80,15 +82,16 @@ class DocumentStore:
         """Just this version of a document, None for any; raises `Conflict` for another one or none."""
         path = f"/{self._alias}/_doc/{quote(id, safe='')}"
         try:
-            await self._there(self._gateway.request("DELETE", path, params=_guard(version) if version else {}))
+            await self.there(self._gateway.request("DELETE", path, params=_guard(version) if version else {}))
         except Absent:
             if version is not None:
                 raise Conflict from None
 
     async def search(self, body: Mapping[str, Any]) -> Json:
-        return msgspec.json.decode(await self._there(self._gateway.search(self._alias, body)))
+        return msgspec.json.decode(await self.there(self._gateway.search(self._alias, body)))
 
-    async def _there(self, answer: Awaitable[Any]) -> Any:
+    async def there(self, answer: Awaitable[T]) -> T:
+        """An answer about the alias, also one that was asked for elsewhere."""
         try:
             return await answer
         except Absent as absent:

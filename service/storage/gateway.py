@@ -32,7 +32,7 @@ _TOOK = re.compile(r'\{"took":(\d+)')
 _TRIES: Final = 3
 """Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
 
-_FIRST_PAGE: Final = 200
+FIRST_PAGE: Final = 200
 _LARGEST_PAGE: Final = 1_000
 _PAGE_BYTES: Final = 4_000_000
 """About how large a page of a walk becomes."""
@@ -47,6 +47,11 @@ OPEN_OR_CLOSED: Final[Mapping[str, str]] = {"expand_wildcards": "open,closed"}
 
 OPEN: Final[Mapping[str, str]] = {"expand_wildcards": "open"}
 """For what is done in the background, which closed indices wait for."""
+
+
+def next_page(hits: int, size: int) -> int:
+    """How many hits the next page of a walk should have, after one with so many hits and bytes."""
+    return max(10, min(_LARGEST_PAGE, hits * _PAGE_BYTES // size))
 
 
 class _Unread(JSONSerializer):
@@ -253,7 +258,7 @@ class Gateway:
 
         `read` takes an answer apart, in a thread: the sort values of each hit, and what it stands for.
         """
-        size = _FIRST_PAGE
+        size = FIRST_PAGE
         body = {"track_total_hits": False, **body, "pit": {"id": pit, "keep_alive": "2m"}}
         asked: asyncio.Task[str] | None = asyncio.create_task(self.search(None, {**body, "size": size}))
         try:
@@ -263,7 +268,7 @@ class Gateway:
                 asked = None
                 if len(hits) == size:
                     # The next page is fetched while this one is worked on.
-                    size = max(10, min(_LARGEST_PAGE, size * _PAGE_BYTES // len(text)))
+                    size = next_page(len(hits), len(text))
                     body["search_after"] = hits[-1][0]
                     asked = asyncio.create_task(self.search(None, {**body, "size": size}))
                 yield [item for _, item in hits]

@@ -81,7 +81,7 @@ class Occurrence:
     kind: Kind
     count: int
     """Objects with such a value there, alone or as an array's element."""
-    lies: Sequence[IndexLocation]
+    locations: Sequence[IndexLocation]
     least: int | float | None = None
     most: int | float | None = None
     """Of numbers; None also where a double does not hold them."""
@@ -252,8 +252,8 @@ def _report(place: int, field: Field, total: int, counts: Mapping[str, int], fou
             least, most = _ends(place, field, found)
         elif kind == "string" and field.dates:
             dates = _dates(place, counts[f"{place} dates"], found)
-        lies = _locations(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
-        occurrences.append(Occurrence(kind, count, lies, least, most, dates))
+        locations = _locations(field, kind, folded=counts.get(f"{place} folded", 0) > 0)
+        occurrences.append(Occurrence(kind, count, locations, least, most, dates))
     return FieldReport(field, has, occurrences, _examples(place, field, found))
 
 

@@ -14,7 +14,7 @@ on and what befalls the request:
 
 import random
 import types
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -215,6 +215,9 @@ class MemoryDocuments:
     async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
         found: list[Json] = await self._request(False, lambda: [self._found(id) for id in (*ids, *versions)])
         return found
+
+    async def there(self, answer: Awaitable[Any]) -> Any:
+        return await answer
 
     async def put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
         written: Version = await self._request(True, lambda: self._put(id, source, version), f"put {id}")
