@@ -86,6 +86,7 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, budget: 
 
 async def explain(request: AggregateRequest, source: AggregateSource) -> dict[str, Json]:
     """How the request would be answered, computing nothing; raises `Invalid` as `aggregate` does."""
+    source = await source.refreshed() or source
     plan = lower(request, source.fields)
     plan = replace(plan, condition=And((source.condition, plan.condition)))
     choice = choose(plan, PlanFacts.of(plan, source.fields, source.query))

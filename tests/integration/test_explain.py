@@ -1,10 +1,14 @@
 """What explain says is what the aggregate does."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from service.serving import served
+from service.settings import Settings
+from tests.conftest import KEY
 from tests.support.client import Client
 
 Json = Any
@@ -58,3 +62,16 @@ async def test_what_the_aggregate_refuses_explain_refuses(client: Client, orders
     spec = {"group_by": [{"field": "metadata.state"}], "aggregations": [{"function": "sun", "alias": "n"}]}
     path = f"/v1/buckets/{orders}/objects/aggregate"
     assert await client.problems("POST", f"{path}/explain", spec) == await client.problems("POST", path, spec)
+
+
+async def test_what_another_replica_changed_is_seen(client: Client, settings: Settings) -> None:
+    made = await client.ok("POST", "/v1/buckets", {"bucket_name": f"explained-{os.urandom(4).hex()}"})
+    path = f"/v1/buckets/{made['bucket_id']}/objects"
+    spec = {"group_by": [{"field": "metadata.k"}], "aggregations": [COUNT]}
+    async with served(settings, KEY) as address, Client(address, KEY, client.namespace) as other:
+        await other.create(made["bucket_id"], {"metadata": {"k": "a"}})
+        assert (await client.ok("POST", f"{path}/aggregate/explain", spec))["strategy"] == "composite"
+        await other.create(made["bucket_id"], {"metadata": {"k": {"inner": 1}}})
+        assert (await client.ok("POST", f"{path}/aggregate/explain", spec))["strategy"] == "objects"
+        await other.ok("DELETE", f"/v1/buckets/{made['bucket_id']}")
+        assert (await client.call("POST", f"{path}/aggregate/explain", spec))[0] == 404
