@@ -178,10 +178,16 @@ class Backups:
             self._say(f"deleted {index}")
 
     async def _started(self, index: str) -> None:
-        """Returns when all of an index can be read."""
+        """Returns when every shard of an index can be read.
+
+        The status says nothing of that: a shard that is being restored counts as yellow.
+        """
         while True:
-            health = await self._request("GET", f"/_cluster/health/{index}", params={"timeout": "1s"})
-            if health["status"] != "red":
+            health = await self._request(
+                "GET", f"/_cluster/health/{index}", params={"level": "shards", "timeout": "1s"}
+            )
+            shards = health["indices"].get(index, {}).get("shards", {})
+            if shards and all(shard["primary_active"] for shard in shards.values()):
                 return
             await asyncio.sleep(_POLL)
 

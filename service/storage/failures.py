@@ -123,6 +123,17 @@ def raise_lasting(errors: Iterable[Json]) -> None:
             raise lasting
 
 
+def shards_missing(error: TransportError) -> bool:
+    """Whether a search was not done because a shard has no active copy: it is starting, or its node is gone."""
+    cause = error.info.get("error") if isinstance(error.info, dict) else None
+    return (
+        error.status_code == 503
+        and isinstance(cause, dict)
+        and cause.get("type") == "search_phase_execution_exception"
+        and not cause.get("failed_shards")
+    )
+
+
 def translated(error: TransportError) -> Exception:
     """The `TallyError`, or `Absent`, `Conflict`, `Rejected`, for an answer that is no success."""
     status = error.status_code

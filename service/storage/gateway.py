@@ -1,6 +1,7 @@
 """The one door to OpenSearch: requests, retries, time-outs, and its errors in our words."""
 
 import asyncio
+import itertools
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from opensearchpy.serializer import JSONSerializer, TextSerializer
 
 from service import deadline, metrics, tracing
 from service.errors import InsufficientStorage, TallyError, TimedOut, Unavailable
-from service.storage.failures import Absent, Conflict, Rejected, raise_lasting, translated
+from service.storage.failures import Absent, Conflict, Rejected, raise_lasting, shards_missing, translated
 from service.storage.whole import is_whole, operation
 from service.telemetry import backend, note_backend
 from service.values import Json, encode_json
@@ -31,6 +32,12 @@ _TOOK = re.compile(r'\{"took":(\d+)')
 
 _TRIES: Final = 3
 """Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
+
+_SHARD_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between the tries of a read that meets a shard without an active copy.
+
+An index is part of every pattern from the moment of its creation, but its shards start a little later.
+"""
 
 FIRST_PAGE: Final = 200
 _LARGEST_PAGE: Final = 1_000
@@ -162,8 +169,9 @@ class Gateway:
             if not seconds:
                 raise TimeoutError
             until = time.monotonic() + seconds
+            waits = iter(_SHARD_WAITS)
             async with asyncio.timeout(seconds):  # for all tries together
-                for tries in range(1, _TRIES + 1):
+                for tries in itertools.count(1):
                     # The client has to see the end of the time before it is cut short, or it learns nothing of it.
                     left = until - time.monotonic()
                     try:
@@ -178,8 +186,14 @@ class Gateway:
                     except ConnectionTimeout:
                         raise
                     except TransportError as error:
+                        if shards_missing(error):
+                            wait = next(waits, None)
+                            if wait is None:
+                                raise
+                            await asyncio.sleep(wait)
+                            continue
                         retried = isinstance(error, NoConnection) or error.status_code in _RETRIED
-                        if not retried or tries == _TRIES:
+                        if not retried or tries >= _TRIES:
                             raise
                     else:
                         return text, tries > 1
@@ -303,18 +317,25 @@ class Gateway:
         After them come those of which only the version and some parts are wanted.
         """
         docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": list(parts)} for id in partly]
+        return await self.multi_get(index, docs)
+
+    async def multi_get(self, index: str, docs: Sequence[Json], params: Mapping[str, Any] | None = None) -> list[Json]:
+        """What `_mget` finds for each of `docs`, in their order; raises `Absent` if the index is not there."""
         if not docs:
             return []
-        answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs})
-        documents: list[Json] = answer["docs"]
-        errors = [document["error"] for document in documents if "error" in document]
-        raise_lasting(errors)
-        troubles = {error["type"] for error in errors}
-        if troubles - {"index_not_found_exception"}:
-            raise Unavailable("OpenSearch cannot read all of its data yet; try again", retry_after=2)
-        if troubles:
-            raise Absent(index)
-        return documents
+        for wait in (*_SHARD_WAITS, None):
+            answer = await self.json("POST", f"/{quote(index)}/_mget", {"docs": docs}, params=params)
+            documents: list[Json] = answer["docs"]
+            errors = [document["error"] for document in documents if "error" in document]
+            raise_lasting(errors)
+            kinds = {error["type"] for error in errors}
+            if not kinds:
+                return documents
+            if "index_not_found_exception" in kinds:
+                raise Absent(index)
+            if wait is not None:
+                await asyncio.sleep(wait)
+        raise Unavailable("OpenSearch cannot read all of its data yet; try again", retry_after=2)
 
 
 def error_of(status: int, cause: Mapping[str, Json]) -> Exception:

@@ -10,10 +10,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from service.errors import Unavailable
 from service.storage import names
 from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
-from service.storage.failures import raise_lasting
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
 from service.storage.index_settings import index_settings
 from service.values import Json, index_date, moment
@@ -204,14 +202,9 @@ class RecordStore:
             return []
         docs = [{"_id": id, "_source": source} for id in ids]
         try:
-            answer = await self.gateway.json("POST", f"/{index}/_mget", {"docs": docs}, params=_PRIMARY)
+            return await self.gateway.multi_get(index, docs, _PRIMARY)
         except Absent:
             return [{"found": False}] * len(ids)
-        documents: list[Json] = answer["docs"]
-        raise_lasting(each["error"] for each in documents if "error" in each)
-        if any("error" in each and each["error"]["type"] != "index_not_found_exception" for each in documents):
-            raise Unavailable("some of the records cannot be read; try again", retry_after=2)
-        return [{"found": False} if "error" in each else each for each in documents]
 
     async def present(self, indices: str, ids: Sequence[str], filters: Sequence[Json]) -> set[str]:
         """Which ids are in any of the indices, as their refreshed state tells."""
