@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
+# Nodes of tests live for seconds: Java compiles quickly rather than well.
+QUICK_JAVA := JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1
 .DEFAULT_GOAL := help
 
 .PHONY: help run test check prove chaos soak mutations bench fmt lock clean
@@ -36,8 +38,8 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
 test: check ## everything: `check`, then all tests on a real OpenSearch, at last faults of a cluster
-	@$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
-	@$(BIN)/python -m pytest tests/chaos
+	@$(QUICK_JAVA) $(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/golden --ignore tests/chaos
+	@$(QUICK_JAVA) $(BIN)/python -m pytest tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedNode, default_cache, ensure_home, prepare_start
 from service.serving import served
 from service.settings import Settings
 from service.telemetry import set_up
@@ -32,7 +32,9 @@ def opensearch_url() -> Iterator[str]:
             config = container.get_config()
             yield f"http://{config['host']}:{config['port']}"
         return
-    with EmbeddedNode(ensure_home(default_cache()), heap="1g") as node:
+    home = ensure_home(default_cache())
+    prepare_start(home)
+    with EmbeddedNode(home, heap="1g") as node:
         yield node.url
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service import checks
-from service.cli.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home, prepare_start
 from service.cli.loading import SAMPLE_SIZES, WEATHER, WEATHER_SIZE, Loader, LoadError, flights, weather
 from service.serving import check_port, served, stop_signals
 from service.settings import Settings
@@ -86,6 +86,8 @@ def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
             progress.update(task, completed=done)
 
         home = ensure_home(default_cache(), advance)
+    with console.status("Preparing fast starts of OpenSearch, once"):
+        prepare_start(home)
     base = (settings.data_dir / "opensearch").resolve()
     base.mkdir(parents=True, exist_ok=True)
     # A repository for `tally backup` may be registered there (docs/running.md).

@@ -37,6 +37,7 @@ class Cluster:
                 home,
                 folder / f"n{n}",
                 heap="384m",
+                options=["-XX:TieredStopAtLevel=1"],  # compiles quickly rather than well: nodes do not live long
                 settings={
                     **FAST,
                     "cluster.name": "tally-chaos",
@@ -62,13 +63,8 @@ class Cluster:
         await asyncio.gather(*(node.astop() for node in self.nodes))
 
     async def start(self) -> None:
-        """Starts the nodes that do not run; Java compiles quickly rather than well, as they do not live long."""
-        before = os.environ.get("JAVA_TOOL_OPTIONS")
-        os.environ["JAVA_TOOL_OPTIONS"] = f"{before or ''} -XX:TieredStopAtLevel=1".strip()
-        try:
-            await asyncio.gather(*(node.astart(180) for node in self.nodes if not node.alive()))
-        finally:
-            os.environ.pop("JAVA_TOOL_OPTIONS") if before is None else os.environ.update(JAVA_TOOL_OPTIONS=before)
+        """Starts the nodes that do not run."""
+        await asyncio.gather(*(node.astart(180) for node in self.nodes if not node.alive()))
 
     async def restart_all(self) -> None:
         await asyncio.gather(*(node.astop() for node in self.nodes))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +16,14 @@ from urllib.request import ProxyHandler, Request, build_opener
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from service.cli.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home
+from service.cli.embedded import EmbeddedError, EmbeddedNode, default_cache, ensure_home, prepare_start
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")  # starts sooner
-        yield ensure_home(default_cache())
+def home() -> Path:
+    return ensure_home(default_cache())
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +67,26 @@ def test_indexes_and_searches(node: EmbeddedNode) -> None:
     assert "started" in node.log_tail(100)
     call(node, "PUT", "/cities/_doc/1?refresh=true", {"name": "Oslo", "people": 700_000})
     assert cities(node) == ["Oslo"]
+
+
+def test_a_start_has_what_the_first_one_learnt(tmp_path: Path, home: Path) -> None:
+    """The cache is made once, found by each start, and does without where a Java or a disk does not."""
+    prepare_start(home)
+    ahead = EmbeddedNode(home).aot_cache
+    made = ahead.stat()
+    assert made.st_size > 10_000_000
+    prepare_start(home)
+    assert ahead.stat().st_mtime_ns == made.st_mtime_ns
+    folder = tmp_path / "home"
+    shutil.copytree(home, folder, copy_function=os.link, ignore=shutil.ignore_patterns("start-*"))
+    no_java = tmp_path / "bin" / "java"
+    no_java.parent.mkdir()
+    no_java.write_text("#!/bin/sh\nexit 1\n")
+    no_java.chmod(0o755)
+    prepare_start(folder, no_java)
+    with EmbeddedNode(folder, heap="256m") as node:
+        assert not node.aot_cache.exists()
+        assert call(node, "GET", "/")["version"]
 
 
 def test_a_second_start_on_the_same_base_is_refused(home: Path, node: EmbeddedNode) -> None:

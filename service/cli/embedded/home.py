@@ -107,7 +107,7 @@ def _plain_errors(cache: Path) -> Iterator[None]:
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EmbeddedError(
-                f"The disk is full: {cache} needs about 200 MB. Free some space, "
+                f"The disk is full: {cache} needs about 400 MB. Free some space, "
                 "or set TALLY_CACHE_DIR to a folder on another disk."
             ) from e
         raise EmbeddedError(f"Cannot write to {cache}: {e}. Set TALLY_CACHE_DIR to a folder you can write to.") from e

