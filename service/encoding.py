@@ -1,8 +1,7 @@
 """From an object to what the index holds of it: leaves under their names, shape tokens, what was met."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 from unicodedata import is_normalized
 
@@ -53,7 +52,7 @@ class ObservedField:
 
 
 class Encoder:
-    """Encodes objects of one bucket one after the other; an object that cannot be indexed leaves no trace.
+    """Encodes objects of one bucket one after the other; one that is not accepted leaves no trace.
 
     `primary_types` holds the types of the namespace's plain names; new names are added to it as they come. `observed`
     and `leaves` say what catalogue and index must know before the documents are written.
@@ -63,118 +62,151 @@ class Encoder:
         self, primary_types: dict[str, str], known: Mapping[str, ObservedField], skipped: Container[str] = OWN_FIELDS
     ) -> None:
         self.primary_types = primary_types
-        self._skipped = skipped
-        self._known = known
+        self.known = known
         self.observed: dict[str, ObservedField] = {}
         self.leaves: dict[str, Leaf] = {}
-        self._undo: list[Callable[[], object]] = []
-        self.new_names: list[str] = []
-        """Paths that the last object brought."""
+        self._skipped = skipped
 
-    def encode(self, item: Mapping[str, Json], own: Mapping[str, Json]) -> tuple[dict[str, Any], set[str]]:
-        """The index fields and shape tokens of an object's user part; raises `Unindexable`.
+    def encode(self, item: Mapping[str, Json], own: Mapping[str, Json]) -> "EncodedObject":
+        """An object's user part, to be accepted or dropped; raises `Unindexable`.
 
         Of the service's `own` texts only the folded forms are added.
         """
-        self._undo.clear()
-        self.new_names = []
-        flat: dict[str, Any] = {}
-        shapes: set[str] = set()
+        encoded = EncodedObject(self)
         for name, text in own.items():
-            if isinstance(text, str) and (folded := case_fold(text)) != text:
-                flat[leaf_name(name, None, "fold")] = string_term(folded)
-                self._written(leaf_name(name, None, "fold"), "fold")
-        try:
-            for key, value in item.items():
-                if key not in self._skipped:
-                    self._value(encode_step(key), value, "." if key in CONTAINERS else "/", False, flat, shapes, 1)
-        except Unindexable:
-            self.undo()
-            raise
+            encoded.add_folded(name, text)
+        for key, value in item.items():
+            if key not in self._skipped:
+                encoded.add(encode_step(key), value, "." if key in CONTAINERS else "/")
+        return encoded
+
+    def accept(self, encoded: "EncodedObject") -> None:
+        """Keeps what an object brings; of two objects, the first is accepted before the second is encoded."""
+        self.observed.update(encoded.observed)
+        self.leaves.update(encoded.leaves)
+        self.primary_types.update(encoded.primary_types)
+
+
+class EncodedObject:
+    """The index fields and shape tokens of one object, and what it adds to what its encoder knows."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._flat: dict[str, Any] = {}
+        self.shapes: set[str] = set()
+        self.observed: dict[str, ObservedField] = {}
+        """The paths at which something was met for the first time, as they are with it."""
+        self.leaves: dict[str, Leaf] = {}
+        self.primary_types: dict[str, str] = {}
+        self.new_names: list[str] = []
+        """Paths that no object before had, as far as the encoder knows."""
+
+    def fields(self) -> dict[str, Any]:
+        """The document's part for the user's values: root fields that are objects have theirs within."""
         document: dict[str, Any] = {}
-        for name, leaf in flat.items():
+        for name, leaf in self._flat.items():
             container, dot, rest = name.partition(".")
             if dot:
                 document.setdefault(container, {})[rest] = leaf
             else:
                 document[name] = leaf
-        return document, shapes
+        return document
 
-    def undo(self) -> None:
-        """Forgets what the last object brought."""
-        while self._undo:
-            self._undo.pop()()
+    def add_folded(self, name: str, text: Json) -> None:
+        """The folded form of a text of the service's own, where it differs."""
+        if isinstance(text, str) and (folded := case_fold(text)) != text:
+            physical = leaf_name(name, None, "fold")
+            self._flat[physical] = string_term(folded)
+            self._add_leaf(physical, "fold")
 
-    def _value(
-        self,
-        name: str,
-        value: Json,
-        separator: str,
-        inside_array: bool,
-        flat: dict[str, Any],
-        shapes: set[str],
-        depth: int,
-    ) -> None:
-        observed = self.observed.get(name) or self._observe(name)
-        traits = observed.traits
+    def add(self, name: str, value: Json, separator: str, depth: int = 1, *, inside_array: bool = False) -> None:
+        """A value at a path, and all that is in it; `separator` comes before the names of its members."""
+        observed = self.observed.get(name) or self._encoder.observed.get(name) or self._observe(name)
         kind = type(value)
         if inside_array:
-            if "array" not in traits:
-                self._add_trait(observed, "array")
+            if "array" not in observed.traits:
+                self._add_trait(name, observed, "array")
         elif value is not None:
-            self._whole(name, observed, value, flat)
+            self._whole(name, observed, value)
         if kind is str:
-            if is_long(value):
-                trait: FieldTrait = "lengthy"
-            elif (millis := parse_date(value)) is not None:
-                trait = "date"
-                self._leaf(name, observed, "date", millis, flat)
-            else:
-                trait = "text"
-            if trait not in traits:
-                self._add_trait(observed, trait)
-            self._leaf(name, observed, "keyword", string_term(value), flat)
-            if trait != "date" and (folded := case_fold(value)) != value:
-                if "cased" not in traits:
-                    self._add_trait(observed, "cased")
-                if "denormal" not in traits and not is_normalized("NFC", value):
-                    self._add_trait(observed, "denormal")
-                self._leaf(name, observed, "fold", string_term(folded), flat)
+            self._text(name, observed, value)
         elif kind is int or kind is float:
-            self._number(name, observed, value, flat)
+            self._number(name, observed, value)
         elif kind is bool:
-            if "boolean" not in traits:
-                self._add_trait(observed, "boolean")
-            self._leaf(name, observed, "boolean", value, flat)
+            if "boolean" not in observed.traits:
+                self._add_trait(name, observed, "boolean")
+            self._leaf(name, observed, "boolean", value)
         elif value is None:
-            if "null" not in traits:
-                self._add_trait(observed, "null")
-            shapes.add(shape_token(name, "null"))
+            if "null" not in observed.traits:
+                self._add_trait(name, observed, "null")
+            self.shapes.add(shape_token(name, "null"))
         elif depth >= MAX_DEPTH:
             raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
         elif kind is dict:
-            if "object" not in traits:
-                self._add_trait(observed, "object")
-            shapes.add(shape_token(name, "object"))
+            if "object" not in observed.traits:
+                self._add_trait(name, observed, "object")
+            self.shapes.add(shape_token(name, "object"))
             for key, item in value.items():
                 child = name + separator + encode_step(key)
                 if child not in UNINDEXED:
-                    self._value(child, item, "/", inside_array, flat, shapes, depth + 1)
+                    self.add(child, item, "/", depth + 1, inside_array=inside_array)
         else:
-            if "array" not in traits:
-                self._add_trait(observed, "array")
-            if inside_array and "nested" not in traits:
-                self._add_trait(observed, "nested")
-            shapes.add(shape_token(name, "array"))
-            shapes.add(shape_token(name, f"array:{len(value)}"))
-            for item in value:
-                # An array in an array is one value, which only the whole object tells.
-                if type(item) is list:
-                    self._check_depth(name, item, depth + 1)
-                else:
-                    self._value(name, item, separator, True, flat, shapes, depth + 1)
+            self._array(name, observed, value, separator, depth, inside_array=inside_array)
 
-    def _whole(self, name: str, observed: ObservedField, value: Json, flat: dict[str, Any]) -> None:
+    def _text(self, name: str, observed: ObservedField, value: str) -> None:
+        if is_long(value):
+            trait: FieldTrait = "lengthy"
+        elif (millis := parse_date(value)) is not None:
+            trait = "date"
+            self._leaf(name, observed, "date", millis)
+        else:
+            trait = "text"
+        if trait not in observed.traits:
+            self._add_trait(name, observed, trait)
+        self._leaf(name, observed, "keyword", string_term(value))
+        if trait != "date" and (folded := case_fold(value)) != value:
+            if "cased" not in observed.traits:
+                self._add_trait(name, observed, "cased")
+            if "denormal" not in observed.traits and not is_normalized("NFC", value):
+                self._add_trait(name, observed, "denormal")
+            self._leaf(name, observed, "fold", string_term(folded))
+
+    def _number(self, name: str, observed: ObservedField, value: int | float) -> None:
+        integral = isinstance(value, int) or value.is_integer()
+        if integral:
+            integer = int(value)
+            if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
+                raise Unindexable(name, f"the integer {_short(value)} is outside 64 bits ({LONG_MIN} … {LONG_MAX})")
+            if integer.bit_length() > observed.bits:
+                mine = self._mine(name, observed)
+                mine.bits = max(mine.bits, integer.bit_length())
+            if -SAFE_INTEGER <= integer <= SAFE_INTEGER:
+                # Also turns -0.0, which the index would keep apart from 0, into 0.
+                value = integer
+        elif "fraction" not in observed.traits:
+            self._add_trait(name, observed, "fraction")
+        leaf = number_leaf(value, observed.primary_type)
+        if leaf not in observed.traits:
+            self._add_trait(name, observed, leaf)
+        self._leaf(name, observed, leaf, int(value) if leaf == "long" else value)
+
+    def _array(
+        self, name: str, observed: ObservedField, value: list[Json], separator: str, depth: int, *, inside_array: bool
+    ) -> None:
+        if "array" not in observed.traits:
+            self._add_trait(name, observed, "array")
+        if inside_array and "nested" not in observed.traits:
+            self._add_trait(name, observed, "nested")
+        self.shapes.add(shape_token(name, "array"))
+        self.shapes.add(shape_token(name, f"array:{len(value)}"))
+        for item in value:
+            # An array in an array is one value, which only the whole object tells.
+            if type(item) is list:
+                _check_depth(name, item, depth + 1)
+            else:
+                self.add(name, item, separator, depth + 1, inside_array=True)
+
+    def _whole(self, name: str, observed: ObservedField, value: Json) -> None:
         """Arrays are also written whole, as JSON, and so is what lies where an array lay before.
 
         Where something else came first it is of no use: not every value would be there.
@@ -182,37 +214,19 @@ class Encoder:
         traits = observed.traits
         if "alone" in traits:
             return
-        known = self._known.get(name)
+        known = self._encoder.known.get(name)
         if type(value) is not list and "array" not in traits and not (known and "array" in known.traits):
-            self._add_trait(observed, "alone")
+            self._add_trait(name, observed, "alone")
         elif not (known and known.traits & {"alone", "bulky"}):
             text = msgspec.json.encode(_without_data(value) if name == "blobs" else value)
-            if len(text) > LENGTHY:
-                self._add_trait(observed, "bulky")
-            else:
-                self._leaf(name, observed, "json", text.decode(), flat)
+            if len(text) <= LENGTHY:
+                self._leaf(name, observed, "json", text.decode())
+            elif "bulky" not in traits:
+                self._add_trait(name, observed, "bulky")
 
-    def _number(self, name: str, observed: ObservedField, value: int | float, flat: dict[str, Any]) -> None:
-        integral = isinstance(value, int) or value.is_integer()
-        if integral:
-            integer = int(value)
-            if isinstance(value, int) and not LONG_MIN <= value <= LONG_MAX:
-                raise Unindexable(name, f"the integer {_short(value)} is outside 64 bits ({LONG_MIN} … {LONG_MAX})")
-            if integer.bit_length() > observed.bits:
-                self._undo.append(partial(setattr, observed, "bits", observed.bits))
-                observed.bits = integer.bit_length()
-            if -SAFE_INTEGER <= integer <= SAFE_INTEGER:
-                # Also turns -0.0, which the index would keep apart from 0, into 0.
-                value = integer
-        elif "fraction" not in observed.traits:
-            self._add_trait(observed, "fraction")
-        leaf = number_leaf(value, observed.primary_type)
-        if leaf not in observed.traits:
-            self._add_trait(observed, leaf)
-        self._leaf(name, observed, leaf, int(value) if leaf == "long" else value, flat)
-
-    def _leaf(self, name: str, observed: ObservedField, leaf: Leaf, value: Any, flat: dict[str, Any]) -> None:
+    def _leaf(self, name: str, observed: ObservedField, leaf: Leaf, value: Any) -> None:
         physical = observed.names.get(leaf) or self._physical(name, observed, leaf)
+        flat = self._flat
         if physical not in flat:
             flat[physical] = value
         elif type(flat[physical]) is list:
@@ -222,42 +236,46 @@ class Encoder:
 
     def _physical(self, name: str, observed: ObservedField, leaf: Leaf) -> str:
         """The index field for a type at a path; the first type that is no date takes the plain name."""
-        if observed.primary_type is None and leaf not in ("date", "json", "fold"):
-            if name not in self.primary_types:
+        mine = self._mine(name, observed)
+        if mine.primary_type is None and leaf not in ("date", "json", "fold"):
+            if name not in self._encoder.primary_types:
                 self.primary_types[name] = leaf
-                self._undo.append(partial(self.primary_types.pop, name))
-            observed.primary_type = self.primary_types[name]
-            self._undo.append(partial(setattr, observed, "primary_type", None))
-        physical = leaf_name(name, observed.primary_type, leaf)
-        observed.names[leaf] = physical
-        self._undo.append(partial(observed.names.pop, leaf))
-        self._written(physical, leaf)
+            mine.primary_type = self.primary_types.get(name) or self._encoder.primary_types[name]
+        physical = mine.names[leaf] = leaf_name(name, mine.primary_type, leaf)
+        self._add_leaf(physical, leaf)
         return physical
 
-    def _written(self, physical: str, leaf: Leaf) -> None:
-        if physical not in self.leaves:
+    def _add_leaf(self, physical: str, leaf: Leaf) -> None:
+        if physical not in self._encoder.leaves:
             self.leaves[physical] = leaf
-            self._undo.append(partial(self.leaves.pop, physical))
-
-    def _check_depth(self, name: str, value: Json, depth: int) -> None:
-        """Of an array in an array, which is walked by nobody else here, but by grouping and filters."""
-        if depth >= MAX_DEPTH:
-            raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
-        for item in value.values() if type(value) is dict else value:
-            if type(item) is list or type(item) is dict:
-                self._check_depth(name, item, depth + 1)
 
     def _observe(self, name: str) -> ObservedField:
         if len(name) > MAX_NAME:
             raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_NAME:,} are possible")
-        observed = self.observed[name] = ObservedField(self.primary_types.get(name))
+        observed = self.observed[name] = ObservedField(self._encoder.primary_types.get(name))
         self.new_names.append(name)
-        self._undo.append(partial(self.observed.pop, name))
         return observed
 
-    def _add_trait(self, observed: ObservedField, trait: FieldTrait) -> None:
-        observed.traits.add(trait)
-        self._undo.append(partial(observed.traits.discard, trait))
+    def _add_trait(self, name: str, observed: ObservedField, trait: FieldTrait) -> None:
+        self._mine(name, observed).traits.add(trait)
+
+    def _mine(self, name: str, observed: ObservedField) -> ObservedField:
+        """What is known of a path, to be changed: a copy, for the encoder's own changes only when it accepts."""
+        mine = self.observed.get(name)
+        if mine is None:
+            mine = self.observed[name] = ObservedField(
+                observed.primary_type, set(observed.traits), observed.bits, dict(observed.names)
+            )
+        return mine
+
+
+def _check_depth(name: str, value: Json, depth: int) -> None:
+    """Of an array in an array, which is walked by nobody else here, but by grouping and filters."""
+    if depth >= MAX_DEPTH:
+        raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
+    for item in value.values() if type(value) is dict else value:
+        if type(item) is list or type(item) is dict:
+            _check_depth(name, item, depth + 1)
 
 
 def _without_data(blobs: Json) -> Json:

@@ -251,7 +251,7 @@ def place_of(name: str) -> Location:
     return ("body", *path_of(name))
 
 
-class Encoded:
+class EncodedBatch:
     """Documents of a batch of objects, and what they bring to index and catalogue."""
 
     def __init__(self, primary_types: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
@@ -272,18 +272,18 @@ class Encoded:
         """The document of one object; raises `Invalid` if it cannot be indexed."""
         try:
             own = {"status": stored.status, "key_prefix": value.get("key_prefix")}
-            fields, shapes = self._encoder.encode({"metadata": {}, "blobs": [], **value}, own)
+            encoded = self._encoder.encode({"metadata": {}, "blobs": [], **value}, own)
         except Unindexable as error:
             raise Invalid.at(place_of(error.path), error.message, "not_indexable") from None
-        self._within_budget()
+        self._check_budget([name for name in encoded.new_names if name not in self._known])
+        self._encoder.accept(encoded)
+        fields = encoded.fields()
         fields[BLOB_COUNT] = len(value.get("blobs") or ())
-        return stored.document(fields, shapes, value.get("key_prefix"))
+        return stored.document(fields, encoded.shapes, value.get("key_prefix"))
 
-    def _within_budget(self) -> None:
-        new = [name for name in self._encoder.new_names if name not in self._known]
+    def _check_budget(self, new: list[str]) -> None:
         have = len(self._known) + self._brought
         if new and have + len(new) > self._budget:
-            self._encoder.undo()
             raise Invalid.at(
                 place_of(new[max(0, self._budget - have)]),
                 f"the bucket has {have} field paths of at most {self._budget}, this object would add {len(new)}; "

@@ -14,7 +14,7 @@ from service.encoding import ObservedField
 from service.errors import AlreadyExists, Invalid, NotFound, TallyError, Unavailable
 from service.fields import Leaf
 from service.objects.incoming import (
-    Encoded,
+    EncodedBatch,
     Incoming,
     merged,
     object_id,
@@ -296,7 +296,7 @@ class Writer:
         for _ in range(ROUNDS):
             primary_types = await self._store.primary_types(home.scope)
             known = await self._store.known(home.id)
-            batch = Encoded(primary_types, known, self._budget)
+            batch = EncodedBatch(primary_types, known, self._budget)
             documents: list[tuple[Write, dict[str, Any]]] = []
             for index, write in enumerate(writes):
                 if index % _SLICE == _SLICE - 1:
@@ -321,7 +321,7 @@ class Writer:
     ) -> None:
         """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
         for write, _ in documents:
-            alone = Encoded(await self._store.primary_types(home.scope), known, self._budget)
+            alone = EncodedBatch(await self._store.primary_types(home.scope), known, self._budget)
             assert write.stored is not None  # noqa: S101
             alone.document(write.stored, write.value)
             missing: dict[str, Leaf] = {

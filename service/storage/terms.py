@@ -72,20 +72,19 @@ class _Keywords(dict[str, str]):
 
 def terms(view: Mapping[str, Json]) -> tuple[list[str], list[str]]:
     """The terms and shape tokens of a resource; raises `Invalid` for what cannot be indexed."""
-    encoder = Encoder(_Keywords(), {}, skipped=frozenset())
     try:
-        document, shapes = encoder.encode(view, {})
+        encoded = Encoder(_Keywords(), {}, skipped=frozenset()).encode(view, {})
     except Unindexable as error:
         raise Invalid.at(("body", *error.path.split(".")), error.message, "not_indexable") from None
-    lengthy = [name for name, observed in encoder.observed.items() if "lengthy" in observed.traits]
+    lengthy = [name for name, observed in encoded.observed.items() if "lengthy" in observed.traits]
     if lengthy:
         raise Invalid.at(("body", *re.split("[./]", lengthy[0])), f"at most {LENGTHY:,} bytes", "too_long")
     found: set[str] = set()
-    for name, value in _flat(document):
-        leaf = encoder.leaves[name]
+    for name, value in _flat(encoded.fields()):
+        leaf = encoded.leaves[name]
         if leaf != "json":
             found.update(f"{name}{_SEPARATOR}{_written(leaf, each)}" for each in _each(value))
-    return sorted(found), sorted(shapes)
+    return sorted(found), sorted(encoded.shapes)
 
 
 def _flat(document: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -12,8 +12,13 @@ Json = Any
 
 def encoded(*objects: Json) -> tuple[Encoder, list[dict[str, Json]], list[set[str]]]:
     encoder = Encoder({}, {})
-    documents, shapes = zip(*(encoder.encode({"metadata": each}, {}) for each in objects), strict=True)
-    return encoder, [document.get("metadata", {}) for document in documents], [set(each) for each in shapes]
+    documents, shapes = [], []
+    for each in objects:
+        one = encoder.encode({"metadata": each}, {})
+        encoder.accept(one)
+        documents.append(one.fields().get("metadata", {}))
+        shapes.append(one.shapes)
+    return encoder, documents, shapes
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,26 @@ def test_an_object_that_cannot_be_indexed_leaves_no_trace(wrong: Json) -> None:
         encoder.encode({"metadata": {"new": "É", "a": "now a text", "z": wrong}}, {})
     assert refusal.value.path.startswith("metadata.z")
     assert (dump_observed(encoder.observed), encoder.leaves, encoder.primary_types) == before
+
+
+def test_an_object_that_is_not_accepted_leaves_no_trace() -> None:
+    encoder, _, _ = encoded({"a": 1})
+    before = copy.deepcopy((dump_observed(encoder.observed), encoder.leaves, encoder.primary_types))
+    dropped = encoder.encode({"metadata": {"a": [2**50, "É"], "b": 1.5}}, {})
+    assert dropped.new_names == ["metadata.b"]
+    assert dropped.observed.keys() == {"metadata.a", "metadata.b"}
+    assert (dump_observed(encoder.observed), encoder.leaves, encoder.primary_types) == before
+
+
+def test_a_refused_object_takes_nothing_from_those_before() -> None:
+    """What it has in common with them was theirs first."""
+    large = {"a": ["x" * 9_000], "b": {"É": None}}
+    encoder, _, _ = encoded(large)
+    before = dump_observed(encoder.observed)
+    with pytest.raises(Unindexable):
+        encoder.encode({"metadata": {**large, "z": 2**64}}, {})
+    assert dump_observed(encoder.observed) == before
+    assert "bulky" in encoder.observed["metadata.a"].traits
 
 
 def test_too_many_levels() -> None:

@@ -23,7 +23,7 @@ def known(*objects: Json) -> Fields:
     """What is known of the fields of objects."""
     encoder = Encoder({}, {})
     for each in objects:
-        encoder.encode(each, {})
+        encoder.accept(encoder.encode(each, {}))
     return Fields({name: (each.primary_type, each.traits, each.bits) for name, each in encoder.observed.items()})
 
 
