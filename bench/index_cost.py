@@ -12,7 +12,7 @@ from rich.table import Table
 from bench.system import System
 from service.cli.loading import flights
 from service.encoding import ObservedField
-from service.objects.incoming import Encoded, object_id, read_incoming, with_blobs
+from service.objects.incoming import EncodedBatch, object_id, read_incoming, with_blobs
 from service.storage.bootstrap import mappings
 from service.storage.document import Stored
 from service.storage.objects import PARAMETERS
@@ -59,7 +59,7 @@ def _orders(count: int) -> Iterable[bytes]:
 
 def _documents(lines: Iterable[bytes]) -> tuple[list[Document], Mapping[str, str]]:
     known: dict[str, ObservedField] = {}
-    batch = Encoded({}, known, 1_000)
+    batch = EncodedBatch({}, known, 1_000)
     documents = []
     for number, line in enumerate(lines):
         incoming, size = with_blobs(read_incoming(line))

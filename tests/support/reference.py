@@ -106,9 +106,9 @@ def _lines() -> Iterator[str]:
     for kind in KINDS:
         yield f"| `{kind.name}` | {(inspect.getdoc(kind) or '').splitlines()[0]} |"
     yield from ("", "## Filter operators of the objects API", "")
-    yield f"In aggregates: {_named(OPERATORS)}, and `$and`, `$or`, `$nor`."
+    yield f"In aggregates: {_named(tuple(OPERATORS))}, and `$and`, `$or`, `$nor`."
     yield ""
-    yield f"In lists: {_named(LIST_OPERATORS)}; conditions are joined by `AND`, `OR`, `NOT`."
+    yield f"In lists: {_named(tuple(LIST_OPERATORS))}; conditions are joined by `AND`, `OR`, `NOT`."
     yield from ("", "## The records API", "")
     yield f"Aggregates: {_named(TREE_KINDS)}."
     yield ""

@@ -3,9 +3,10 @@
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.filters.listed import LIST_KEYS, ListReader
-from service.dialects.flat.filters.mistakes import LIST_OPERATORS, OPERATORS, resembles_condition
+from service.dialects.flat.filters.mistakes import resembles_condition
 from service.dialects.flat.filters.mongo import MongoReader
 from service.dialects.flat.filters.operands import Builder, FilterLimits, Instant, kind_of
+from service.dialects.flat.filters.operators import LIST_OPERATORS, OPERATORS
 from service.dialects.flat.filters.resource import OBJECT, Resource
 from service.errors import Invalid, Location
 from service.values import Json

@@ -5,22 +5,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.conditions.base import Condition
-from service.conditions.existence import Exists
 from service.conditions.logic import And, Not, Or
 from service.conditions.lookup import ComputedCondition, Lookup
-from service.conditions.text import Contains, EndsWith, Phrase, StartsWith, Text, Words
 from service.dialects.flat.filters.mistakes import (
     CONDITION_KEYS,
     GROUPS,
-    LIST_OPERATORS,
     check_key,
     check_literal,
-    check_value,
-    check_values,
+    check_operand,
     resembles_condition,
 )
 from service.dialects.flat.filters.mongo import MongoReader
-from service.dialects.flat.filters.operands import ConditionTarget, boolean_of, kind_of, list_of, path_of, string_of
+from service.dialects.flat.filters.operands import ConditionTarget, boolean_of, kind_of, path_of, string_of
+from service.dialects.flat.filters.operators import LIST_OPERATORS, Operand
 from service.dialects.flat.filters.resource import Resource
 from service.errors import Invalid, Location, Problem
 from service.paths import Path
@@ -112,9 +109,7 @@ class ListReader:
         self.mongo.limits.add(at)
         place = (*at, "field")
         path = path_of(string_of(condition["field"], "field", place), place)
-        value = condition.get("value")
-        self._check(condition, operator, (*at, "value"))
-        return self._located(path, sensitive, lambda target: self._operation(target, operator, value, (*at, "value")))
+        return self._located(path, sensitive, lambda target: self._operation(target, operator, condition, at))
 
     def _operator_of(self, condition: dict[str, Json], at: Location) -> str:
         """The operator, `eq` if none is given."""
@@ -130,45 +125,9 @@ class ListReader:
             )
         return operator
 
-    def _check(self, condition: dict[str, Json], operator: str, at: Location) -> None:
-        """Refuses operators where a value is needed; objects are literal where the operator is written out."""
-        value = condition.get("value")
-        check_value(value, operator, at)
+    def _operation(self, target: ConditionTarget, name: str, condition: dict[str, Json], at: Location) -> Condition:
+        operator, of = LIST_OPERATORS[name], Operand(name, target, condition.get("value"), (*at, "value"))
+        check_operand(operator, of)
         if condition.get("operator") is None:
-            check_literal(value, at)
-        if operator in ("in", "nin"):
-            check_values(list_of(value, operator, at), operator, at)
-
-    def _operation(self, target: ConditionTarget, operator: str, value: Json, at: Location) -> Condition:
-        build = self.mongo.build
-        match operator:
-            case "eq" | "ne":
-                equal = build.equals(target, (value,), at)
-                return equal if operator == "eq" else Not(equal)
-            case "in" | "nin":
-                within = build.equals(target, tuple(value), at)
-                return within if operator == "in" else Not(within)
-            case "gt" | "gte" | "lt" | "lte":
-                return build.compare(target, operator, value, at)
-            case "contains":
-                return Contains(target.path, value, target.folded)
-            case "regex":
-                return build.regex(target, string_of(value, operator, at), "", at)
-            case "exists" | "is_null":
-                found = Exists(target.path) if operator == "exists" else build.equals(target, (None,), at)
-                return found if value is None or boolean_of(value, operator, at) else Not(found)
-        # Nothing starts with a number (contract: no match, no error).
-        return _on_text(target, operator, value) if isinstance(value, str) else Or(())
-
-
-def _on_text(target: ConditionTarget, operator: str, text: str) -> Condition:
-    match operator:
-        case "starts_with":
-            return StartsWith(target.path, text, target.folded)
-        case "ends_with":
-            return EndsWith(target.path, text, target.folded)
-        case "text":
-            return Text(target.path, text)
-        case "words":
-            return Words(target.path, text, target.folded)
-    return Phrase(target.path, text, target.folded)
+            check_literal(of.value, of.at)
+        return operator.read(self.mongo, of)

@@ -5,22 +5,15 @@ Any key may be the name of a field, and any object a value to compare with. So a
 message names the way to mean it literally, which is always `$eq`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
+from service.dialects.flat.filters.operands import list_of
+from service.dialects.flat.filters.operators import LIST_OPERATORS, LOGICAL, OPERATORS, Operand, Operator, is_element
 from service.errors import Invalid, Location
 from service.spelling import misspelt, nearest
 from service.values import Json
 
-OPERATORS: Final = (
-    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$regex", "$not",
-    "$all", "$size", "$contains", "$startsWith", "$endsWith", "$text", "$elemMatch",
-)  # fmt: skip
-LOGICAL: Final = ("$and", "$or", "$nor")
-LIST_OPERATORS: Final = (
-    "eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "starts_with", "ends_with",
-    "regex", "exists", "is_null", "text", "phrase", "words",
-)  # fmt: skip
 GROUPS: Final = ("AND", "OR", "NOT")
 CONDITION_KEYS: Final = ("field", "operator", "value", "case_sensitive")
 
@@ -97,14 +90,22 @@ def check_literal(value: Json, at: Location) -> None:
             _refuse_literal(group, (*at, group), f"{group} does not stand below a path.")
 
 
-def check_values(values: Iterable[Json], name: str, at: Location) -> None:
-    """Raises `Invalid` for operators inside `$in`, `$nin` and `$all`, which MongoDB refuses, too."""
-    for place, value in enumerate(values):
-        check_value(value, name, (*at, place))
-        check_literal(value, (*at, place))
+def check_operand(operator: Operator, of: Operand) -> None:
+    """Raises `Invalid` for operators inside of what is taken as values, which MongoDB refuses, too."""
+    if operator.takes == "other":
+        return
+    if operator.takes == "value":
+        _check_value(of.value, of.name, of.at)
+        return
+    values = list_of(of.value, of.name, of.at)
+    if operator.takes == "values or elements" and any(map(is_element, values)):
+        return
+    for position, value in enumerate(values):
+        _check_value(value, of.name, (*of.at, position))
+        check_literal(value, (*of.at, position))
 
 
-def check_value(value: Json, name: str, at: Location) -> None:
+def _check_value(value: Json, name: str, at: Location) -> None:
     """Raises `Invalid` for operators inside the operand of an operator that takes a value."""
     operator = next((key for key in value if key.startswith("$")), None) if isinstance(value, dict) else None
     if operator is not None:

@@ -2,32 +2,18 @@
 
 from dataclasses import dataclass
 
-from service.conditions.arrays import ElemMatch, Size
 from service.conditions.base import Condition
-from service.conditions.existence import Exists
 from service.conditions.logic import And, Not, Or
-from service.conditions.text import Contains, EndsWith, StartsWith, Text
 from service.dialects.flat.filters.mistakes import (
-    LOGICAL,
-    OPERATORS,
     check_element_key,
     check_key,
     check_literal,
-    check_value,
-    check_values,
+    check_operand,
     is_explicit,
     resembles_condition,
 )
-from service.dialects.flat.filters.operands import (
-    Builder,
-    ConditionTarget,
-    FilterLimits,
-    boolean_of,
-    kind_of,
-    list_of,
-    path_of,
-    string_of,
-)
+from service.dialects.flat.filters.operands import Builder, ConditionTarget, FilterLimits, kind_of, path_of
+from service.dialects.flat.filters.operators import LOGICAL, OPERATORS, Operand
 from service.errors import Invalid, Location
 from service.spelling import did_you_mean
 from service.values import Json
@@ -91,7 +77,7 @@ class MongoReader:
         self.limits.add(at, len(value) - 1)
         options = value.get("$options", "")
         conditions = tuple(
-            self._operator(target, key, operand, options, (*at, key), depth)
+            self._operator(Operand(key, target, operand, (*at, key), depth, options))
             for key, operand in value.items()
             if key != "$options"
         )
@@ -107,73 +93,10 @@ class MongoReader:
             return And(parts)
         return Or(parts) if key == "$or" else Not(Or(parts))
 
-    def _operator(
-        self, target: ConditionTarget, key: str, operand: Json, options: Json, at: Location, depth: int
-    ) -> Condition:
-        path, folded = target.path, target.folded
-        match key:
-            case "$eq":
-                return self.build.equals(target, (operand,), at)
-            case "$ne":
-                return Not(self.build.equals(target, (operand,), at))
-            case "$in" | "$nin":
-                values = list_of(operand, key, at)
-                check_values(values, key, at)
-                within = self.build.equals(target, tuple(values), at)
-                return within if key == "$in" else Not(within)
-            case "$gt" | "$gte" | "$lt" | "$lte":
-                check_value(operand, key, at)
-                return self.build.compare(target, key[1:], operand, at)  # type: ignore[arg-type]
-            case "$exists":
-                return Exists(path) if boolean_of(operand, key, at) else Not(Exists(path))
-            case "$regex":
-                flags = string_of(options, "$options", (*at[:-1], "$options"))
-                return self.build.regex(target, string_of(operand, key, at), flags, at)
-            case "$not":
-                if not isinstance(operand, dict) or not all(name.startswith("$") for name in operand) or not operand:
-                    raise Invalid.at(at, '$not takes operators: {"$not": {"$gt": 5}}', "dict_type")
-                return Not(self.on_target(target, operand, at, depth + 1))
-            case "$all":
-                return self._all(target, list_of(operand, key, at), at, depth)
-            case "$size":
-                if not isinstance(operand, int) or isinstance(operand, bool) or operand < 0:
-                    raise Invalid.at(at, "$size takes an integer from 0 on", "int_type")
-                return Size(path, operand)
-            case "$contains":
-                check_value(operand, key, at)
-                return Contains(path, operand, folded)
-            case "$startsWith":
-                return StartsWith(path, string_of(operand, key, at), folded)
-            case "$endsWith":
-                return EndsWith(path, string_of(operand, key, at), folded)
-            case "$text":
-                return Text(path, string_of(operand, key, at))
-            case _:
-                return self._element(target, operand, at, depth)
-
-    def _all(self, target: ConditionTarget, operands: list[Json], at: Location, depth: int) -> Condition:
-        """Every value is there, or for every `$elemMatch` an element; both at once MongoDB refuses. Empty: nothing."""
-        if not any(isinstance(each, dict) and "$elemMatch" in each for each in operands):
-            self.limits.add(at, len(operands))
-            check_values(operands, "$all", at)
-            return And(tuple(self.build.equals(target, (each,), at) for each in operands)) if operands else Or(())
-        elements = []
-        for place, each in enumerate(operands):
-            if not isinstance(each, dict) or each.keys() != {"$elemMatch"}:
-                raise Invalid.at(
-                    (*at, place), '$all takes values, or in every place {"$elemMatch": …} alone', "value_error"
-                )
-            inner = (*at, place, "$elemMatch")
-            self._enter(inner, depth)
-            elements.append(self._element(target, each["$elemMatch"], inner, depth))
-        return And(tuple(elements))
-
-    def _element(self, target: ConditionTarget, operand: Json, at: Location, depth: int) -> Condition:
-        if not isinstance(operand, dict):
-            raise Invalid.at(at, "$elemMatch takes operators, or a filter on the element's fields", "dict_type")
-        if operand and all(key.startswith("$") and key not in LOGICAL for key in operand):
-            return ElemMatch(target.path, self.on_target(target.inside(()), operand, at, depth + 1), objects=False)
-        return ElemMatch(target.path, self.filter(operand, at, depth + 1, target), objects=True)
+    def _operator(self, of: Operand) -> Condition:
+        operator = OPERATORS[of.name]
+        check_operand(operator, of)
+        return operator.read(self, of)
 
     def _enter(self, at: Location, depth: int) -> None:
         self.limits.within(at, depth)
