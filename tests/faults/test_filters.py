@@ -95,6 +95,11 @@ CASES: list[tuple[Json, list[str]]] = [
     ({"$elemMatch": {"a": {"$ne": 1}}}, [
         "[[5]]", "[[1,2]]", "[[]]", "[{}]", "[{a:1},{a:2}]", "[{a:null}]", "[[{a:1}]]", "[[red]]",
     ]),
+    # $mod takes numbers, and elements that are numbers
+    ({"$mod": [2, 1]}, ["five", "[5]", "[1,2]", "[1,3]"]),
+    ({"$mod": [4, 1.0]}, ["five", "[5]", "[1,2]", "[1,3]"]),
+    ({"$elemMatch": {"$mod": [3, 2]}}, ["[5]", "[1,2]", "[2]"]),
+    ({"$not": {"$mod": [1, 0]}}, but("five", "[5]", "[1,2]", "[1,3]", "[2]")),
     # Comparisons with arrays, in BSON's order: the whole array, or an array in it
     ({"$gte": [1, 2]}, [
         "[5]", "[[5]]", "[1,2]", "[1,3]", "[2]", "[[1,2]]", "[[]]", "[{}]", "[{a:1},{a:2}]", "[{a:null}]",

@@ -132,6 +132,8 @@ def _test(rng: random.Random, operator: str, path: str, flavour: Flavour, datase
         return {operator: rng.random() < 0.5}
     if operator == "$size":
         return {operator: rng.randint(0, 4)}
+    if operator == "$mod":
+        return {operator: [rng.choice((2, 3, -3, 7, 2**40, 2**60)), rng.choice((0, 1, 2, -1))]}
     if operator == "$regex":
         options = {} if rng.random() < 0.7 else {"$options": rng.choice(("i", "is") if full else ("i",))}
         return {operator: rng.choice(PATTERNS), **options}
@@ -141,7 +143,7 @@ def _test(rng: random.Random, operator: str, path: str, flavour: Flavour, datase
         piece = _piece(rng, path, dataset, operator)
         return {operator: piece.upper() if operator == "$text" and piece.isascii() else piece}
     if operator == "$not":
-        return {operator: _test(rng, rng.choice((*BROAD, *TEXTUAL)), path, flavour, dataset)}
+        return {operator: _test(rng, rng.choice((*BROAD, *TEXTUAL, "$mod")), path, flavour, dataset)}
     return {operator: _operand(rng, path, dataset, scalar=not full)}
 
 
@@ -162,6 +164,7 @@ def _element_tests(rng: random.Random, path: str, dataset: Sequence[Json], full:
             {rng.choice(RANGES): rng.choice((1, [0], [0, 1], [1], {}, None))},
             {"$nin": [0, [1, 1]]},
             {"$size": rng.randint(0, 2)},
+            {"$mod": [2, 1]},
             {"$exists": rng.random() < 0.8},
             {"$all": [1]},
             {"$contains": rng.choice((1, "e"))},
@@ -219,7 +222,7 @@ def _field(rng: random.Random, flavour: Flavour, dataset: Sequence[Json]) -> Jso
         return _elements(rng, flavour, dataset)
     if chance < 0.34:
         path = rng.choice(FULL_ARRAYS if full else CORE_ARRAYS)
-        operator = rng.choice(("$all", "$size", "$contains", "$eq", "$ne", "$in", "$exists", "$gt"))
+        operator = rng.choice(("$all", "$size", "$mod", "$contains", "$eq", "$ne", "$in", "$exists", "$gt"))
         if chance < 0.17:
             return {OBJECT_ARRAYS[0]: {"$size": rng.randint(0, 3)}}
         return {path: _test(rng, operator, path, flavour, dataset)}
@@ -229,7 +232,7 @@ def _field(rng: random.Random, flavour: Flavour, dataset: Sequence[Json]) -> Jso
     path = rng.choice(FULL_SCALARS if full else CORE_SCALARS)
     if chance < 0.53:
         return {path: _operand(rng, path, dataset)}
-    operator = rng.choice((*BROAD, *TEXTUAL, "$not", "$all"))
+    operator = rng.choice((*BROAD, *TEXTUAL, "$mod", "$not", "$all"))
     tests = _test(rng, operator, path, flavour, dataset)
     if rng.random() < 0.15 and operator != "$ne":
         tests |= {"$ne": _operand(rng, path, dataset)}

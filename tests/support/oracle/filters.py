@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import trunc
 from typing import Final
 
 from .operators import ORDERS, equal, has_words, operand_list, ordered, searched, within
@@ -19,7 +21,7 @@ STATUS: Final = ("status",)
 
 _NAMES: Final = frozenset(
     {"eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists", "regex", "options", "not", "and", "or", "nor"}
-    | {"all", "size", "contains", "startswith", "endswith", "text", "elemmatch", "isnull", "phrase", "words"}
+    | {"all", "size", "mod", "contains", "startswith", "endswith", "text", "elemmatch", "isnull", "phrase", "words"}
     | {">", ">=", "<", "<=", "=", "==", "!=", "<>"}
 )
 """Operators without `$`, in small letters and without underscores."""
@@ -180,6 +182,8 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
             return not _mongo(values, operand, context)
         case "$size":
             return any(isinstance(value, list) and len(value) == operand for value in values)
+        case "$mod":
+            return _any(values, context, lambda value: _remainder(value, operand[0]) == operand[1])
         case "$regex":
             flags = beside.get("$options", "")
             return _any(values, context, lambda value: searched(value, operand, flags, folded=context.folded))
@@ -193,6 +197,14 @@ def _operator(values: Sequence[Json], key: str, operand: Json, beside: Json, con
         case "$elemMatch":
             return _some_element(values, operand, context)
     raise OracleRefusal(f"unknown operator {key}")
+
+
+def _remainder(value: Json, divisor: int) -> int | None:
+    """Of a number's whole part, with the number's sign; None for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    whole = trunc(value)
+    return whole - divisor * trunc(Fraction(whole, divisor))
 
 
 def _all(values: Sequence[Json], wanted: Sequence[Json], context: Context) -> bool:

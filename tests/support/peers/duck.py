@@ -412,6 +412,9 @@ class Duck:
             case "$in" | "$nin":
                 tests = " OR ".join(f"coalesce({self._equal(path, value, item)}, false)" for item in operand)
                 return f"({tests})" if key == "$in" else f"NOT ({tests})"
+            case "$mod":
+                divisor, remainder = operand
+                return f"({value}.rank = 1 AND trunc({value}.num) % {divisor} = {remainder})"
             case "$all":
                 return " AND ".join(f"coalesce({self._equal(path, value, item)}, false)" for item in operand)
             case "$exists":

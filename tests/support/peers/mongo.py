@@ -354,6 +354,8 @@ class Mongo:
             case "$regex":
                 options = {"$options": beside["$options"]} if beside.get("$options") else {}
                 return {path: {"$regex": operand, **options}}
+            case "$mod":
+                raise LeftOut("mongomock: no $mod")
             case "$size":
                 if any(not isinstance(value, list) for value in values):
                     raise LeftOut("mongomock: $size of what is no array")

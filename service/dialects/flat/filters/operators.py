@@ -8,6 +8,7 @@ from service.conditions.arrays import ElemMatch, Size
 from service.conditions.base import Condition
 from service.conditions.existence import Exists
 from service.conditions.logic import And, Not, Or
+from service.conditions.modulo import Modulo
 from service.conditions.text import Contains, EndsWith, Phrase, StartsWith, Text, Words
 from service.dialects.flat.filters.operands import (
     Builder,
@@ -17,7 +18,8 @@ from service.dialects.flat.filters.operands import (
     string_of,
 )
 from service.errors import Invalid, Location
-from service.values import Json
+from service.tokens import LONG_MAX, LONG_MIN
+from service.values import Json, is_number
 
 LOGICAL: Final = ("$and", "$or", "$nor")
 
@@ -137,6 +139,20 @@ def _size(reader: FilterReader, of: Operand) -> Condition:
     return Size(of.target.path, of.value)
 
 
+def _mod(reader: FilterReader, of: Operand) -> Condition:
+    given = [each for each in of.value if _is_long(each)] if isinstance(of.value, list) else []
+    if len(given) != 2 or len(of.value) != 2 or not given[0]:
+        raise Invalid.at(
+            of.at, "$mod takes [divisor, remainder]: two integers of 64 bits, and not 0 as divisor", "value_error"
+        )
+    return Modulo(of.target.path, int(given[0]), int(given[1]))
+
+
+def _is_long(value: Json) -> bool:
+    integral = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return is_number(value) and integral and LONG_MIN <= value <= LONG_MAX
+
+
 OPERATORS: Final[Mapping[str, Operator]] = {
     "$eq": Operator(_equal),
     "$ne": Operator(lambda reader, of: Not(_equal(reader, of))),
@@ -151,6 +167,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "$not": Operator(_not),
     "$all": Operator(_all, "values or elements"),
     "$size": Operator(_size),
+    "$mod": Operator(_mod),
     "$contains": Operator(lambda reader, of: Contains(of.target.path, of.value, of.target.folded), "value"),
     "$startsWith": Operator(lambda reader, of: StartsWith(of.target.path, of.text, of.target.folded)),
     "$endsWith": Operator(lambda reader, of: EndsWith(of.target.path, of.text, of.target.folded)),
