@@ -84,6 +84,8 @@ def clauses_in(query: Query) -> int:
 
 
 def all_of(clauses: list[Clause]) -> Clause:
+    if any(clause.query == MATCH_NONE for clause in clauses):
+        return Clause(MATCH_NONE)
     queries: list[Query] = []
     for clause in clauses:
         inner = clause.query.get("bool", {})

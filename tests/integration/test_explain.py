@@ -31,6 +31,7 @@ async def orders(client: Client) -> AsyncIterator[str]:
     ("spec", "strategy", "rejected"),
     [
         ({"group_by": [{"field": "metadata.state"}]}, "composite", []),
+        ({"group_by": [{"field": "metadata.state"}], "filters": {"metadata.price": "high"}}, "empty", []),
         ({"group_by": [{"field": "metadata.tags"}], "unwind": "metadata.tags"}, "tuples", [("composite", "unwind")]),
         (
             {"group_by": [{"field": "metadata.by"}]},
@@ -71,7 +72,10 @@ async def test_what_another_replica_changed_is_seen(client: Client, settings: Se
     async with served(settings, KEY) as address, Client(address, KEY, client.namespace) as other:
         await other.create(made["bucket_id"], {"metadata": {"k": "a"}})
         assert (await client.ok("POST", f"{path}/aggregate/explain", spec))["strategy"] == "composite"
+        of_objects = {**spec, "filters": {"metadata.k.inner": 1}}
+        assert (await client.aggregate(made["bucket_id"], of_objects))["query_info"]["strategy"] == "empty"
         await other.create(made["bucket_id"], {"metadata": {"k": {"inner": 1}}})
+        assert len((await client.aggregate(made["bucket_id"], of_objects))["results"]) == 1
         assert (await client.ok("POST", f"{path}/aggregate/explain", spec))["strategy"] == "objects"
         await other.ok("DELETE", f"/v1/buckets/{made['bucket_id']}")
         assert (await client.call("POST", f"{path}/aggregate/explain", spec))[0] == 404

@@ -1,7 +1,7 @@
 """Which strategy takes a plan, why the others do not, and what it says that it will ask."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -86,7 +86,29 @@ def test_the_first_that_can_answer_is_chosen(
 
 def test_names_are_unique() -> None:
     names = [each.name for each in STRATEGIES]
-    assert names == ["composite", "tuples", "objects"]
+    assert names == ["empty", "composite", "tuples", "objects"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "empty"),
+    [
+        ({"metadata.other": "a"}, True),
+        ({"metadata.k": 5}, True),
+        ({"metadata.k": "a", "metadata.other": {"$exists": True}}, True),
+        ({"$or": [{"metadata.other": 1}, {"metadata.k": 1}]}, True),
+        ({"$or": [{"metadata.other": 1}, {"metadata.k": "a"}]}, False),
+        ({"metadata.other": None}, False),
+        ({"metadata.other": {"$ne": 1}}, False),
+        ({"metadata.k": "never written"}, False),
+    ],
+)
+async def test_what_was_never_written_is_not_asked_for(filters: Json, empty: bool) -> None:
+    strategy = chosen(FLAT, filters=filters).strategy
+    assert (strategy.name == "empty") is empty
+    if empty:
+        assert strategy.describe().requests == []
+        result = await strategy.run(cast(Any, None), cast(Any, None))
+        assert (result.rows, result.matched, result.before_having, dict(result.accuracy)) == ([], 0, 0, {"n": "exact"})
 
 
 def test_a_metric_in_doubt_is_evaluated_from_its_values() -> None:

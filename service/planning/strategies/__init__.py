@@ -7,10 +7,11 @@ from typing import Final
 from service.planning.plan import Plan
 from service.planning.strategies.base import PlanFacts, Rejection, Strategy
 from service.planning.strategies.composite import Composite
+from service.planning.strategies.empty import EmptyStrategy
 from service.planning.strategies.objects import Objects
 from service.planning.strategies.tuples import Tuples
 
-STRATEGIES: Final = (Composite, Tuples, Objects)
+STRATEGIES: Final = (EmptyStrategy, Composite, Tuples, Objects)
 """The last one takes every plan."""
 
 
@@ -26,7 +27,8 @@ def choose(plan: Plan, facts: PlanFacts) -> Choice:
     rejected: list[Rejection] = []
     for each in STRATEGIES:
         proposal = each.propose(plan, facts)
-        if not isinstance(proposal, Rejection):
+        if isinstance(proposal, Rejection):
+            rejected.append(proposal)
+        elif proposal is not None:
             return Choice(proposal, tuple(rejected))
-        rejected.append(proposal)
     raise AssertionError("the last strategy takes every plan")

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
-from service.conditions.base import MATCH_ALL, Clause, Query, all_of, clauses_in
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, all_of, clauses_in
 from service.conditions.existence import present
 from service.errors import Invalid, OverBudget, Problem
 from service.fields import Field, Fields
@@ -71,6 +71,8 @@ class PlanFacts:
     query: Query
     """Finds the objects of the bucket that are meant; `exact`: and no others."""
     exact: bool
+    none: bool
+    """No object can be meant, by what is known of the fields."""
     fold: frozenset[int] = frozenset()
     """Metrics whose pushdown could not be proved exact, so that they are evaluated from their values."""
     estimate: frozenset[int] = frozenset()
@@ -92,7 +94,8 @@ class PlanFacts:
         if plan.unwind:
             # What lacks the array, or has null there, has no row.
             clause = all_of([clause, present(fields.get(plan.unwind), null=False)])
-        return cls(fields, all_of([Clause(bucket), clause]).query, clause.exact, fold, estimate)
+        query = all_of([Clause(bucket), clause]).query
+        return cls(fields, query, clause.exact, query == MATCH_NONE, fold, estimate)
 
     def field_of(self, plan: Plan, position: int) -> Field:
         """What is known of the field of a metric."""
@@ -120,7 +123,11 @@ class Description:
 
 
 class Strategy(Protocol):
-    """A way to answer a plan; each is made by its own `propose(plan, facts)`, or says why it cannot be used."""
+    """A way to answer a plan.
+
+    Each is made by its own `propose(plan, facts)`, which else gives a `Rejection`, or None where the strategy is for a
+    case of its own and nobody would ask why it was not used.
+    """
 
     name: ClassVar[str]
 
