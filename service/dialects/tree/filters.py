@@ -1,10 +1,11 @@
 """Filters of the records API: each a query for OpenSearch and a test in Python, with one meaning (contract, 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Query
+from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Condition, Query, Use
+from service.conditions.logic import And, Not, Or
 from service.conditions.ordering import COMPARE, number_bound
 from service.dialects.tree.properties import INT32, INTEGERS, NUMBERS, TOP, PropertyColumn, instant, timestamp, wrong
 from service.dialects.tree.references import (
@@ -19,6 +20,7 @@ from service.dialects.tree.references import (
     shown,
 )
 from service.errors import Location
+from service.fields import Fields
 from service.spelling import did_you_mean
 from service.tokens import LONG_MAX, LONG_MIN
 from service.values import Json, identity, index_date
@@ -64,14 +66,29 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """What finds the records in OpenSearch, and whether one is meant."""
+    """What finds the records in OpenSearch, and whether one is meant: a condition, as those on objects are.
+
+    Properties are declared, so no fields have to be known, and every query is exact.
+    """
 
     query: Query
     test: Callable[[Record], bool]
 
+    @classmethod
+    def of(cls, condition: Condition) -> "RecordFilter":
+        """One that is made of others."""
+        return cls(condition.compile(_NO_FIELDS).query, condition.test)
 
-EVERYTHING: Final = RecordFilter(MATCH_ALL, lambda record: True)
-NOTHING: Final = RecordFilter(MATCH_NONE, lambda record: False)
+    def compile(self, fields: Fields) -> Clause:
+        return Clause(self.query)
+
+    def uses(self) -> Iterable[Use]:
+        return ()
+
+
+_NO_FIELDS: Final = Fields({})
+EVERYTHING: Final = RecordFilter.of(And(()))
+NOTHING: Final = RecordFilter.of(Or(()))
 
 
 def read_filter(given: Json, at: Location, references: References) -> RecordFilter:
@@ -99,11 +116,10 @@ class _FilterReader:
             case "and" | "or":
                 if not isinstance(operand, list) or not 1 <= len(operand) <= 99:
                     reject(place, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
-                parts = [self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand)]
-                return _all(parts) if name == "and" else _any(parts)
+                parts = tuple(self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand))
+                return RecordFilter.of(And(parts) if name == "and" else Or(parts))
             case "not":
-                part = self.read(operand, place, depth + 1)
-                return RecordFilter({"bool": {"must_not": [part.query]}}, lambda record: not part.test(record))
+                return RecordFilter.of(Not(self.read(operand, place, depth + 1)))
             case "matchAll":
                 if of_object(operand, place, ()) != {}:
                     reject(place, "matchAll takes {}")
@@ -130,7 +146,7 @@ class _FilterReader:
             if columns is None:
                 reject(place, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
             parts.append(has_container(tuple(columns.values())))
-        return _all(parts)
+        return RecordFilter.of(And(tuple(parts)))
 
     def _on_property(self, name: str, given: Json, at: Location) -> RecordFilter:
         known = {
@@ -215,7 +231,7 @@ def within(column: PropertyColumn, values: list[Json]) -> RecordFilter:
 
 def _contains_all(column: PropertyColumn, values: list[Json]) -> RecordFilter:
     """A hundred filters of a hundred values are more clauses than Lucene takes: the first few find, a script checks."""
-    first = _all([within(column, [value]) for value in values[:_CLAUSES]])
+    first = RecordFilter.of(And(tuple(within(column, [value]) for value in values[:_CLAUSES])))
     if len(values) <= _CLAUSES:
         return first
     terms = [_term(column, value) for value in values]
@@ -316,17 +332,6 @@ def _prefix(column: PropertyColumn, value: Json, at: Location) -> RecordFilter:
         {"prefix": {column.field: {"value": value}}},
         lambda record: any(each.startswith(value) for each in column.values(record)),
     )
-
-
-def _all(parts: list[RecordFilter]) -> RecordFilter:
-    queries = [part.query for part in parts if part.query != MATCH_ALL]
-    query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0] if queries else MATCH_ALL
-    return RecordFilter(query, lambda record: all(part.test(record) for part in parts))
-
-
-def _any(parts: list[RecordFilter]) -> RecordFilter:
-    query: Query = {"bool": {"should": [part.query for part in parts], "minimum_should_match": 1}}
-    return RecordFilter(query, lambda record: any(part.test(record) for part in parts))
 
 
 def updated_within(
