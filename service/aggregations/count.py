@@ -1,5 +1,6 @@
 """count"""
 
+from service import dsl
 from service.aggregations.base import Accumulator, Aggregation, Pushdown, Raw, Selector
 from service.fields import SHAPE, Field
 from service.values import MISSING, Json, Missing
@@ -24,10 +25,10 @@ class Count(Aggregation):
         leaves, tokens = field.evidence
         if not leaves and not tokens:
             return Pushdown(())
-        clauses: list[Json] = [{"exists": {"field": leaf}} for leaf in leaves]
+        clauses: list[Json] = [dsl.exists(leaf) for leaf in leaves]
         if tokens:
-            clauses.append({"terms": {SHAPE: tokens}})
-        query = clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
+            clauses.append(dsl.terms(SHAPE, tokens))
+        query = clauses[0] if len(clauses) == 1 else dsl.either(*clauses)
         return Pushdown([{"filter": query}], selector=Selector({"a": "{0}>_count"}))
 
     def read(self, field: Field, raw: Raw, documents: int) -> int:

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from pydantic import AliasChoices, Field, StrictInt, field_validator
 from pydantic_core import PydanticCustomError
 
-from service import paths
+from service import dsl, paths
 from service.catalog.expiry import is_live
 from service.catalog.namespaces import NamespaceService, expired_before, name_taken, namespace_key, no_id, overtaken
 from service.catalog.schema import date_paths, read_schema
@@ -159,7 +159,7 @@ class BucketListSource(ResourceListSource):
 
     @property
     def aggs(self) -> Mapping[str, Json]:
-        mortal = {"filter": on_terms({"exists": {"field": "ttl_seconds@double"}}), "aggs": super().aggs}
+        mortal = {"filter": on_terms(dsl.exists("ttl_seconds@double")), "aggs": super().aggs}
         return {**super().aggs, "mortal": mortal}
 
     async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
@@ -413,7 +413,7 @@ class BucketService:
         mortal = {id: BucketSnapshot(id, None, cutoff).query for id, cutoff in cutoffs.items() if cutoff is not None}
         body = {
             "size": 0,
-            "query": {"terms": {"bucket_id": list(ids)}},
+            "query": dsl.terms("bucket_id", list(ids)),
             "track_total_hits": False,
             "aggs": {
                 "all": {"terms": {"field": "bucket_id", "size": len(ids)}, "aggs": inner},
@@ -441,12 +441,12 @@ def _counted(bucket: Json) -> dict[str, Json]:
 def readers_of(namespace_id: str, bucket_id: str) -> Json:
     """What finds the collections that read a bucket, from the bucket itself or through other collections."""
     filters = [
-        {"term": {"kind": "collection"}},
-        {"term": {"namespace_id": namespace_id}},
-        {"term": {"status": "ACTIVE"}},
+        dsl.term("kind", "collection"),
+        dsl.term("namespace_id", namespace_id),
+        dsl.term("status", "ACTIVE"),
     ]
     places = ("source/bucket_ids", "source/inherited_bucket_ids")
-    reads = [{"term": {place: bucket_id}} for place in places]
+    reads = [dsl.term(place, bucket_id) for place in places]
     return {"bool": {"filter": filters, "should": reads, "minimum_should_match": 1}}
 
 

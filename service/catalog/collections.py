@@ -11,6 +11,7 @@ import msgspec
 from pydantic import AliasChoices, Field, StrictBool, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from service import dsl
 from service.catalog.buckets import BucketService, bucket_key, id_of, readers_of
 from service.catalog.namespaces import NamespaceService, expired_before, name_taken, namespace_key, no_id, overtaken
 from service.catalog.schema import date_paths, read_schema
@@ -219,9 +220,7 @@ class CollectionListSource(ResourceListSource):
             "extractors": different("feature_extractor/feature_extractor_id"),
             "taxonomies": different("taxonomy_applications/taxonomy_id"),
             "with": {
-                "filter": {
-                    "range": {TERMS: {"gte": term("taxonomy_count", "double", 1), "lt": "taxonomy_count@double "}}
-                }
+                "filter": dsl.in_range(TERMS, gte=term("taxonomy_count", "double", 1), lt="taxonomy_count@double ")
             },
         }
 
@@ -424,11 +423,11 @@ class CollectionService:
         for selection, source in sources.items():
             clause = source.condition.compile(source.fields)
             if clause.exact:
-                filters[selection] = {"bool": {"filter": [source.query, clause.query]}}
+                filters[selection] = dsl.filtered(source.query, clause.query)
                 continue
             counts[selection] = 0
             async with source.view() as view:
-                query = {"bool": {"filter": [source.query, clause.query]}}
+                query = dsl.filtered(source.query, clause.query)
                 async for page in view.objects(query, ordered=False):
                     counts[selection] += sum(1 for item in page if source.condition.test(item))
         names = list(filters)
@@ -681,11 +680,11 @@ def _selection(entry: Entry) -> str:
 
 def _children(scope: Scope, id: str) -> Json:
     mine = [
-        {"term": {"kind": "collection"}},
-        {"term": {"namespace_id": scope.namespace_id}},
-        {"term": {"status": "ACTIVE"}},
+        dsl.term("kind", "collection"),
+        dsl.term("namespace_id", scope.namespace_id),
+        dsl.term("status", "ACTIVE"),
     ]
-    return {"bool": {"filter": [*mine, {"term": {"source/collection_ids": id}}]}}
+    return dsl.filtered(*mine, dsl.term("source/collection_ids", id))
 
 
 def _key(id: str) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictInt, StrictStr
 
+from service import dsl
 from service.errors import Invalid
 from service.fields import SHAPE, shape_token
 from service.iso8601 import parse_instant
@@ -75,10 +76,10 @@ def is_expired(body: Mapping[str, Json], now: int) -> bool:
 
 def before_expiry() -> Json:
     """What finds the namespaces that were made before they could expire: lists do not know that they have no date."""
-    known = [{"exists": {"field": "expires_at@date"}}, {"term": {SHAPE: shape_token("expires_at", "null")}}]
-    return {"bool": {"filter": [{"term": {"kind": "namespace"}}], "must_not": known}}
+    known = [dsl.exists("expires_at@date"), dsl.term(SHAPE, shape_token("expires_at", "null"))]
+    return dsl.filtered(dsl.term("kind", "namespace"), without=known)
 
 
 def expired_by(now: int) -> Json:
     """What finds the namespaces in the catalogue that have expired."""
-    return {"range": {"expires_at@date": {"lte": now}}}
+    return dsl.in_range("expires_at@date", lte=now)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictStr
 
+from service import dsl
 from service.catalog.namespaces import NamespaceService
 from service.clock import arrival, now_millis
 from service.dialects.tree.properties import SPACE, Container, PropertyColumn
@@ -88,10 +89,10 @@ class ModelService:
         entries = await self._catalog.get(*(space_key(scope, name) for name in names))
         found = [each for each in entries if each and each.live]
         for entry in found:
-            mine = [*_of(scope, "container"), {"term": {"space": entry.name}}]
-            if await self._catalog.find({"bool": {"filter": mine}}, 1):
+            mine = [*_of(scope, "container"), dsl.term("space", entry.name)]
+            if await self._catalog.find(dsl.filtered(*mine), 1):
                 raise BadRequest(f"the space {entry.name!r} has containers; delete them first")
-            if await self._has_records(scope, {"term": {"space": entry.name}}):
+            if await self._has_records(scope, dsl.term("space", entry.name)):
                 raise BadRequest(f"the space {entry.name!r} holds records; delete them first")
         for entry in found:
             await self._retire_space(entry)
@@ -170,7 +171,7 @@ class ModelService:
         scope, _ = await self._namespaces.find(project)
         if used and "record" not in used:
             return {"items": []}
-        mine: list[Json] = [{"term": {"space": space}}] if space else []
+        mine: list[Json] = [dsl.term("space", space)] if space else []
         return await self._list(scope, "container", page, mine, render_container)
 
     async def delete_containers(self, project: str, names: Sequence[tuple[str, str]]) -> list[Json]:
@@ -186,7 +187,7 @@ class ModelService:
         ]
 
     async def _require_no_records(self, scope: Scope, entry: Entry) -> None:
-        if await self._has_records(scope, {"term": {"@has": token_of(entry)}}):
+        if await self._has_records(scope, dsl.term("@has", token_of(entry))):
             raise BadRequest(f"the container {entry.body['externalId']!r} holds records; delete them first")
 
     async def _retire_container(self, scope: Scope, entry: Entry) -> bool:
@@ -208,8 +209,8 @@ class ModelService:
 
     async def _has_records(self, scope: Scope, query: Json) -> bool:
         """Whether a stream that was not deleted has a record that a query finds."""
-        gone = [{"term": {"kind": "stream-gone"}}, {"term": {"namespace_id": scope.namespace_id}}]
-        deleted = await self._catalog.find({"bool": {"filter": gone}}, _GONE)
+        gone = [dsl.term("kind", "stream-gone"), dsl.term("namespace_id", scope.namespace_id)]
+        deleted = await self._catalog.find(dsl.filtered(*gone), _GONE)
         return await self._records.holds(scope.namespace_id, query, [entry.body["prefix"] for entry in deleted])
 
     async def _stored(
@@ -229,8 +230,8 @@ class ModelService:
     async def _list(self, scope: Scope, kind: str, page: Listing, filters: list[Json], rendered: Any) -> Json:
         bound = f"{kind} {scope.namespace_id}"
         after = self._cursors.open(page.cursor, bound, ("cursor",))["after"] if page.cursor else ""
-        query = [*_of(scope, kind), *filters, {"range": {"order": {"gt": after}}}]
-        found = await self._catalog.find({"bool": {"filter": query}}, min(page.limit, _PAGE) + 1, by=("order",))
+        query = [*_of(scope, kind), *filters, dsl.in_range("order", gt=after)]
+        found = await self._catalog.find(dsl.filtered(*query), min(page.limit, _PAGE) + 1, by=("order",))
         items = found[: min(page.limit, _PAGE)]
         answer: dict[str, Json] = {"items": [rendered(entry.body) for entry in items]}
         if len(found) > len(items):
@@ -300,7 +301,7 @@ def _view(body: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _of(scope: Scope, kind: str) -> list[Json]:
-    return [{"term": {"kind": kind}}, {"term": {"namespace_id": scope.namespace_id}}, {"term": {"status": "ACTIVE"}}]
+    return [dsl.term("kind", kind), dsl.term("namespace_id", scope.namespace_id), dsl.term("status", "ACTIVE")]
 
 
 def space_key(scope: Scope, space: str) -> str:

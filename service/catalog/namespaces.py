@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from service import dsl
 from service.catalog.expiry import Expiring, expired_by, is_live
 from service.catalog.tasks import TaskService
 from service.clock import arrival, now_millis
@@ -145,7 +146,7 @@ class NamespaceListSource(ResourceListSource):
 
     @property
     def query(self) -> Json:
-        return {"bool": {"filter": [super().query], "must_not": [expired_by(now_millis())]}}
+        return dsl.filtered(super().query, without=[expired_by(now_millis())])
 
     def view(self, entry: Entry) -> dict[str, Json]:
         return view(entry.namespace_id, entry.body)
@@ -183,9 +184,9 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
     """Buckets, collections and objects of namespaces, without what is being deleted or has expired."""
     if not ids:
         return {}
-    mine = {"terms": {"namespace_id": list(ids)}}
+    mine = dsl.terms("namespace_id", list(ids))
     made = await catalog.aggregate(
-        {"bool": {"filter": [mine, {"terms": {"kind": ["bucket", "collection"]}}, {"term": {"status": "ACTIVE"}}]}},
+        dsl.filtered(mine, dsl.terms("kind", ["bucket", "collection"]), dsl.term("status", "ACTIVE")),
         {
             "namespaces": {
                 "terms": {"field": "namespace_id", "size": len(ids)},
@@ -197,9 +198,9 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
         each["key"]: {kind["key"]: kind["doc_count"] for kind in each["kinds"]["buckets"]}
         for each in made["namespaces"]["buckets"]
     }
-    leaving = [{"term": {"status": "DELETING"}}, {"exists": {"field": "ttl_seconds@double"}}]
+    leaving = [dsl.term("status", "DELETING"), dsl.exists("ttl_seconds@double")]
     special = await catalog.find(
-        {"bool": {"filter": [mine, {"term": {"kind": "bucket"}}], "should": leaving, "minimum_should_match": 1}}, 10_000
+        {"bool": {"filter": [mine, dsl.term("kind", "bucket")], "should": leaving, "minimum_should_match": 1}}, 10_000
     )
     hidden = [(entry.namespace_id, hidden_objects(entry)) for entry in special]
     objects = await store.count(ids, hidden)
@@ -215,11 +216,11 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
 
 def hidden_objects(entry: Entry) -> Json:
     """What finds the objects of a bucket that are there no more for anybody: it is being deleted, or they expired."""
-    mine = {"term": {"bucket_id": entry.id.partition(":")[2]}}
+    mine = dsl.term("bucket_id", entry.id.partition(":")[2])
     if not entry.live:
         return mine
-    expired = {"range": {"created_at": {"lt": index_date(expired_before(entry.body) or 0)}}}
-    return {"bool": {"filter": [mine, expired]}}
+    expired = dsl.in_range("created_at", lt=index_date(expired_before(entry.body) or 0))
+    return dsl.filtered(mine, expired)
 
 
 def expired_before(body: Mapping[str, Json]) -> int | None:
@@ -342,8 +343,8 @@ class NamespaceService:
 
     async def end_expired(self) -> None:
         """Namespaces that have expired are deleted from here on: their names are free, their data is to be removed."""
-        active = [{"term": {"kind": "namespace"}}, {"term": {"status": "ACTIVE"}}]
-        for entry in await self.catalog.find({"bool": {"filter": [*active, expired_by(now_millis())]}}):
+        active = [dsl.term("kind", "namespace"), dsl.term("status", "ACTIVE")]
+        for entry in await self.catalog.find(dsl.filtered(*active, expired_by(now_millis()))):
             with suppress(Conflict):  # by another replica
                 await self.operations.retire(entry, partial(view, entry.namespace_id))
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from service import dsl
 from service.catalog.expiry import is_live
 from service.catalog.models import Listing
 from service.catalog.namespaces import NamespaceService, namespace_key
@@ -215,8 +216,8 @@ class StreamService:
         scope, _ = await self._namespaces.find(project)
         bound = f"stream {scope.namespace_id}"
         after = self._cursors.open(page.cursor, bound, ("cursor",))["after"] if page.cursor else ""
-        query = [*_all(scope), {"range": {"order": {"gt": after}}}]
-        found = await self._catalog.find({"bool": {"filter": query}}, page.limit + 1, by=("order",))
+        query = [*_all(scope), dsl.in_range("order", gt=after)]
+        found = await self._catalog.find(dsl.filtered(*query), page.limit + 1, by=("order",))
         items = found[: page.limit]
         answer: dict[str, Json] = {"items": [_render(entry.body) for entry in items]}
         if len(found) > len(items):
@@ -269,15 +270,15 @@ class StreamService:
     async def overdue(self) -> Sequence[tuple[str, Callable[[], Awaitable[int]]]]:
         """What was deleted long enough ago, and what has expired: an id, and what removes it, each by itself."""
         now = now_millis()
-        over = {"range": {"drop_at@double": {"lte": now}}}
-        gone = await self._catalog.find({"bool": {"filter": [{"term": {"kind": "stream-gone"}}, over]}})
+        over = dsl.in_range("drop_at@double", lte=now)
+        gone = await self._catalog.find(dsl.filtered(dsl.term("kind", "stream-gone"), over))
         # Two questions for all streams: most have nothing to be removed, and need none of their own.
         there = await self._store.indices(names.ALL_RECORDS)
         deletions: Collection[str] | None = None
         with suppress(TallyError):  # one stream's index may lack a shard; then each is looked at by itself
             deletions = await self._store.with_tombstones(now - _TOMBSTONES)
-        active = [{"term": {"kind": "stream"}}, {"term": {"status": "ACTIVE"}}]
-        streams = await self._catalog.find({"bool": {"filter": active}}, 10_000)
+        active = [dsl.term("kind", "stream"), dsl.term("status", "ACTIVE")]
+        streams = await self._catalog.find(dsl.filtered(*active), 10_000)
         return [
             *((entry.id, partial(self._drop, entry)) for entry in gone),
             *((entry.id, partial(self._expire, entry, now, there, deletions)) for entry in streams if entry.live),
@@ -356,9 +357,9 @@ def _view(body: Mapping[str, Json]) -> dict[str, Json]:
 
 def _all(scope: Scope) -> list[Json]:
     return [
-        {"term": {"kind": "stream"}},
-        {"term": {"namespace_id": scope.namespace_id}},
-        {"term": {"status": "ACTIVE"}},
+        dsl.term("kind", "stream"),
+        dsl.term("namespace_id", scope.namespace_id),
+        dsl.term("status", "ACTIVE"),
     ]
 
 

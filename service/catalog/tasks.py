@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+from service import dsl
 from service.clock import arrival, now_millis
 from service.errors import NotFound, TallyError
 from service.storage.catalog import Catalog, Entry
@@ -89,14 +90,14 @@ class TaskService:
 
     async def unfinished(self, type: str) -> list[Entry]:
         """The tasks of a type that have not come to their end and that another process can go on with."""
-        left = [{"term": {"kind": "task"}}, {"terms": {"status": sorted(UNFINISHED)}}]
-        found = await self._catalog.find({"bool": {"filter": left}})
+        left = [dsl.term("kind", "task"), dsl.terms("status", sorted(UNFINISHED))]
+        found = await self._catalog.find(dsl.filtered(*left))
         return [entry for entry in found if entry.body["task_type"] == type and "work" in entry.body]
 
     async def forget_old(self) -> None:
-        old = {"range": {"updated_at@double": {"lt": now_millis() - KEPT}}}
-        ended = {"terms": {"status": sorted(ENDED)}}
-        for entry in await self._catalog.find({"bool": {"filter": [{"term": {"kind": "task"}}, ended, old]}}):
+        old = dsl.in_range("updated_at@double", lt=now_millis() - KEPT)
+        ended = dsl.terms("status", sorted(ENDED))
+        for entry in await self._catalog.find(dsl.filtered(dsl.term("kind", "task"), ended, old)):
             await self._catalog.delete(entry.id)
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from service import dsl
 from service.conditions.base import MATCH_NONE, Clause, Condition, Use
 from service.fields import SHAPE, Fields, shape_token
 from service.paths import Path, ends
@@ -20,7 +21,7 @@ class Size:
         field = fields.get(self.path)
         if "array" not in field.traits:
             return Clause(MATCH_NONE)
-        return Clause({"term": {SHAPE: shape_token(field.name, f"array:{self.length}")}})
+        return Clause(dsl.term(SHAPE, shape_token(field.name, f"array:{self.length}")))
 
     def test(self, value: Json) -> bool:
         return any(isinstance(end, list) and len(end) == self.length for end in ends(value, self.path))
@@ -45,7 +46,7 @@ class ElemMatch:
         field = fields.get(self.path)
         if "array" not in field.traits:
             return Clause(MATCH_NONE)
-        return Clause({"term": {SHAPE: shape_token(field.name, "array")}}, exact=False)
+        return Clause(dsl.term(SHAPE, shape_token(field.name, "array")), exact=False)
 
     def test(self, value: Json) -> bool:
         return any(

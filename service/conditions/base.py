@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from service import dsl
+from service.dsl import Query as Query
 from service.fields import Fields, JsonType
 from service.paths import Path
 from service.values import Json, is_number, parse_date
-
-Query = dict[str, Any]
 
 MATCH_ALL: Query = {"match_all": {}}
 MATCH_NONE: Query = {"match_none": {}}
@@ -96,7 +96,7 @@ def all_of(clauses: list[Clause]) -> Clause:
     exact = all(clause.exact for clause in clauses)
     if not queries:
         return Clause(MATCH_ALL, exact)
-    return Clause(queries[0] if len(queries) == 1 else {"bool": {"filter": queries}}, exact)
+    return Clause(queries[0] if len(queries) == 1 else dsl.filtered(*queries), exact)
 
 
 def any_of(clauses: list[Clause]) -> Clause:
@@ -104,7 +104,7 @@ def any_of(clauses: list[Clause]) -> Clause:
     exact = all(clause.exact for clause in clauses)
     if not queries:
         return Clause(MATCH_NONE, exact)
-    return Clause(queries[0] if len(queries) == 1 else {"bool": {"should": queries, "minimum_should_match": 1}}, exact)
+    return Clause(queries[0] if len(queries) == 1 else dsl.either(*queries), exact)
 
 
 def none_of(clause: Clause) -> Clause:
@@ -115,4 +115,4 @@ def none_of(clause: Clause) -> Clause:
         return Clause(MATCH_NONE)
     if clause.query == MATCH_NONE:
         return Clause(MATCH_ALL)
-    return Clause({"bool": {"must_not": [clause.query]}})
+    return Clause(dsl.filtered(without=[clause.query]))

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from service import dsl
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Use, any_of, none_of, types_of, undated
 from service.conditions.existence import alike, present
 from service.fields import SHAPE, Field, Fields, shape_token
@@ -51,10 +52,10 @@ class Equals:
                 terms.setdefault(term[0], []).append(term[1])
         for name, operands in terms.items():
             if len(operands) == 1:
-                clauses.append(Clause({"term": {name: operands[0]}}))
+                clauses.append(Clause(dsl.term(name, operands[0])))
                 continue
             for start in range(0, len(operands), MAX_TERMS):
-                clauses.append(Clause({"terms": {name: operands[start : start + MAX_TERMS]}}))
+                clauses.append(Clause(dsl.terms(name, operands[start : start + MAX_TERMS])))
         return any_of(clauses)
 
     def _null(self, field: Field) -> Clause:
@@ -63,7 +64,7 @@ class Equals:
         nothing = none_of(present(field, null=False))
         if "array" not in field.traits or "null" not in field.traits:
             return nothing
-        return any_of([nothing, Clause({"term": {SHAPE: shape_token(field.name, "null")}})])
+        return any_of([nothing, Clause(dsl.term(SHAPE, shape_token(field.name, "null")))])
 
     def _folded(self, field: Field, folded: str) -> Clause:
         """Strings, whatever their case; a folded form that is no string's own is looked for among the folded only."""
@@ -71,13 +72,13 @@ class Equals:
         if keyword is None:
             return Clause(MATCH_ALL, exact=False) if field.primary_type == "date" else Clause(MATCH_NONE)
         if not field.folds:
-            return Clause({"exists": {"field": keyword}}, exact=False)
+            return Clause(dsl.exists(keyword), exact=False)
         terms = [string_term(folded)] if case_fold(folded) == folded else []
         if "date" in field.traits and parse_date(folded.upper()) is not None:
             terms.append(folded.upper())
-        clauses = [Clause({"term": {keyword: term}}) for term in terms]
+        clauses = [Clause(dsl.term(keyword, term)) for term in terms]
         if "cased" in field.traits:
-            clauses.append(Clause({"term": {field.leaf("fold"): string_term(folded)}}))
+            clauses.append(Clause(dsl.term(field.leaf("fold"), string_term(folded))))
         return any_of(clauses)
 
     def test(self, value: Json) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from service import dsl
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, Use, any_of
 from service.fields import SHAPE, Field, Fields, shape_token
 from service.paths import Path, ends
@@ -14,11 +15,11 @@ def present(field: Field, *, null: bool) -> Clause:
     if field.never_null or (field.always and null):
         return Clause(MATCH_ALL)
     leaves, tokens = field.evidence
-    queries: list[Query] = [{"exists": {"field": name}} for name in leaves]
+    queries: list[Query] = [dsl.exists(name) for name in leaves]
     if null and "null" in field.traits:
         tokens.append(shape_token(field.name, "null"))
     if tokens:
-        queries.append({"terms": {SHAPE: tokens}})
+        queries.append(dsl.terms(SHAPE, tokens))
     return any_of([Clause(query) for query in queries])
 
 
@@ -28,7 +29,7 @@ def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
     if shape not in field.traits and "array" not in field.traits:
         return Clause(MATCH_NONE)
     tokens = [shape_token(field.name, name) for name in sorted({shape, "array"})]
-    return Clause({"terms": {SHAPE: tokens}}, exact=False)
+    return Clause(dsl.terms(SHAPE, tokens), exact=False)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Strings that are dates have no folded form in the index: it would be their small
 
 from collections.abc import Callable
 
+from service import dsl
 from service.conditions.base import Clause, Query, any_of
 from service.fields import Field
 from service.values import case_fold
@@ -30,7 +31,7 @@ def any_case(field: Field, keyword: str, operand: str, query: Callable[[str, str
     folded = Clause(query(companion, operand))
     if "array" not in field.traits:
         # A string that differs from its folded form counts by that form alone.
-        unchanged = Clause({"bool": {"filter": [plain_of(plain)], "must_not": [{"exists": {"field": companion}}]}})
+        unchanged = Clause(dsl.filtered(plain_of(plain), without=[dsl.exists(companion)]))
         return any_of([unchanged, folded])
     if "denormal" in field.traits or case_fold(operand) != operand:
         return None

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from service import dsl
 from service.conditions.base import Clause, Query, Use, any_of
 from service.fields import SAFE_INTEGER, Fields
 from service.paths import Path, candidates
@@ -34,10 +35,10 @@ class Modulo:
                 number = int if leaf == "long" else float
                 params = {"f": leaves[leaf], "d": number(self.divisor), "r": number(self.remainder)}
                 exact = leaf == "long" or max(abs(self.divisor), abs(self.remainder)) <= SAFE_INTEGER
-                query: Query = {"exists": {"field": leaves[leaf]}}
+                query: Query = dsl.exists(leaves[leaf])
                 if exact:
                     script = {"script": {"script": {"source": _SCRIPTS[leaf], "params": params}}}
-                    query = {"bool": {"filter": [query, script]}}
+                    query = dsl.filtered(query, script)
                 clauses.append(Clause(query, exact))
         return any_of(clauses)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from service import dsl
 from service.conditions.base import MATCH_ALL, Clause, Query, Use, any_of, types_of, undated
 from service.conditions.existence import alike
 from service.fields import Field, Fields
@@ -51,7 +52,7 @@ class Compare:
             return self._strings(field, self.value, "array" in field.traits)
         return any_of(
             [
-                Clause({"range": {name: bound}})
+                Clause(dsl.in_range(name, **bound))
                 for leaf, name in field.leaves.items()
                 if leaf in ("double", "long") and (bound := number_bound(self.comparator, self.value, leaf)) is not None
             ]
@@ -60,7 +61,7 @@ class Compare:
     def _booleans(self, field: Field, value: bool) -> Clause:
         wanted = [candidate for candidate in (False, True) if COMPARE[self.comparator](candidate, value)]
         name = field.leaves.get("boolean")
-        return any_of([Clause({"term": {name: candidate}}) for candidate in wanted] if name else [])
+        return any_of([Clause(dsl.term(name, candidate)) for candidate in wanted] if name else [])
 
     def _strings(self, field: Field, value: str, array: bool) -> Clause:
         clauses: list[Clause] = []
@@ -68,33 +69,33 @@ class Compare:
         if field.primary_type == "date" and millis is None:
             return Clause(MATCH_ALL, exact=False)
         if millis is not None and field.dates:
-            clauses.append(Clause({"range": {field.dates: {self.comparator: index_date(millis)}}}))
+            clauses.append(Clause(dsl.in_range(field.dates, **{self.comparator: index_date(millis)})))
         keyword = field.leaves.get("keyword")
         if keyword and self.folded and (millis is None or field.traits & {"text", "lengthy"}):
             clauses.append(self._folded(field, keyword, case_fold(value)))
         elif keyword and (millis is None or field.traits & {"text", "lengthy"}):
-            query: Query = {"range": {keyword: {self.comparator: value}}}
+            query: Query = dsl.in_range(keyword, **{self.comparator: value})
             exact = "lengthy" not in field.traits
             if not exact:
-                query = {"exists": {"field": keyword}}
+                query = dsl.exists(keyword)
             elif millis is not None and field.dates:
                 if array:
                     exact = False
                 else:
-                    query = {"bool": {"filter": [query], "must_not": [{"exists": {"field": field.dates}}]}}
+                    query = dsl.filtered(query, without=[dsl.exists(field.dates)])
             clauses.append(Clause(query, exact))
         return any_of(clauses)
 
     def _folded(self, field: Field, keyword: str, folded: str) -> Clause:
         """The order of folded forms; certain where each object has one string that is no date."""
         if not field.folds or field.traits & {"lengthy", "date", "array"}:
-            return Clause({"exists": {"field": keyword}}, exact=False)
-        plain: Query = {"range": {keyword: {self.comparator: folded}}}
+            return Clause(dsl.exists(keyword), exact=False)
+        plain: Query = dsl.in_range(keyword, **{self.comparator: folded})
         if "cased" not in field.traits:
             return Clause(plain)
         companion = field.leaf("fold")
-        unchanged: Query = {"bool": {"filter": [plain], "must_not": [{"exists": {"field": companion}}]}}
-        return any_of([Clause(unchanged), Clause({"range": {companion: {self.comparator: folded}}})])
+        unchanged: Query = dsl.filtered(plain, without=[dsl.exists(companion)])
+        return any_of([Clause(unchanged), Clause(dsl.in_range(companion, **{self.comparator: folded}))])
 
     def test(self, value: Json) -> bool:
         return any(map(self._meets, candidates(value, self.path)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from unicodedata import normalize
 
+from service import dsl
 from service.conditions import regex
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, Use, all_of, any_of, none_of, types_of
 from service.conditions.equality import Equals
@@ -33,12 +34,12 @@ class OnStrings:
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
         if field.primary_type == "date":
-            return Clause({"exists": {"field": field.name}}, exact=False)
+            return Clause(dsl.exists(field.name), exact=False)
         keyword = field.leaves.get("keyword")
         if keyword is None:
             return Clause(MATCH_NONE)
         clause = None if "lengthy" in field.traits else self.clause(field, keyword)
-        return clause or Clause({"exists": {"field": keyword}}, exact=False)
+        return clause or Clause(dsl.exists(keyword), exact=False)
 
     def test(self, value: Json) -> bool:
         meets = self.meets()
@@ -144,7 +145,7 @@ class Words(OnStrings):
         ]
         if not all(parts):
             return None
-        found = all_of([Clause({"exists": {"field": keyword}}), *(part for part in parts if part)])
+        found = all_of([Clause(dsl.exists(keyword)), *(part for part in parts if part)])
         return Clause(found.query, exact=False)
 
     def meets(self) -> Callable[[str], bool]:
@@ -176,7 +177,7 @@ class Contains:
         if "array" not in field.traits:
             return part
         element = Equals(self.path, (self.operand,), folded=self.folded).compile(fields)
-        array = Clause({"term": {SHAPE: shape_token(field.name, "array")}})
+        array = Clause(dsl.term(SHAPE, shape_token(field.name, "array")))
         if "nested" in field.traits or not field.folds:
             # An array below another one shares its field with what lies beside it there.
             element = Clause(MATCH_ALL, exact=False)

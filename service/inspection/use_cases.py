@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service import paths
+from service import dsl, paths
 from service.catalog.buckets import BucketService, OpenBucket
 from service.catalog.models import columns_of
 from service.catalog.namespaces import NamespaceService, expired_before
@@ -147,7 +147,7 @@ class Inspecting:
         found: list[PropertyColumn] = []
         query = _of(scope, "container")
         while True:
-            page = {"bool": {"filter": [query, {"range": {"order": {"gte": place}}}]}}
+            page = dsl.filtered(query, dsl.in_range("order", gte=place))
             entries = await self._catalog.find(page, _CONTAINERS + 1, by=("order",))
             for entry in entries[:_CONTAINERS]:
                 found += _some(entry, prefix, after)
@@ -160,8 +160,8 @@ class Inspecting:
 
 
 def _of(scope: Scope, kind: str) -> Json:
-    mine = [{"term": {"kind": kind}}, {"term": {"namespace_id": scope.namespace_id}}, {"term": {"status": "ACTIVE"}}]
-    return {"bool": {"filter": mine}}
+    mine = [dsl.term("kind", kind), dsl.term("namespace_id", scope.namespace_id), dsl.term("status", "ACTIVE")]
+    return dsl.filtered(*mine)
 
 
 def _named(scope: Scope) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from service import dsl
 from service.conditions.base import Condition
 from service.conditions.search import Search
 from service.dialects.flat.filters import OBJECT, Resource
@@ -82,8 +83,8 @@ class ObjectListSource:
     def query(self) -> Json:
         if self.unchanged_since is None:
             return self.bucket.query
-        old = {"range": {"updated_at": {"lte": index_date(self.unchanged_since)}}}
-        return {"bool": {"filter": [self.bucket.query, old]}}
+        old = dsl.in_range("updated_at", lte=index_date(self.unchanged_since))
+        return dsl.filtered(self.bucket.query, old)
 
     @property
     def aggs(self) -> Mapping[str, Json]:
@@ -201,10 +202,10 @@ class ResourceListSource:
 
     @property
     def query(self) -> Json:
-        filters = [{"term": {"kind": self.kind}}, {"term": {"status": "ACTIVE"}}]
+        filters = [dsl.term("kind", self.kind), dsl.term("status", "ACTIVE")]
         if self.namespace_id is not None:
-            filters.append({"term": {"namespace_id": self.namespace_id}})
-        return {"bool": {"filter": filters}}
+            filters.append(dsl.term("namespace_id", self.namespace_id))
+        return dsl.filtered(*filters)
 
     @property
     def aggs(self) -> Mapping[str, Json]:

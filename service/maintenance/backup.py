@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from service import __version__
+from service import __version__, dsl
 from service.errors import BadRequest, TallyError, Unavailable
 from service.scope import Scope
 from service.storage import names
@@ -207,7 +207,7 @@ class Backups:
                 self._say(f"made an index for {entry.name}, a namespace that was made while the backup was taken")
             else:
                 kept = [buckets[id][start : start + _TERMS] for start in range(0, len(buckets[id]), _TERMS)]
-                orphans: Json = {"bool": {"must_not": [{"terms": {"bucket_id": some}} for some in kept]}}
+                orphans: Json = dsl.filtered(without=[dsl.terms("bucket_id", some) for some in kept])
                 removal = await delete_by_query(self._gateway, names.objects_alias(id), orphans, {"refresh": "true"})
                 removal.check()
                 if removal.deleted:
@@ -218,7 +218,7 @@ class Backups:
         found: list[Entry] = []
         after: Json = None
         while True:
-            query: Json = {"bool": {"filter": [{"term": {"kind": kind}}]}}
+            query: Json = dsl.filtered(dsl.term("kind", kind))
             body: dict[str, Json] = {"size": _MOST, "query": query, "sort": [{"id": "asc"}]}
             if after is not None:
                 body["search_after"] = after

@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from service import dsl
 from service.catalog.buckets import BucketService, id_of
 from service.catalog.buckets import view as bucket_view
 from service.catalog.expiry import before_expiry
@@ -68,9 +69,9 @@ class Caretaker:
 
     async def upgrade(self) -> None:
         """Makes lists find what an earlier version put into the catalogue."""
-        kinds = {"terms": {"kind": ["bucket", "namespace"]}}
-        unlisted = {"bool": {"must_not": [{"exists": {"field": "@arrival"}}]}}
-        undecided = [{"exists": {"field": "intent.do"}}]
+        kinds = dsl.terms("kind", ["bucket", "namespace"])
+        unlisted = dsl.filtered(without=[dsl.exists("@arrival")])
+        undecided = [dsl.exists("intent.do")]
         old = {
             "bool": {
                 "filter": [kinds],
@@ -141,9 +142,9 @@ class Caretaker:
 
     async def _go_on(self) -> int:
         """Operations that are not at their end: deletions are finished, others if they have stopped."""
-        deleted = [{"terms": {"kind": ["bucket", "namespace"]}}, {"term": {"status": "DELETING"}}]  # by version 0.1
-        unfinished = [{"exists": {"field": "intent.do"}}, {"bool": {"filter": deleted}}]
-        found = await self._catalog.find({"bool": {"should": unfinished, "minimum_should_match": 1}}, _MOST)
+        deleted = [dsl.terms("kind", ["bucket", "namespace"]), dsl.term("status", "DELETING")]  # by version 0.1
+        unfinished = [dsl.exists("intent.do"), dsl.filtered(*deleted)]
+        found = await self._catalog.find(dsl.either(*unfinished), _MOST)
         return await self._each((entry.id, partial(self._step, entry.id)) for entry in found)
 
     async def _step(self, id: str) -> bool:
@@ -162,7 +163,7 @@ class Caretaker:
 
     async def _care(self, every: float) -> int:
         """What time has made superfluous: looked for once in so many seconds, by one replica."""
-        mortal = {"bool": {"filter": [{"term": {"kind": "bucket"}}, {"exists": {"field": "ttl_seconds@double"}}]}}
+        mortal = dsl.filtered(dsl.term("kind", "bucket"), dsl.exists("ttl_seconds@double"))
         done = 0
         # Two turns: where there are many streams, objects need not wait for them.
         async with self._tasks.once_per_period("objects", every) as ours:
@@ -203,7 +204,7 @@ class Caretaker:
     async def _empty(self, entry: Entry, task: str | None) -> None:
         (home,) = await self._catalog.get(f"namespace:{entry.namespace_id}")
         scope = Scope(entry.namespace_id, home.name if home else entry.namespace_id)
-        query = {"term": {"bucket_id": id_of(entry)}}
+        query = dsl.term("bucket_id", id_of(entry))
         deleted = 0
         with suppress(Absent):  # the namespace was deleted meanwhile
             async for count in self._store.remove(scope, query):

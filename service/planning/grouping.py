@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from service import dsl
 from service.aggregations.base import Inexact, InexactMetrics, Pushdown, Raw
 from service.conditions.base import Query
 from service.fields import POSITION, SHAPE, Field, shape_token
@@ -202,18 +203,18 @@ def ignored(of: Field, takes: frozenset[str]) -> dict[str, Query]:
     if not takes:
         return filters
     if "array" in of.traits:
-        filters["arrays"] = {"term": {SHAPE: shape_token(of.name, "array")}}
+        filters["arrays"] = dsl.term(SHAPE, shape_token(of.name, "array"))
     others: list[Query] = []
     keyword = of.leaves.get("keyword")
     if keyword and "date" not in takes:
-        others.append({"exists": {"field": keyword}})
+        others.append(dsl.exists(keyword))
     elif keyword and of.traits & {"text", "lengthy"}:
-        dates = [{"exists": {"field": of.dates}}] if of.dates else []
-        others.append({"bool": {"filter": [{"exists": {"field": keyword}}], "must_not": dates}})
+        dates = [dsl.exists(of.dates)] if of.dates else []
+        others.append(dsl.filtered(dsl.exists(keyword), without=dates))
     if "boolean" in of.traits:
-        others.append({"exists": {"field": of.leaf("boolean")}})
+        others.append(dsl.exists(of.leaf("boolean")))
     if "object" in of.traits:
-        others.append({"term": {SHAPE: shape_token(of.name, "object")}})
+        others.append(dsl.term(SHAPE, shape_token(of.name, "object")))
     if others:
-        filters["others"] = {"bool": {"should": others, "minimum_should_match": 1}}
+        filters["others"] = dsl.either(*others)
     return filters

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from service import metrics, tracing
+from service import dsl, metrics, tracing
 from service.aggregations.base import Inexact
 from service.catalog.models import container_key
 from service.catalog.streams import OpenStream
@@ -142,10 +142,10 @@ class RecordAggregator:
     async def _texts(self, stream: OpenStream, tree: Tree, tokens: Sequence[str]) -> dict[str, str]:
         """Long texts are in the index as tokens: what they stand for is read from a record that has one."""
         columns = [column for column in tree.columns if column.type in ("text", "direct", "enum")]
-        should = [{"terms": {column.field: list(tokens)}} for column in columns]
+        should = [dsl.terms(column.field, list(tokens)) for column in columns]
         body: dict[str, Json] = {
             "size": 0,
-            "query": {"bool": {"should": should, "minimum_should_match": 1}},
+            "query": dsl.either(*should),
             "aggs": {
                 str(place): {
                     "terms": {"field": column.field, "include": list(tokens), "size": len(tokens)},

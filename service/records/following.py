@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from service import dsl
 from service.conditions.base import MATCH_ALL, Query
 from service.errors import Unavailable
 from service.storage import names
@@ -151,7 +152,7 @@ class Follower:
         gone = shard.index == names.tombstones(self.place.prefix)
         filters: list[Query] = [] if gone or self.query == MATCH_ALL else [self.query]
         if mark.since is not None:
-            filters.append({"range": {"lastUpdatedTime": {"gte": index_date(mark.since)}}})
+            filters.append(dsl.in_range("lastUpdatedTime", gte=index_date(mark.since)))
         while mark.at < mark.goal and not page.full:
             asked = page.room
             hits = await self.store.written(shard, mark.at, mark.goal, filters, asked)

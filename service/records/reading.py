@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from service import dsl
 from service.catalog.models import container_key
 from service.catalog.streams import OpenStream
 from service.clock import now_millis
@@ -91,7 +92,7 @@ class RecordReader:
         state = self._started(body, bound)
         marks = {key: ShardPosition(*mark) for key, mark in state["marks"].items()}
         filters = [each for each in (wanted.query, *unexpired(stream)) if each != MATCH_ALL]
-        query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
+        query: Query = dsl.filtered(*filters) if filters else MATCH_ALL
         follower = Follower(self._store, stream.place, state["since"], marks, query)
         found, more = await follower.page(body.limit)
         items = [change(source, sources, gone=gone) for source, gone in found]

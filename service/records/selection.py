@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from service import dsl
 from service.catalog.streams import OpenStream
 from service.clock import now_millis
 from service.conditions.base import MATCH_ALL, Query
@@ -31,7 +32,7 @@ def where(stream: OpenStream, body: FilterRequest | RecordsAggregate, references
     if not stream.mutable and stream.kept is not None:
         low = max(low or 0, now - stream.kept)
     filters = [each for each in (wanted.query, *between(low, high)) if each != MATCH_ALL]
-    query: Query = {"bool": {"filter": filters}} if filters else MATCH_ALL
+    query: Query = dsl.filtered(*filters) if filters else MATCH_ALL
     until = min(high, now + 60_000) if high is not None else now + 60_000
     return query, stream.place.slices(low, until)
 

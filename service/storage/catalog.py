@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from service import dsl
 from service.paths import Path
 from service.storage import names
 from service.storage.bulk import delete_by_query
@@ -176,8 +177,8 @@ class Catalog:
 
     async def forget(self, namespace_id: str, but: str) -> None:
         """Removes every entry of a namespace but one, also those that are changed meanwhile."""
-        mine = {"term": {"namespace_id": namespace_id}}
-        query = {"bool": {"filter": [mine], "must_not": [{"ids": {"values": [but]}}]}}
+        mine = dsl.term("namespace_id", namespace_id)
+        query = dsl.filtered(mine, without=[{"ids": {"values": [but]}}])
         while True:
             await self._show()
             try:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from service import dsl
 from service.conditions.base import Clause, Query, any_of
 from service.conditions.existence import present
 from service.errors import TallyError
@@ -181,9 +182,9 @@ async def _counted(
             if (finds := _finds(field, kind)) is not None:
                 filters[f"{place} {kind}"] = finds
         if field.dates:
-            filters[f"{place} dates"] = {"exists": {"field": field.dates}}
+            filters[f"{place} dates"] = dsl.exists(field.dates)
         if "cased" in field.traits:
-            filters[f"{place} folded"] = {"exists": {"field": field.leaf("fold")}}
+            filters[f"{place} folded"] = dsl.exists(field.leaf("fold"))
         for leaf, name in field.leaves.items():
             aggs[f"{place} top {leaf}"] = {
                 "terms": {"field": name, "size": EXAMPLES, "show_term_doc_count_error": True}
@@ -217,8 +218,8 @@ def _kinds(field: Field) -> list[Kind]:
 def _finds(field: Field, kind: Kind) -> Query | None:
     """What finds the objects with a value of a type; None for a null that only the absence of all else tells."""
     if kind in _SHAPES:
-        return None if field.always else {"term": {SHAPE: shape_token(field.name, kind)}}
-    return any_of([Clause({"exists": {"field": name}}) for name in _homes(field, kind).values()]).query
+        return None if field.always else dsl.term(SHAPE, shape_token(field.name, kind))
+    return any_of([Clause(dsl.exists(name)) for name in _homes(field, kind).values()]).query
 
 
 def _homes(field: Field, kind: Kind) -> dict[Leaf, str]:

@@ -11,6 +11,7 @@ import msgspec
 import orjson
 from cachetools import LRUCache
 
+from service import dsl
 from service.encoding import ObservedField, dump_observed, load_observed, unite
 from service.errors import NotFound, TallyError, Unavailable
 from service.fields import LAYOUT, Fields, Leaf
@@ -334,8 +335,8 @@ class ObjectStore:
         if not object_ids:
             return {}
         await self.refresh(scope)
-        filters = [{"terms": {"object_id": list(object_ids)}}, {"term": {"bucket_id": bucket_id}}]
-        body = {"query": {"bool": {"filter": filters}}, "size": len(object_ids), "_source": ["object_id"]}
+        filters = [dsl.terms("object_id", list(object_ids)), dsl.term("bucket_id", bucket_id)]
+        body = {"query": dsl.filtered(*filters), "size": len(object_ids), "_source": ["object_id"]}
         hits = (await self.search(scope, body))["hits"]["hits"]
         return {hit["_source"]["object_id"]: hit["_id"] for hit in hits}
 
@@ -365,12 +366,10 @@ class ObjectStore:
         if not namespace_ids:
             return {}
         filters = {
-            id: {
-                "bool": {
-                    "filter": [{"term": {"_index": names.objects_alias(id)}}],
-                    "must_not": [query for namespace_id, query in hidden if namespace_id == id],
-                }
-            }
+            id: dsl.filtered(
+                dsl.term("_index", names.objects_alias(id)),
+                without=[query for namespace_id, query in hidden if namespace_id == id],
+            )
             for id in namespace_ids
         }
         body = {"size": 0, "aggs": {"namespaces": {"filters": {"filters": filters}}}}

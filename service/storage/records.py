@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from service import dsl
 from service.storage import names
 from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
@@ -210,7 +211,7 @@ class RecordStore:
         """Which ids are in any of the indices, as their refreshed state tells."""
         if not indices or not ids:
             return set()
-        query = {"bool": {"filter": [{"ids": {"values": list(ids)}}, *filters]}}
+        query = dsl.filtered({"ids": {"values": list(ids)}}, *filters)
         body = {"size": len(ids), "query": query, "_source": False}
         answer = msgspec.json.decode(await self.gateway.search(indices, body))
         return {hit["_id"] for hit in answer["hits"]["hits"]}
@@ -229,7 +230,7 @@ class RecordStore:
 
     async def with_tombstones(self, before: int) -> set[str]:
         """The indices of deletions that have one from before that time, of all streams."""
-        old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
+        old = dsl.in_range("lastUpdatedTime", lt=index_date(before))
         aggs = {"indices": {"terms": {"field": "_index", "size": _MOST}}}
         pattern = names.tombstones(names.ALL_RECORDS)
         answer = await self.read_answer(
@@ -239,7 +240,7 @@ class RecordStore:
         return {bucket["key"] for bucket in found["indices"]["buckets"]}
 
     async def forget_tombstones(self, place: StreamLocation, before: int) -> None:
-        old = {"range": {"lastUpdatedTime": {"lt": index_date(before)}}}
+        old = dsl.in_range("lastUpdatedTime", lt=index_date(before))
         with suppress(Absent):
             (await delete_by_query(self.gateway, names.tombstones(place.prefix), old, {})).check()
 
@@ -248,7 +249,7 @@ class RecordStore:
         pattern = f"{names.PREFIX}-records-{namespace_id}.*"
         await self._refresher.refresh(pattern)
         deleted = [{"prefix": {"_index": f"{prefix}-"}} for prefix in but]
-        body = {"size": 0, "track_total_hits": 1, "query": {"bool": {"filter": [query], "must_not": deleted}}}
+        body = {"size": 0, "track_total_hits": 1, "query": dsl.filtered(query, without=deleted)}
         answer = await self.search(f"{pattern},-{pattern}-gone", body)
         return bool(answer["hits"]["total"]["value"])
 
@@ -284,10 +285,10 @@ class RecordStore:
 
     async def written(self, shard: Shard, after: int, until: int, filters: Sequence[Json], size: int) -> list[Json]:
         """What a shard holds of the writes after one number up to another, in their order."""
-        span = {"range": {"_seq_no": {"gt": after, "lte": until}}}
+        span = dsl.in_range("_seq_no", gt=after, lte=until)
         body = {
             "size": size,
-            "query": {"bool": {"filter": [span, *filters]}},
+            "query": dsl.filtered(span, *filters),
             "sort": [{"_seq_no": "asc"}],
             "seq_no_primary_term": True,
             "track_total_hits": False,

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
+from service import dsl
 from service.conditions.regex import literal
 from service.conditions.text import wildcard_literal
 from service.encoding import Encoder, Unindexable
@@ -166,16 +167,16 @@ def _on_field(kind: str, name: str, operand: Any) -> Json:
     leaf: Leaf = suffix if suffix in ("double", "long", "boolean", "date", "fold") else "keyword"  # type: ignore[assignment]
     match kind:
         case "term":
-            return {"term": {TERMS: start + _written(leaf, operand)}}
+            return dsl.term(TERMS, start + _written(leaf, operand))
         case "terms":
-            return {"terms": {TERMS: [start + _written(leaf, each) for each in operand]}}
+            return dsl.terms(TERMS, [start + _written(leaf, each) for each in operand])
         case "range":
             bounds = {bound: start + _written(leaf, value) for bound, value in operand.items()}
             if not bounds.keys() & {"gt", "gte"}:
                 bounds["gte"] = start
             if not bounds.keys() & {"lt", "lte"}:
                 bounds["lt"] = name + _AFTER
-            return {"range": {TERMS: bounds}}
+            return dsl.in_range(TERMS, **bounds)
         case "prefix":
             return {"prefix": {TERMS: {"value": start + operand["value"]}}}
         case "wildcard":

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from service import dsl
 from service.conditions.base import Clause, Condition, Query, any_of
 from service.conditions.logic import ALWAYS
 from service.fields import ARRIVAL, Fields
@@ -32,11 +33,11 @@ class BucketSnapshot:
 
     @property
     def query(self) -> Query:
-        mine: Query = {"term": {"bucket_id": self.bucket_id}}
+        mine: Query = dsl.term("bucket_id", self.bucket_id)
         if self.expired_before is None:
             return mine
-        alive = {"range": {"created_at": {"gte": index_date(self.expired_before)}}}
-        return {"bool": {"filter": [mine, alive]}}
+        alive = dsl.in_range("created_at", gte=index_date(self.expired_before))
+        return dsl.filtered(mine, alive)
 
 
 Conditions = Callable[[Fields], Condition]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from service import dsl
 from service.aggregations.base import Accuracy, Inexact
 from service.dialects.tree.filters import NOTHING, RecordFilter, canonical, within
 from service.dialects.tree.moving import MovingFunctionNode
@@ -370,7 +371,9 @@ class TimeHistogramNode(Histogram):
         following = start + self.width if self.width else _first_of(_month(start) + self._months)
         # No record's time is outside the years 1 to 9999, where a query's times end, too.
         bounds = {"gte": start, "lt": following}
-        return {"range": {self.column.field: {side: index_date(at) for side, at in bounds.items() if is_instant(at)}}}
+        return dsl.in_range(
+            self.column.field, **{side: index_date(at) for side, at in bounds.items() if is_instant(at)}
+        )
 
 
 def spelled(key: Json) -> Json:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from service import dsl
 from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Condition, Query, Use
 from service.conditions.logic import And, Not, Or
 from service.conditions.ordering import COMPARE, number_bound
@@ -210,7 +211,7 @@ class _FilterReader:
                 for value in column.values(record)
             )
 
-        query: Query = {"bool": {"filter": queries}} if len(queries) > 1 else queries[0]
+        query: Query = dsl.filtered(*queries) if len(queries) > 1 else queries[0]
         return RecordFilter(query, test)
 
 
@@ -224,9 +225,7 @@ def within(column: PropertyColumn, values: list[Json]) -> RecordFilter:
 
     if not terms:
         return RecordFilter(MATCH_NONE, test)
-    return RecordFilter(
-        {"terms": {column.field: terms}} if len(terms) > 1 else {"term": {column.field: terms[0]}}, test
-    )
+    return RecordFilter(dsl.terms(column.field, terms) if len(terms) > 1 else dsl.term(column.field, terms[0]), test)
 
 
 def _contains_all(column: PropertyColumn, values: list[Json]) -> RecordFilter:
@@ -245,7 +244,7 @@ def _contains_all(column: PropertyColumn, values: list[Json]) -> RecordFilter:
     def test(record: Record) -> bool:
         return wanted <= {canonical(column, value) for value in column.values(record)}
 
-    return RecordFilter({"bool": {"filter": [first.query, {"script": {"script": script}}]}}, test)
+    return RecordFilter(dsl.filtered(first.query, {"script": {"script": script}}), test)
 
 
 def time_of(value: Json, at: Location) -> int:
@@ -259,15 +258,15 @@ def time_of(value: Json, at: Location) -> int:
 
 
 def exists(column: PropertyColumn) -> RecordFilter:
-    query: Query = {"exists": {"field": column.field}}
+    query: Query = dsl.exists(column.field)
     if column.type == "json":
-        query = {"term": {HAS: column.field}}
+        query = dsl.term(HAS, column.field)
     return RecordFilter(query, lambda record: bool(column.values(record)))
 
 
 def has_container(columns: tuple[PropertyColumn, ...]) -> RecordFilter:
     token = container_token(columns[0])
-    return RecordFilter({"term": {HAS: token}}, lambda record: any(column.values(record) for column in columns))
+    return RecordFilter(dsl.term(HAS, token), lambda record: any(column.values(record) for column in columns))
 
 
 def container_token(column: PropertyColumn) -> str:
@@ -314,7 +313,7 @@ def bound_of(column: PropertyColumn, name: str, value: Json) -> Query:
         text = _time_term(instant(value))
         if text is None:
             return MATCH_ALL if (instant(value) < 0) == (name in ("gt", "gte")) else MATCH_NONE
-        return {"range": {column.field: {name: text}}}
+        return dsl.in_range(column.field, **{name: text})
     bound = number_bound(name, value, "long" if column.type in INTEGERS else "double")
     if bound is not None and column.type == "int32":
         ((side, limit),) = bound.items()
@@ -322,7 +321,7 @@ def bound_of(column: PropertyColumn, name: str, value: Json) -> Query:
             bound = None if side == "gte" else {"lte": INT32 - 1}
         elif limit < -INT32:
             bound = None if side == "lte" else {"gte": -INT32}
-    return MATCH_NONE if bound is None else {"range": {column.field: bound}}
+    return MATCH_NONE if bound is None else dsl.in_range(column.field, **bound)
 
 
 def _prefix(column: PropertyColumn, value: Json, at: Location) -> RecordFilter:
@@ -366,7 +365,7 @@ def between(low: int | None, high: int | None) -> list[Query]:
     if high is not None:
         bounds["lt"] = min(max(high, _EARLIEST), _LATEST)
     texts = {name: index_date(value) for name, value in bounds.items()}
-    return [{"range": {TOP["lastUpdatedTime"].field: texts}}] if texts else []
+    return [dsl.in_range(TOP["lastUpdatedTime"].field, **texts)] if texts else []
 
 
 _EARLIEST: Final = -62_135_596_800_000

@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
 
+from service import dsl
 from service.aggregations.base import Inexact
 from service.conditions.base import MATCH_NONE
 from service.dialects.tree.buckets import Histogram, spelled
@@ -151,4 +152,4 @@ class NumberHistogramNode(Histogram):
                 return query
             bounds |= query["range"][self.column.field]
         # One value of a list has to lie in between: two queries could be met by two values.
-        return {"range": {self.column.field: bounds}}
+        return dsl.in_range(self.column.field, **bounds)

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from service import dsl
 from service.aggregations.base import Accumulator
 from service.conditions.base import Query
 from service.fields import Fields
@@ -204,7 +205,7 @@ def _selectors(plan: Plan, computed: Sequence[PushedMetric]) -> dict[str, object
 def _dated(keys: Sequence[Key], fields: Fields) -> dict[str, Query]:
     """Counts the objects that have a date for each key that needs one: their groups may be dropped by having."""
     return {
-        f"dated{position}": {"exists": {"field": dates}} if dates else {"match_none": {}}
+        f"dated{position}": dsl.exists(dates) if dates else {"match_none": {}}
         for position, key in enumerate(keys)
         if isinstance(key.transform, Truncate | Extract)
         for dates in [fields.get(key.path).dates]
