@@ -18,6 +18,7 @@ from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
 from service.dialects.flat.spec import AggregateRequest
+from service.dialects.tree.nodes import QueryEffort
 from service.encoding import dump_observed
 from service.listing.cursors import Cursors, Secret
 from service.planning.grouping import CompositePage
@@ -31,7 +32,9 @@ from service.storage.gateway import Gateway, Refresher
 from service.storage.objects import ObjectStore
 from service.storage.views import BucketSource
 from tests.golden.case import CASES, Case, settled
+from tests.golden.tree import CONTAINER, SPACE, TREES, TreeCase, asked, result_of
 from tests.support.client import Client
+from tests.support.records import Project, container, record
 
 Json = Any
 
@@ -115,7 +118,28 @@ async def main() -> None:
                 case.response = settled(await aggregate(request, Recorder(source, case), settings))
                 case.write()
                 print(path.name)
+            for path in sorted(TREES.glob("*.md")):
+                await record_tree(TreeCase.read(path), client, gateway)
+                print(path.name)
             await gateway.close()
+
+
+async def record_tree(case: TreeCase, client: Client, gateway: Gateway) -> None:
+    async with Project.made(client) as project:
+        await project.spaces(SPACE)
+        await project.containers(container(case.properties, SPACE, CONTAINER))
+        stream = await project.stream(case.path.stem.replace("_", "-"))
+        await project.ingest(stream, *(record(f"r{n}", each) for n, each in enumerate(case.records)))
+        case.response = await project.aggregate(stream, case.aggregates)
+        case.searches = []
+        for how in (QueryEffort(), QueryEffort(careful=True)):
+            body = {"size": 0, "track_total_hits": True, "aggs": asked(case.tree, how)}
+            answer = json.loads(await gateway.search(f"tally-records-*.{stream}.*-live", body))
+            answered = {"hits": {"total": answer["hits"]["total"]}, "aggregations": answer.get("aggregations", {})}
+            case.searches.append((body["aggs"], answered))
+            if result_of(case.tree, answered) is not None:
+                break
+        case.write()
 
 
 _: type[AggregateSource] | type[View]

@@ -6,7 +6,7 @@ asked and answers, then Response. `python -m tests.golden` makes the later ones 
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,19 @@ CASES = Path(__file__).parent / "cases"
 ASKED, ANSWERED = "OpenSearch is asked", "OpenSearch answers"
 
 
+def read_sections(path: Path) -> tuple[str, list[tuple[str, Json]]]:
+    """What comes before the first title, and the JSON below each."""
+    intro, *sections = re.split(r"^## (.*)\n", path.read_text(), flags=re.M)
+    blocks = (re.search(r"```json\n(.*?)```", text, re.S) for text in sections[1::2])
+    values = [json.loads(block[1]) if block else None for block in blocks]
+    return intro.strip(), list(zip(sections[::2], values, strict=True))
+
+
+def write_sections(path: Path, intro: str, sections: Sequence[tuple[str, Json]]) -> None:
+    body = "\n".join(f"## {title}\n```json\n{_shown(value)}\n```\n" for title, value in sections)
+    path.write_text(f"{intro}\n\n{body}")
+
+
 @dataclass
 class Case:
     """The sections of one file; texts between them are kept."""
@@ -37,12 +50,10 @@ class Case:
 
     @classmethod
     def read(cls, path: Path) -> "Case":
-        intro, *sections = re.split(r"^## (.*)\n", path.read_text(), flags=re.M)
-        case = cls(path, intro.strip(), [], None)
+        intro, sections = read_sections(path)
+        case = cls(path, intro, [], None)
         asked: Json = None
-        for title, text in zip(sections[::2], sections[1::2], strict=True):
-            found = re.search(r"```json\n(.*?)```", text, re.S)
-            value: Json = json.loads(found[1]) if found else None
+        for title, value in sections:
             match title:
                 case "Objects":
                     case.objects = value
@@ -63,8 +74,7 @@ class Case:
         for asked, answered in self.searches:
             sections += [(ASKED, asked), (ANSWERED, answered)]
         sections.append(("Response", self.response))
-        body = "\n".join(f"## {title}\n```json\n{_shown(value)}\n```\n" for title, value in sections)
-        self.path.write_text(f"{self.intro}\n\n{body}")
+        write_sections(self.path, self.intro, sections)
 
     @property
     def known(self) -> Fields:

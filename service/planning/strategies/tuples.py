@@ -56,7 +56,7 @@ class Tuples:
         if any(path == ("blobs",) or path[:2] == ("blobs", "data") for path in paths):
             return Rejection(cls.name, "the content of blobs is not in the index", "blobs")
         wanted = paths | ({plan.unwind} if plan.unwind else set())
-        roots = {root.name: root for root in map(facts.fields.root, wanted)}
+        roots = {root.name: root for root in map(facts.fields.root, sorted(wanted))}
         columns: list[KeyColumn] = []
         for position, root in enumerate(roots.values()):
             whole = _whole(f"k{position}", root)
