@@ -63,7 +63,7 @@ def detached(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
 
 
 def _seen(task: "asyncio.Task[Any]") -> None:
-    """Whoever waited has been told; nobody else need hear of it."""
+    """Whoever waited has got the error; it is not logged again."""
     if not task.cancelled():
         task.exception()
 

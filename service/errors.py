@@ -38,7 +38,7 @@ class TallyError(Exception):
 def record_envelope(error: TallyError) -> tuple[int, dict[str, Any]]:
     """Status and body of an error of the records API (contract, records, 6).
 
-    A project that is not there, or not the caller's, is told like a wrong token.
+    A project that is not there, or not the caller's, gives the same answer as a wrong token.
     """
     status, message = error.status, error.message
     if isinstance(error, NotFound) and error.details.get("resource") == "Namespace":

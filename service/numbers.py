@@ -41,7 +41,7 @@ def nearest(exact: Fraction) -> int | float:
 def rounded(exact: Fraction, *, integers: bool = False) -> int | float:
     """An exact result as JSON tells it: an integer with all its digits, a fraction rounded once.
 
-    An integral result from 1e21 on that is a double is told as one, unless it was made of integers only.
+    An integral result from 1e21 on that is a double is rendered as one, unless it was made of integers only.
     """
     if exact.denominator != 1:
         return nearest(exact)

@@ -47,6 +47,6 @@ def set_up(style: Literal["auto", "json", "console"], level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # The client logs each failed try with the request's body; ours are told once, by us.
+    # The client logs each failed try with the request's body; ours are logged once, by us.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -1,7 +1,7 @@
 """Spans of requests for OpenTelemetry. Off unless asked for, and then nothing of it is imported.
 
-Where they go, which are kept and under which name is told by OpenTelemetry's own environment variables, such as
-`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`. Attributes have the names of its semantic
+OpenTelemetry's own environment variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`)
+say where they go, which are kept and under which name. Attributes have the names of its semantic
 conventions; what users store or ask for is never among them.
 """
 

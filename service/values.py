@@ -98,7 +98,7 @@ def _syntax(reason: str, text: bytes) -> str:
         return "a number is out of range, beyond what doubles hold" if "out of range" in reason else reason
     before = text[: int(place[1])]
     column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-    # A text of one line may be a line of a larger one, which is told beside it.
+    # A text of one line may be a line of a larger one, which is reported beside it.
     line = f"line {before.count(bytes([10])) + 1}, " if b"\n" in text.strip() else ""
     return f"{reason[: place.start()].removeprefix('JSON is malformed: ')} at {line}column {column}"
 

@@ -82,7 +82,7 @@ class Aggregation:
     estimates: ClassVar[bool] = False
     """There is an `estimate`, which answers are labelled with."""
     distinguishes_null: ClassVar[bool] = False
-    """A null value counts, a missing one does not, so the two must be told apart."""
+    """A null value counts, a missing one does not, so the two must be distinguished."""
     parameters: ClassVar[tuple[str, ...]] = ()
     """Further keys of the operation that it needs."""
     takes: ClassVar[frozenset[str]] = frozenset()

@@ -51,9 +51,11 @@ class UniqueKey(WireModel):
     @classmethod
     def _are_paths(cls, fields: list[str]) -> list[str]:
         parsed = [paths.parse(each) for each in fields]
-        for place, path in enumerate(parsed):
-            if path in parsed[:place]:
-                raise PydanticCustomError("duplicate", "{name} is given twice; leave one out", {"name": fields[place]})
+        for position, path in enumerate(parsed):
+            if path in parsed[:position]:
+                raise PydanticCustomError(
+                    "duplicate", "{name} is given twice; leave one out", {"name": fields[position]}
+                )
         return fields
 
 

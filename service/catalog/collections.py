@@ -89,8 +89,8 @@ class SourceConfig(WireModel):
     @field_validator("bucket_ids", "collection_ids")
     @classmethod
     def _are_different(cls, names: list[str] | None) -> list[str] | None:
-        for place, name in enumerate(names or ()):
-            if name in (names or ())[:place]:
+        for position, name in enumerate(names or ()):
+            if name in (names or ())[:position]:
                 raise PydanticCustomError("duplicate", "{name} is given twice; leave one out", {"name": name})
         return names
 
@@ -433,10 +433,10 @@ class CollectionService:
         names = list(filters)
         for start in range(0, len(names), _FILTERS):
             some = names[start : start + _FILTERS]
-            inner = {str(place): filters[name] for place, name in enumerate(some)}
+            inner = {str(position): filters[name] for position, name in enumerate(some)}
             body = {"size": 0, "track_total_hits": False, "aggs": {"all": {"filters": {"filters": inner}}}}
             found = (await self._store.search(scope, body))["aggregations"]["all"]["buckets"]
-            counts |= {name: found[str(place)]["doc_count"] for place, name in enumerate(some)}
+            counts |= {name: found[str(position)]["doc_count"] for position, name in enumerate(some)}
         return counts
 
     async def _sources(self, scope: Scope, entries: Sequence[Entry]) -> dict[str, BucketSource]:

@@ -65,7 +65,7 @@ _UNSUPPORTED: Final = {
 
 
 class NamespaceExtractor(WireModel):
-    """A feature extractor: kept and told, never run."""
+    """A feature extractor: stored and returned, never run."""
 
     feature_extractor_name: str | None = None
     version: str | None = None
@@ -83,7 +83,7 @@ class NamespaceExtractor(WireModel):
 
 
 class PayloadIndex(WireModel):
-    """A field that the vendor would index; kept and told: every field is indexed here."""
+    """A field that the vendor would index; stored and returned: every field is indexed here."""
 
     field_name: str = Field(min_length=1)
     type: str | None = None

@@ -93,25 +93,25 @@ def read_schema(schema: Json, at: Location) -> dict[str, Json] | None:
 def _properties(properties: Mapping[str, Json], at: Location, problems: list[Problem]) -> dict[str, Json]:
     read: dict[str, Json] = {}
     for name, spec in properties.items():
-        place = (*at, name)
+        location = (*at, name)
         if not isinstance(spec, dict) or not isinstance(spec.get("type"), str):
-            problems.append(Problem(place, 'a property is an object with a type: {"type": "string"}', "dict_type"))
+            problems.append(Problem(location, 'a property is an object with a type: {"type": "string"}', "dict_type"))
             continue
-        problems += [unknown_key(place, key, FIELD_KEYS) for key in spec if key not in FIELD_KEYS]
+        problems += [unknown_key(location, key, FIELD_KEYS) for key in spec if key not in FIELD_KEYS]
         kind = spec["type"].lower()
         if kind not in TYPES:
             problems.append(
-                Problem((*place, "type"), f"unknown type {spec['type']!r}; known: {', '.join(TYPES)}", "enum")
+                Problem((*location, "type"), f"unknown type {spec['type']!r}; known: {', '.join(TYPES)}", "enum")
             )
         if not isinstance(spec.get("required"), bool | None):
-            problems.append(Problem((*place, "required"), "required is true or false", "bool_type"))
+            problems.append(Problem((*location, "required"), "required is true or false", "bool_type"))
         if "enum" in spec and not isinstance(spec["enum"], list | None):
-            problems.append(Problem((*place, "enum"), "enum is an array of values", "list_type"))
+            problems.append(Problem((*location, "enum"), "enum is an array of values", "list_type"))
         read[name] = {**spec, "type": kind}
         if isinstance(spec.get("properties"), dict):
-            read[name]["properties"] = _properties(spec["properties"], (*place, "properties"), problems)
+            read[name]["properties"] = _properties(spec["properties"], (*location, "properties"), problems)
         if isinstance(spec.get("items"), dict) and isinstance(spec["items"].get("type"), str):
-            read[name]["items"] = _properties({"items": spec["items"]}, place, problems).get("items", spec["items"])
+            read[name]["items"] = _properties({"items": spec["items"]}, location, problems).get("items", spec["items"])
     return read
 
 
@@ -160,8 +160,8 @@ def _check(value: Json, spec: Mapping[str, Any], at: Location) -> Iterator[Probl
     if choices and identity(value) not in set(map(identity, choices)):
         yield Problem(at, f"one of {choices}, not {_shown(value)}", "enum")
     if isinstance(value, list) and isinstance(spec.get("items"), dict) and spec["items"].get("type") in TYPES:
-        for place, item in enumerate(value):
-            yield from _check(item, spec["items"], (*at, place))
+        for position, item in enumerate(value):
+            yield from _check(item, spec["items"], (*at, position))
     if isinstance(value, dict) and isinstance(spec.get("properties"), dict):
         for name, inner in spec["properties"].items():
             found = value.get(name, MISSING)

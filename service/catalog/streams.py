@@ -1,4 +1,4 @@
-"""Streams of a project: made from templates, told with what they hold, deleted (contract, records, 4)."""
+"""Streams of a project: created from templates, shown with what they hold, deleted (contract, records, 4)."""
 
 import re
 import secrets
@@ -80,8 +80,8 @@ class OpenStream:
         return bool(self.body["type"] == "Mutable")
 
     @property
-    def place(self) -> StreamLocation:
-        return place_of(self.scope.namespace_id, self.scope.namespace_name, self.body)
+    def location(self) -> StreamLocation:
+        return location_of(self.scope.namespace_id, self.scope.namespace_name, self.body)
 
     @property
     def max_records(self) -> int:
@@ -110,7 +110,7 @@ def _days(duration: str | None) -> int | None:
     return None if duration is None else int(re.sub(r"\D", "", duration)) * DAY
 
 
-def place_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -> StreamLocation:
+def location_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]) -> StreamLocation:
     kept = _days(body["data_deleted_after"])
     return StreamLocation(
         names.records_prefix(namespace_id, body["externalId"], body["making"]),
@@ -167,7 +167,7 @@ class StreamService:
                 f"the stream {id!r} is being made and deleted by too many requests at once", retry_after=1
             )
         if stream.mutable:
-            await self._store.ensure(stream.place, stream.place.slice(now), {})
+            await self._store.ensure(stream.location, stream.location.slice(now), {})
         return [_render(body)]
 
     async def _make(self, scope: Scope, id: str, body: Mapping[str, Json]) -> None:
@@ -208,8 +208,8 @@ class StreamService:
         stream = await self.find(project, id)
         if not statistics:
             return _render(stream.body)
-        records = await self._store.count(stream.place)
-        _, size = await self._store.size(stream.place)
+        records = await self._store.count(stream.location)
+        _, size = await self._store.size(stream.location)
         return _render(stream.body, records, -(-size // _GIGABYTE) if records else 0)
 
     async def list(self, project: str, page: Listing) -> Json:
@@ -251,7 +251,7 @@ class StreamService:
 
     async def _bury(self, entry: Entry) -> Entry:
         """The steps after the mark, by whoever finds it; raises `Conflict` if another one was faster."""
-        prefix = place_of(entry.namespace_id, "", entry.body).prefix
+        prefix = location_of(entry.namespace_id, "", entry.body).prefix
         deleted = entry.body["deleted_at"]
         body = {
             "prefix": prefix,
@@ -299,18 +299,18 @@ class StreamService:
         (entry,) = await self._catalog.get(_key(Scope(gone.namespace_id, ""), gone.name))
         if entry is None or not entry.live:
             return False
-        return bool(place_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
+        return bool(location_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
 
     async def _expire(self, entry: Entry, now: int, there: Sequence[str], deletions: Collection[str] | None) -> int:
         """`there`: the indices of all streams; `deletions`: those among them that have old ones, None if unknown."""
         stream = OpenStream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
         done = 0
         if stream.mutable:
-            if deletions is None or names.tombstones(stream.place.prefix) in deletions:
-                await self._store.forget_tombstones(stream.place, now - stream.tombstones_kept)
+            if deletions is None or names.tombstones(stream.location.prefix) in deletions:
+                await self._store.forget_tombstones(stream.location, now - stream.tombstones_kept)
         elif stream.kept is not None:
             for index in there:
-                if index.startswith(f"{stream.place.prefix}-") and stream.place.ends(index) < now - stream.kept:
+                if index.startswith(f"{stream.location.prefix}-") and stream.location.ends(index) < now - stream.kept:
                     await self._store.drop_index(index)
                     done += 1
         return done

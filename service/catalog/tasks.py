@@ -1,4 +1,4 @@
-"""Tasks: what goes on after an answer was given, told by `GET /v1/tasks/{id}`."""
+"""Tasks: work that goes on after the response; `GET /v1/tasks/{id}` shows them."""
 
 import asyncio
 import secrets
@@ -16,7 +16,7 @@ from service.storage.watch import Watch
 from service.values import Json, render_date
 
 KEPT: Final = 7 * 86_400_000
-"""Milliseconds for which a task that has ended is still told."""
+"""Milliseconds for which a task that has ended can still be looked up."""
 
 LEASE: Final = 60_000
 """Milliseconds for which a process has to see a lease unchanged before it takes it over."""

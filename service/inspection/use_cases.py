@@ -25,7 +25,7 @@ from service.values import Json, encode_json, render_date
 
 _ROUNDS: Final = 10
 _BUCKETS: Final = 200
-"""Buckets whose fields are told together."""
+"""Buckets whose fields are shown together."""
 
 _CONTAINERS: Final = 100
 """Containers that one look at the catalogue brings."""

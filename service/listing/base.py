@@ -13,10 +13,10 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Hit:
-    """One thing found, as it is stored, and its place in the order."""
+    """One thing found, as it is stored, and the values that it is sorted by."""
 
     source: Mapping[str, Json]
-    place: Sequence[Json]
+    sort: Sequence[Json]
 
 
 @dataclass(frozen=True)

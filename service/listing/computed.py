@@ -54,12 +54,12 @@ async def computed_page(
         tally.add(item)
     start, end = request.start, request.start + request.size
     if gone_on is not None:
-        places = [hit.place[-1] for _, hit in rows]
-        start = places.index(gone_on["after"]) + 1 if gone_on["after"] in places else gone_on["start"]
+        seen = [hit.sort[-1] for _, hit in rows]
+        start = seen.index(gone_on["after"]) + 1 if gone_on["after"] in seen else gone_on["start"]
         end = start + request.size
     cursor = None
     if end < len(rows):
-        cursor = cursors.seal(of=bound, after=rows[end - 1][1].place[-1], start=end)
+        cursor = cursors.seal(of=bound, after=rows[end - 1][1].sort[-1], start=end)
     return ListPage([hit.source for _, hit in rows[start:end]], start, len(rows), await tally.stats(), cursor)
 
 
@@ -76,8 +76,8 @@ def _sorted(rows: list[Row], keys: Sequence[SortKey], listed: ListSource) -> lis
         if is_computed(key, listed):
             rows = _by_computed(rows, key, instant=listed.fields.get(key.path).instant)
         else:
-            place = len(listed.ties) + stored.index(key)
-            rows = sorted(rows, key=lambda row: row[1].place[place], reverse=key.descending)
+            column = len(listed.ties) + stored.index(key)
+            rows = sorted(rows, key=lambda row: row[1].sort[column], reverse=key.descending)
     return rows
 
 

@@ -184,7 +184,7 @@ class _Paging:
         if more:
             cursor = self.cursors.seal(
                 of=self.bound,
-                after=list(hits[-1].place),
+                after=list(hits[-1].sort),
                 start=start + len(hits),
                 total=total,
                 stats=stats,

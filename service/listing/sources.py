@@ -164,7 +164,7 @@ def _object_stats(objects: int, blobs: int, by_status: Mapping[str, int]) -> Jso
 
 @dataclass
 class ResourceListSource:
-    """Resources of one kind in the catalogue; what they are is told by the kind's own class."""
+    """Resources of one kind in the catalogue; the kind's own class says what they are."""
 
     catalog: Catalog
     namespace_id: str | None

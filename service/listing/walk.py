@@ -52,7 +52,7 @@ class Walk:
                     "budget of one answer; add a condition that narrows it (eq, in, a range, starts_with)",
                     {"limit": self.budget},
                 )
-            after = found.hits[-1].place
+            after = found.hits[-1].sort
             size = next_page(len(found.hits), found.size)
 
     async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:

@@ -94,7 +94,7 @@ class Deletion:
                 return
             log.warning("delete by filter was interrupted", task=task, message=progress.cause.message)
             ended = "INTERRUPTED" if progress.cause.status >= 429 else "FAILED"
-            with suppress(TallyError):  # if that cannot be told either, its lease ends
+            with suppress(TallyError):  # if that cannot be written either, its lease ends
                 await self.tasks.record(task, ended, progress.cause.message, **progress.data)
 
     async def _remove(self, task: str, request: ListRequest, listed: ObjectListSource, progress: Progress) -> None:

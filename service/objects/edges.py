@@ -20,7 +20,7 @@ def edge_problems(edges: Json, at: Location) -> list[Problem]:
         return []
     if not isinstance(edges, list):
         return [Problem((*at, "edges"), f"edges is an array of objects: {_FORM}", "list_type")]
-    return [problem for place, edge in enumerate(edges) for problem in _problems(edge, (*at, "edges", place))]
+    return [problem for position, edge in enumerate(edges) for problem in _problems(edge, (*at, "edges", position))]
 
 
 def _problems(edge: Json, at: Location) -> Iterator[Problem]:

@@ -116,22 +116,22 @@ def _blob_problems(blobs: Json, at: Location) -> list[Problem]:
     if not isinstance(blobs, list):
         return [Problem((*at, "blobs"), "blobs is an array of objects", "list_type")]
     problems = []
-    for place, blob in enumerate(blobs):
+    for position, blob in enumerate(blobs):
         if not isinstance(blob, dict):
-            problems.append(Problem((*at, "blobs", place), "a blob is an object", "dict_type"))
+            problems.append(Problem((*at, "blobs", position), "a blob is an object", "dict_type"))
             continue
         if blob.get("upload_id"):
-            problems.append(Problem((*at, "blobs", place, "upload_id"), _NO_UPLOADS, "not_supported"))
+            problems.append(Problem((*at, "blobs", position, "upload_id"), _NO_UPLOADS, "not_supported"))
         for name in ("property", "type"):
             if not isinstance(blob.get(name), str | None):
-                problems.append(Problem((*at, "blobs", place, name), f"{name} is a string", "string_type"))
+                problems.append(Problem((*at, "blobs", position, name), f"{name} is a string", "string_type"))
         details = blob.get("details")
         if not isinstance(details, dict | None):
-            problems.append(Problem((*at, "blobs", place, "details"), "details is an object", "dict_type"))
+            problems.append(Problem((*at, "blobs", position, "details"), "details is an object", "dict_type"))
         elif details and not _is_size(details.get("size_bytes")):
             problems.append(
                 Problem(
-                    (*at, "blobs", place, "details", "size_bytes"),
+                    (*at, "blobs", position, "details", "size_bytes"),
                     f"size_bytes is an integer from 0 to {MAX_SIZE}",
                     "int_type",
                 )
@@ -246,7 +246,7 @@ def _spelled(value: Json) -> Json:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def place_of(name: str) -> Location:
+def location_of(name: str) -> Location:
     """Where in the body the values of an index field are."""
     return ("body", *path_of(name))
 
@@ -274,7 +274,7 @@ class EncodedBatch:
             own = {"status": stored.status, "key_prefix": value.get("key_prefix")}
             encoded = self._encoder.encode({"metadata": {}, "blobs": [], **value}, own)
         except Unindexable as error:
-            raise Invalid.at(place_of(error.path), error.message, "not_indexable") from None
+            raise Invalid.at(location_of(error.path), error.message, "not_indexable") from None
         self._check_budget([name for name in encoded.new_names if name not in self._known])
         self._encoder.accept(encoded)
         fields = encoded.fields()
@@ -285,7 +285,7 @@ class EncodedBatch:
         have = len(self._known) + self._brought
         if new and have + len(new) > self._budget:
             raise Invalid.at(
-                place_of(new[max(0, self._budget - have)]),
+                location_of(new[max(0, self._budget - have)]),
                 f"the bucket has {have} field paths of at most {self._budget}, this object would add {len(new)}; "
                 "keep changing names in values, not in field names",
                 "field_budget",

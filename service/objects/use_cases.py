@@ -45,7 +45,7 @@ _PATIENCE: Final = 20.0
 """Seconds that an answer waits for what could also go on in the background."""
 
 _INLINE: Final = 100
-"""Objects that are told in the event loop."""
+"""Objects that are rendered in the event loop."""
 
 _ERRORS: Final = 20
 """Errors that the answer to an import tells one by one."""
@@ -291,10 +291,10 @@ class ObjectService:
 
 
 def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
-    """How an object is told: whole, or the selected paths and its ids."""
+    """How an object is rendered: whole, or the selected paths and its ids."""
     if request.select is None:
         return render_stored
-    chosen = [read_path(text, ("body", "select", place)) for place, text in enumerate(request.select)]
+    chosen = [read_path(text, ("body", "select", position)) for position, text in enumerate(request.select)]
 
     def select(source: Mapping[str, Any]) -> Answer:
         item = msgspec.json.decode(msgspec.json.encode(render_stored(source)))
@@ -309,7 +309,7 @@ def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
 async def _render_all(
     select: Callable[[Mapping[str, Any]], Answer], documents: Sequence[Mapping[str, Any]]
 ) -> list[Answer]:
-    """Many are told in a thread, so that no other request waits for them."""
+    """Many are rendered in a thread, so that no other request waits for them."""
 
     def work() -> list[Answer]:
         return [select(each["_source"]) for each in documents]
@@ -331,9 +331,9 @@ def _copy_path(kept: dict[str, Json], item: Json, path: Path) -> None:
             _copy_path(inner, value, rest)
     elif isinstance(value, list):
         elements = kept.setdefault(step, [{} for _ in value])
-        for place, each in enumerate(value):
-            if isinstance(elements[place], dict):
-                _copy_path(elements[place], each, rest)
+        for position, each in enumerate(value):
+            if isinstance(elements[position], dict):
+                _copy_path(elements[position], each, rest)
 
 
 def raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:

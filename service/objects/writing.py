@@ -16,9 +16,9 @@ from service.fields import Leaf
 from service.objects.incoming import (
     EncodedBatch,
     Incoming,
+    location_of,
     merged,
     object_id,
-    place_of,
     read_incoming,
     unique_values,
     validate,
@@ -329,7 +329,7 @@ class Writer:
             }
             if missing:
                 write.error = Invalid.at(
-                    place_of(next(iter(missing))),
+                    location_of(next(iter(missing))),
                     "the namespace's index has as many fields as it can hold; use another namespace",
                     "field_budget",
                 )

@@ -75,7 +75,7 @@ class PushedMetric:
 
     @property
     def names(self) -> list[str]:
-        """Of `pushdown.bodies`, as OpenSearch is told."""
+        """The name of one of `pushdown.bodies` in the request to OpenSearch."""
         return [f"m{self.position}_{index}" for index in range(len(self.pushdown.bodies))]
 
 

@@ -102,7 +102,7 @@ class RecordAggregator:
                 how = QueryEffort(shards, how.careful)
                 continue
             try:
-                # Most answers name no long text, which is told by the text faster than by the answer.
+                # Most answers name no long text, which is seen faster in the text than in the parsed answer.
                 tokens = list(_tokens(answer.get("aggregations"))) if _TOKENS in text else []
                 result = await self._read(stream, tree, answer, tokens, reading)
             except Inexact:
@@ -147,17 +147,17 @@ class RecordAggregator:
             "size": 0,
             "query": dsl.either(*should),
             "aggs": {
-                str(place): {
+                str(position): {
                     "terms": {"field": column.field, "include": list(tokens), "size": len(tokens)},
                     "aggs": {"one": {"top_hits": {"size": 1, "_source": ["@raw"]}}},
                 }
-                for place, column in enumerate(columns)
+                for position, column in enumerate(columns)
             },
         }
-        answer = await self._store.search(stream.place.pattern, body)
+        answer = await self._store.search(stream.location.pattern, body)
         texts: dict[str, str] = {}
-        for place, column in enumerate(columns):
-            for bucket in answer["aggregations"][str(place)]["buckets"]:
+        for position, column in enumerate(columns):
+            for bucket in answer["aggregations"][str(position)]["buckets"]:
                 hit = bucket["one"]["hits"]["hits"][0]["_source"]
                 one = {"properties": msgspec.json.decode(hit["@raw"])}
                 for value in column.values(one):

@@ -3,12 +3,12 @@
 A shard numbers its writes and knows up to which of them all are there, its global checkpoint; what was acknowledged
 lies up to it. A cursor goes in rounds. A round notes the checkpoints of all shards, its goals, then refreshes, so that
 all up to them is visible, and tells page by page what lies between the marks of the round before and the goals. What is
-changed meanwhile moves beyond its shard's goal and is told in the next round; busy shards keep no other one waiting.
+changed meanwhile moves beyond its shard's goal and comes in the next round; busy shards keep no other one waiting.
 
 Deletions come last in a round, from an index of their own, where each is written before the record is deleted. It names
 the version that is to be deleted: if just that one is still there, whoever wanted to delete it is about to, or died,
-so it is deleted here, and the deletion is told exactly once it is true. If another one is there, the deletion lost a
-race and will be told anew if it is tried again.
+so it is deleted here, and the deletion is reported only once it has happened. If another one is there, the deletion
+lost a race and will be reported if it is tried again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,11 +41,11 @@ class ShardPosition:
     uuid: str
     """Of the index and of the shard's history: another one numbers its writes anew."""
     at: int
-    """All up to here was told."""
+    """Everything up to here was delivered."""
     goal: int
     """Up to here this round tells."""
     since: int | None = None
-    """In a shard that the cursor has not seen yet: the first `lastUpdatedTime` that is told, None for any."""
+    """In a shard that the cursor has not seen yet: the first `lastUpdatedTime` that is delivered, None for any."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Follower:
     """Follows one stream from one cursor on."""
 
     store: RecordStore
-    place: StreamLocation
+    location: StreamLocation
     since: int
     marks: dict[str, ShardPosition]
     query: Query
@@ -105,30 +105,30 @@ class Follower:
                 await self._emit(shard, page)
 
     async def _shards(self) -> list[Shard]:
-        """Records before deletions: what is told last about an id is so."""
-        patterns = [self.place.pattern]
-        if self.place.mutable:
-            patterns.append(names.tombstones(self.place.prefix))
+        """Records before deletions: what comes last about an id is its state."""
+        patterns = [self.location.pattern]
+        if self.location.mutable:
+            patterns.append(names.tombstones(self.location.prefix))
         shards = [shard for pattern in patterns for shard in await self.store.shards_of(pattern)]
         unseen = self.marks.keys() - {self._key(shard) for shard in shards}
         if unseen:
-            there = await self.store.uuids(f"{self.place.prefix}-*")
+            there = await self.store.uuids(f"{self.location.prefix}-*")
             for key in unseen:
-                uuid = there.get(f"{self.place.prefix}-{key.rpartition('.')[0]}")
+                uuid = there.get(f"{self.location.prefix}-{key.rpartition('.')[0]}")
                 if uuid is not None and self.marks[key].uuid.startswith(uuid):
                     raise Unavailable("a part of the stream is not available; try again", retry_after=5)
                 del self.marks[key]  # its index expired, or was made anew with fewer shards
         return shards
 
     def _key(self, shard: Shard) -> str:
-        return f"{shard.index.removeprefix(self.place.prefix)[1:]}.{shard.number}"
+        return f"{shard.index.removeprefix(self.location.prefix)[1:]}.{shard.number}"
 
     def _unfinished(self, shard: Shard) -> bool:
         mark = self.marks.get(self._key(shard))
         return mark is not None and mark.uuid == shard.uuid and mark.at < mark.goal
 
     def _behind(self, shard: Shard) -> bool:
-        """Something was written that was not told."""
+        """Something was written that was not delivered."""
         mark = self.marks.get(self._key(shard))
         return mark is None or mark.uuid != shard.uuid or mark.at < max(mark.goal, shard.checkpoint)
 
@@ -140,16 +140,16 @@ class Follower:
             if mark is not None and mark.uuid == shard.uuid:
                 mark.goal, mark.since = max(mark.at, shard.checkpoint), None
                 continue
-            # A new index has nothing but news; one that was made anew has what was told before, too.
+            # A new index has nothing but news; one that was recreated has what was delivered before, too.
             since = self.since if first else self.since - _MARGIN if mark is not None else None
             self.marks[self._key(shard)] = ShardPosition(shard.uuid, -1, shard.checkpoint, since)
         if any(map(self._unfinished, shards)):
-            await self.store.refresh_whole(f"{self.place.prefix}-*")
+            await self.store.refresh_whole(f"{self.location.prefix}-*")
 
     async def _emit(self, shard: Shard, page: SyncPage) -> None:
-        """Moves the mark over what was told, and over what is not to be told."""
+        """Moves the mark over what was delivered, and over what is not to be."""
         mark = self.marks[self._key(shard)]
-        gone = shard.index == names.tombstones(self.place.prefix)
+        gone = shard.index == names.tombstones(self.location.prefix)
         filters: list[Query] = [] if gone or self.query == MATCH_ALL else [self.query]
         if mark.since is not None:
             filters.append(dsl.in_range("lastUpdatedTime", gte=index_date(mark.since)))
@@ -168,7 +168,7 @@ class Follower:
     async def _deleted(self, hits: Sequence[Json]) -> dict[str, str]:
         """Of deletions as they were announced those that are true: their ids → the records' ids."""
         announced = {hit["_id"]: victim(hit) for hit in hits}
-        index = names.live(self.place.prefix)
+        index = names.live(self.location.prefix)
         there = await self._there(index, list(announced.values()))
         pending = [
             (hit, there[id])

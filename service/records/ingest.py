@@ -57,7 +57,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """A space has no colon, so the two parts cannot be cut elsewhere; a long one is told by its hash."""
+        """A space has no colon, so the two parts cannot be cut elsewhere; a long one is identified by its hash."""
         text = f"{self.space}:{self.external_id}"
         if len(text.encode()) <= _SHORT:
             return text
@@ -165,15 +165,15 @@ def _explained_item(given: Json, at: Location) -> IncomingRecord:
     sources: list[tuple[Json, Json, Json]] = []
     _check_sources(one["sources"], at)
     for number, each in enumerate(one["sources"]):
-        place = (*at, "sources", number)
-        source = of_object(each, place, ("source", "properties"), ("source", "properties"))
+        location = (*at, "sources", number)
+        source = of_object(each, location, ("source", "properties"), ("source", "properties"))
         if isinstance(source["source"], dict) and source["source"].get("type", "container") != "container":
-            reject((*place, "source", "type"), VIEWS)
+            reject((*location, "source", "type"), VIEWS)
         named = of_object(
-            source["source"], (*place, "source"), ("type", "space", "externalId"), ("space", "externalId")
+            source["source"], (*location, "source"), ("type", "space", "externalId"), ("space", "externalId")
         )
         if not isinstance(source["properties"], dict):
-            reject((*place, "properties"), f"an object is needed, not {shown(source['properties'])}")
+            reject((*location, "properties"), f"an object is needed, not {shown(source['properties'])}")
         sources.append((named["space"], named["externalId"], source["properties"]))
     return _item(at, one["space"], one["externalId"], sources)
 
@@ -266,7 +266,7 @@ class Preparing:
         identity = Identity(item.space, item.external_id)
         id = identity.id
         if self._content:
-            # What is not searched is told by no field, nor is a container of which the record has no value.
+            # No field shows a value that is not searched, nor a container of which the record has no value.
             more = [stored[key[0]][key[1]].get(name) for key in sorted(item.sources) for name in self._unsearched[key]]
             whole = [item.space, item.external_id, sorted(item.sources), more, fields]
             canonical = msgspec.json.encode(whole, order="deterministic")

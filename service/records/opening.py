@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _KnownStream:
-    """A stream and containers as the catalogue told them last."""
+    """A stream and containers as they were when the catalogue was last read."""
 
     stream: OpenStream
     columns: Columns

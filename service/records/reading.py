@@ -88,12 +88,12 @@ class RecordReader:
         stream, columns, _ = await self._opening.with_containers(project, stream_id, named(list(body.mentions())))
         wanted = read_filter(body.filter, ("filter",), References(columns))
         sources = wanted_properties(body.sources, columns)
-        bound = f"sync {stream.place.prefix}"
+        bound = f"sync {stream.location.prefix}"
         state = self._started(body, bound)
         marks = {key: ShardPosition(*mark) for key, mark in state["marks"].items()}
         filters = [each for each in (wanted.query, *unexpired(stream)) if each != MATCH_ALL]
         query: Query = dsl.filtered(*filters) if filters else MATCH_ALL
-        follower = Follower(self._store, stream.place, state["since"], marks, query)
+        follower = Follower(self._store, stream.location, state["since"], marks, query)
         found, more = await follower.page(body.limit)
         items = [change(source, sources, gone=gone) for source, gone in found]
         positions = {key: [mark.uuid, mark.at, mark.goal, mark.since] for key, mark in marks.items()}

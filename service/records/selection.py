@@ -34,7 +34,7 @@ def where(stream: OpenStream, body: FilterRequest | RecordsAggregate, references
     filters = [each for each in (wanted.query, *between(low, high)) if each != MATCH_ALL]
     query: Query = dsl.filtered(*filters) if filters else MATCH_ALL
     until = min(high, now + 60_000) if high is not None else now + 60_000
-    return query, stream.place.slices(low, until)
+    return query, stream.location.slices(low, until)
 
 
 def unexpired(stream: OpenStream) -> list[Query]:

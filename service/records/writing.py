@@ -56,7 +56,7 @@ class RecordWriter:
         self._preparing = asyncio.Lock()
 
     async def ingest(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
-        """New records; an equal one of an immutable stream is dropped, an id that is taken of a mutable one told."""
+        """New records; one that an immutable stream has is dropped, an id that a mutable one has is an error."""
         stream, prepared = await self._prepared(project, stream_id, body)
         async with self._room(stream, prepared):
             try:
@@ -64,7 +64,7 @@ class RecordWriter:
             finally:
                 # The others are stored even if one is refused.
                 if refresh:
-                    await self._store.refresh(stream.place)
+                    await self._store.refresh(stream.location)
 
     async def upsert(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
         """Records that replace those of the same id."""
@@ -72,7 +72,7 @@ class RecordWriter:
         async with self._room(stream, prepared):
             await self._settle(stream, prepared, self._replacing)
         if refresh:
-            await self._store.refresh(stream.place)
+            await self._store.refresh(stream.location)
 
     async def delete(self, project: str, stream_id: str, body: RecordIds, *, refresh: bool) -> None:
         """Unknown ids are ignored; sync tells of those that were there."""
@@ -80,10 +80,10 @@ class RecordWriter:
         require_mutable(stream)
         known = (Identity(each.space, each.external_id) for each in body.items)
         identities = list({each.id: each for each in known}.values())
-        await self._store.ensure(stream.place, names.tombstones(stream.place.prefix), TOMBSTONE_FIELDS)
+        await self._store.ensure(stream.location, names.tombstones(stream.location.prefix), TOMBSTONE_FIELDS)
         await self._settle(stream, identities, self._deleting)
         if refresh:
-            await self._store.refresh(stream.place)
+            await self._store.refresh(stream.location)
 
     async def _prepared(
         self, project: str, stream_id: str, body: bytes, *, changing: bool = False
@@ -119,22 +119,22 @@ class RecordWriter:
                     fields[column.field] = column.mapping
                 if column.listed or column.mapping is None:
                     fields[column.extra] = {"type": "long", "index": False}
-        await self._store.ensure(stream.place, stream.place.slice(now), fields)
+        await self._store.ensure(stream.location, stream.location.slice(now), fields)
         return stream, prepared
 
     @asynccontextmanager
     async def _room(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> AsyncIterator[None]:
         """Raises `BadRequest` if the stream would hold more than its template allows."""
-        fill = self._fills.setdefault(stream.place.prefix, _Fill())
+        fill = self._fills.setdefault(stream.location.prefix, _Fill())
         more = len(prepared)
         async with fill.turn:
             if time.monotonic() - fill.at >= _RECOUNT:
-                fill.records, fill.size = await self._store.size(stream.place)
+                fill.records, fill.size = await self._store.size(stream.location)
                 fill.at = time.monotonic()
             if fill.records + fill.coming + more > 0.95 * stream.max_records:
                 # Near the limit one after the other, so that none is refused, or let in, because of another.
                 await fill.turn.wait_for(lambda: not fill.coming)
-                fill.records = await self._store.count(stream.place)
+                fill.records = await self._store.count(stream.location)
                 await self._check_room(stream, prepared, fill)
             if fill.size > stream.max_bytes:
                 raise BadRequest(
@@ -154,7 +154,7 @@ class RecordWriter:
         """What is there already takes no more room."""
         if fill.records + len(prepared) <= stream.max_records:
             return
-        there = await self._store.present(stream.place.pattern, [each.id for each in prepared], ())
+        there = await self._store.present(stream.location.pattern, [each.id for each in prepared], ())
         more = len({each.id for each in prepared} - there)
         if fill.records + more > stream.max_records:
             raise BadRequest(
@@ -164,7 +164,7 @@ class RecordWriter:
             )
 
     async def _create(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> None:
-        index = stream.place.slice(0)
+        index = stream.location.slice(0)
         actions = [({"create": {"_index": index, "_id": each.id}}, each.document()) for each in prepared]
         results = await self._store.write(actions)
         codes = [_code(item) for item in results]
@@ -185,12 +185,12 @@ class RecordWriter:
     async def _append(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> None:
         """Equal records have equal ids, in whichever index they lie."""
         now = prepared[0].now
-        index = stream.place.slice(now)
+        index = stream.location.slice(now)
         others = [each for each in await self._slices(stream, index) if each != index]
         ids = [each.id for each in prepared]
-        there = await self._store.present(stream.place.named(others), ids, unexpired(stream))
+        there = await self._store.present(stream.location.named(others), ids, unexpired(stream))
         # Around the change from one index to the next, of which others may think otherwise, a refresh may be to come.
-        for near in {stream.place.slice(now - _CLOSE), stream.place.slice(now + _CLOSE)} - {index}:
+        for near in {stream.location.slice(now - _CLOSE), stream.location.slice(now + _CLOSE)} - {index}:
             there |= {each["_id"] for each in await self._store.read(near, ids, source=False) if each["found"]}
         actions = [
             ({"create": {"_index": index, "_id": each.id}}, each.document())
@@ -204,7 +204,7 @@ class RecordWriter:
             _raise_partial_failure(left, codes, results, "could not be stored")
 
     async def _slices(self, stream: OpenStream, current: str) -> list[str]:
-        key = stream.place.prefix
+        key = stream.location.prefix
         known = self._known_slices.get(key)
         if known is None or known[0] != current or known[1] < time.monotonic():
             there = await self._store.indices(f"{key}-*")
@@ -221,7 +221,7 @@ class RecordWriter:
     ) -> None:
         """Writes what is decided upon what is there; what somebody else changed meanwhile is decided again."""
         left = list(items)
-        index = names.live(stream.place.prefix)
+        index = names.live(stream.location.prefix)
         for _ in range(ROUNDS):
             found = await self._store.read(index, [item.id for item in left], source=["createdTime", "lastUpdatedTime"])  # type: ignore[attr-defined]
             decided = await decide(stream, left, found)
@@ -243,7 +243,7 @@ class RecordWriter:
     async def _replacing(
         self, stream: OpenStream, items: Sequence[PreparedRecord], found: Sequence[Json]
     ) -> list[tuple[PreparedRecord, list[tuple[Json, bytes | None]]]]:
-        index = names.live(stream.place.prefix)
+        index = names.live(stream.location.prefix)
         decided: list[tuple[PreparedRecord, list[tuple[Json, bytes | None]]]] = []
         for item, old in zip(items, found, strict=True):
             if old["found"]:
@@ -261,7 +261,7 @@ class RecordWriter:
         self, stream: OpenStream, items: Sequence[Identity], found: Sequence[Json]
     ) -> list[tuple[Identity, list[tuple[Json, bytes | None]]]]:
         """The deletion is announced first, so that sync tells of it even if this process dies in between."""
-        live, gone = names.live(stream.place.prefix), names.tombstones(stream.place.prefix)
+        live, gone = names.live(stream.location.prefix), names.tombstones(stream.location.prefix)
         now = now_millis()
         there = [(item, old) for item, old in zip(items, found, strict=True) if old["found"]]
         tombstones = [

@@ -79,7 +79,7 @@ class BulkItem:
 
     @property
     def error(self) -> TallyError:
-        """What a user is told of a failure, by the same rules as for a whole request that failed so."""
+        """The error that a user sees, by the same rules as for a whole request that failed so."""
         if self.outcome is WriteOutcome.NO_INDEX:
             return Unavailable(
                 f"the index {self.cause.get('index')} is not there in OpenSearch; try again", retry_after=5

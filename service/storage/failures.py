@@ -1,4 +1,4 @@
-"""Errors of OpenSearch as errors of Tally: which status, which cause is told, what only the log knows."""
+"""Errors of OpenSearch as errors of Tally: which status, which cause the caller sees, what only the log knows."""
 
 import re
 from collections.abc import Iterable, Iterator

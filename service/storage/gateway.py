@@ -76,7 +76,7 @@ class Gateway:
 
     Every method raises only `TallyError`s and the three answers above.
 
-    A request has `timeout` seconds, or what its user's request has left (`deadline`); OpenSearch is told, too.
+    A request has `timeout` seconds, or what its user's request has left (`deadline`); OpenSearch gets the same limit.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class Example:
 
 @dataclass(frozen=True)
 class FieldReport:
-    """What is told of a path: objects that have it, null or not, and what they have there."""
+    """What is reported of a path: objects that have it, null or not, and what they have there."""
 
     field: Field
     count: int
@@ -132,7 +132,7 @@ class Inspector:
         return sorted(found, key=lambda index: index.name)
 
     async def occurrences(self, source: BucketSource, fields: Sequence[Field]) -> tuple[int, list[FieldReport]]:
-        """Objects, and what is told of each field, all of it counted in one state of the index."""
+        """Objects, and the report of each field, all of it counted in one state of the index."""
         if len(fields) <= BATCH:
 
             async def ask(body: Mapping[str, Any]) -> str:
@@ -176,29 +176,29 @@ async def _counted(
     """
     filters: dict[str, Query] = {}
     aggs: dict[str, Json] = {}
-    for place, field in enumerate(fields):
-        filters[f"{place} has"] = present(field, null=True).query
+    for position, field in enumerate(fields):
+        filters[f"{position} has"] = present(field, null=True).query
         for kind in _kinds(field):
             if (finds := _finds(field, kind)) is not None:
-                filters[f"{place} {kind}"] = finds
+                filters[f"{position} {kind}"] = finds
         if field.dates:
-            filters[f"{place} dates"] = dsl.exists(field.dates)
+            filters[f"{position} dates"] = dsl.exists(field.dates)
         if "cased" in field.traits:
-            filters[f"{place} folded"] = dsl.exists(field.leaf("fold"))
+            filters[f"{position} folded"] = dsl.exists(field.leaf("fold"))
         for leaf, name in field.leaves.items():
-            aggs[f"{place} top {leaf}"] = {
+            aggs[f"{position} top {leaf}"] = {
                 "terms": {"field": name, "size": EXAMPLES, "show_term_doc_count_error": True}
             }
         for leaf, name in _ended(field).items():
-            aggs[f"{place} min {leaf}"] = {"min": {"field": name}}
-            aggs[f"{place} max {leaf}"] = {"max": {"field": name}}
+            aggs[f"{position} min {leaf}"] = {"min": {"field": name}}
+            aggs[f"{position} max {leaf}"] = {"max": {"field": name}}
     if filters:
         aggs["filters"] = {"filters": {"filters": filters}}
     answer = msgspec.json.decode(await ask({"size": 0, "query": query, "track_total_hits": True, "aggs": aggs}))
     total = answer["hits"]["total"]["value"]
     found = answer.get("aggregations", {})
     counts = {name: each["doc_count"] for name, each in found.get("filters", {"buckets": {}})["buckets"].items()}
-    return total, [_report(place, field, total, counts, found) for place, field in enumerate(fields)]
+    return total, [_report(position, field, total, counts, found) for position, field in enumerate(fields)]
 
 
 def _ended(field: Field) -> dict[Leaf, str]:

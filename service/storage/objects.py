@@ -190,7 +190,7 @@ class ObjectStore:
         return self._known[bucket_id].observed
 
     async def fields(self, versions: Mapping[str, Version | None], instants: Sequence[Path]) -> Fields:
-        """What is known of buckets' fields at versions that the catalogue has told just now."""
+        """What is known of buckets' fields at versions that were just read from the catalogue."""
         observed: Mapping[str, ObservedField] = {}
         layout = LAYOUT
         for bucket_id, version in versions.items():

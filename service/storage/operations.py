@@ -241,7 +241,7 @@ class Operations:
 
     @asynccontextmanager
     async def _undone_unless_done(self, entry: Entry) -> AsyncIterator[None]:
-        """Undoes what was begun with this version of an entry if it fails; what is cut short is undone later."""
+        """Undoes what was started with this version of an entry if it fails; what is cut short is undone later."""
         try:
             yield
         except Conflict:

@@ -110,11 +110,11 @@ class RecordStore:
 
     # Indices
 
-    async def ensure(self, place: StreamLocation, index: str, fields: Mapping[str, Json]) -> None:
+    async def ensure(self, location: StreamLocation, index: str, fields: Mapping[str, Json]) -> None:
         """Makes the index if there is none, and the fields that it lacks."""
         mapped = self._mapped.get(index)
         if mapped is None:
-            await self._make(place, index)
+            await self._make(location, index)
             mapped = self._mapped[index] = {}
         missing = {name: body for name, body in fields.items() if name not in mapped}
         if missing:
@@ -123,7 +123,7 @@ class RecordStore:
             except Absent:
                 # It was removed meanwhile: made again, it lacks all of its fields.
                 self._mapped.pop(index, None)
-                await self._make(place, index)
+                await self._make(location, index)
                 await self._map(index, fields)
                 mapped = self._mapped[index] = {}
             mapped |= fields
@@ -131,10 +131,10 @@ class RecordStore:
     async def _map(self, index: str, fields: Mapping[str, Json]) -> None:
         await self.gateway.request("PUT", f"/{index}/_mapping", {"dynamic": "strict", "properties": fields})
 
-    async def _make(self, place: StreamLocation, index: str) -> None:
+    async def _make(self, location: StreamLocation, index: str) -> None:
         body: dict[str, Json] = {"settings": self._settings}
-        if place.alias and not index.endswith("-gone"):
-            body["aliases"] = {place.alias: {}}
+        if location.alias and not index.endswith("-gone"):
+            body["aliases"] = {location.alias: {}}
         try:
             await self.gateway.request("PUT", f"/{index}", body)
         except Rejected as rejected:
@@ -161,21 +161,21 @@ class RecordStore:
         answer = await self.gateway.json("GET", f"/{pattern}/_settings/index.uuid", params={"allow_no_indices": "true"})
         return {index: each["settings"]["index"]["uuid"] for index, each in answer.items()}
 
-    async def size(self, place: StreamLocation) -> tuple[int, int]:
+    async def size(self, location: StreamLocation) -> tuple[int, int]:
         """Records and bytes of a stream."""
-        answer = await self.gateway.json("GET", f"/{place.pattern}/_stats/docs,store", params=OPEN_OR_CLOSED)
+        answer = await self.gateway.json("GET", f"/{location.pattern}/_stats/docs,store", params=OPEN_OR_CLOSED)
         found = answer["_all"]["primaries"]
         return (found["docs"]["count"], found["store"]["size_in_bytes"]) if found else (0, 0)
 
-    async def count(self, place: StreamLocation, query: Json | None = None) -> int:
+    async def count(self, location: StreamLocation, query: Json | None = None) -> int:
         """Records of a stream, also those that no refresh has shown yet."""
-        await self.refresh(place)
+        await self.refresh(location)
         body = {"query": query} if query else None
-        answer = await self.gateway.json("POST", f"/{place.pattern}/_count", body, params=OPEN_OR_CLOSED)
+        answer = await self.gateway.json("POST", f"/{location.pattern}/_count", body, params=OPEN_OR_CLOSED)
         return int(answer["count"])
 
-    async def refresh(self, place: StreamLocation) -> None:
-        await self._refresher.refresh(place.pattern)
+    async def refresh(self, location: StreamLocation) -> None:
+        await self._refresher.refresh(location.pattern)
 
     # Documents
 
@@ -186,15 +186,17 @@ class RecordStore:
             for action, document in actions
         ]
         items = await bulk(self.gateway, lines)
-        unmapped = [place for place, item in enumerate(items) if item.outcome is WriteOutcome.UNMAPPED]
+        unmapped = [position for position, item in enumerate(items) if item.outcome is WriteOutcome.UNMAPPED]
         if unmapped:
             # An older index came back from a snapshot.
-            for index in {details["_index"] for place in unmapped for details in actions[place][0].values()}:
+            for index in {details["_index"] for position in unmapped for details in actions[position][0].values()}:
                 # One that is dropped meanwhile is not known any more, or not there: its items fail again.
                 with suppress(Absent):
                     await self._map(index, self._mapped.get(index, {}))
-            for place, item in zip(unmapped, await bulk(self.gateway, [lines[each] for each in unmapped]), strict=True):
-                items[place] = item
+            for position, item in zip(
+                unmapped, await bulk(self.gateway, [lines[each] for each in unmapped]), strict=True
+            ):
+                items[position] = item
         return items
 
     async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
@@ -239,10 +241,10 @@ class RecordStore:
         found = answer.get("aggregations", {"indices": {"buckets": []}})
         return {bucket["key"] for bucket in found["indices"]["buckets"]}
 
-    async def forget_tombstones(self, place: StreamLocation, before: int) -> None:
+    async def forget_tombstones(self, location: StreamLocation, before: int) -> None:
         old = dsl.in_range("lastUpdatedTime", lt=index_date(before))
         with suppress(Absent):
-            (await delete_by_query(self.gateway, names.tombstones(place.prefix), old, {})).check()
+            (await delete_by_query(self.gateway, names.tombstones(location.prefix), old, {})).check()
 
     async def holds(self, namespace_id: str, query: Json, but: Sequence[str]) -> bool:
         """Whether any stream of a namespace, but those that begin so, has a record that a query finds."""

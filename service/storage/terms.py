@@ -110,7 +110,7 @@ def _written(leaf: Leaf, value: Any) -> str:
         return "1" if value else "0"
     if leaf == "date":
         return _sortable(_millis(value))
-    # From 2^53 on an integer is told by its double first and then exactly, so that longs and doubles sort as one.
+    # From 2^53 on an integer is spelled by its double first and then exactly, so that longs and doubles sort as one.
     large = abs(value) >= SAFE_INTEGER and LONG_MIN <= value <= LONG_MAX
     return _double(float(value)) + (f".{_sortable(int(value))}" if large else "~" if value > LONG_MAX else "")
 

@@ -137,7 +137,7 @@ async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error becomes the envelope; what nobody expected is logged and not told."""
+    """Every error becomes the envelope; what nobody expected is logged and not shown."""
     try:
         return await handler(request)
     except TallyError as error:
@@ -193,7 +193,7 @@ async def reject_until_ready(request: web.Request, handler: Handler) -> web.Stre
 
 
 async def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    """While the process stops, whoever keeps a connection is told to take another one."""
+    """While the process stops, clients with open connections are asked to close them."""
     if request.app[STATE].draining:
         response.headers["Connection"] = "close"
         response.force_close()

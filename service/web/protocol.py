@@ -85,7 +85,7 @@ class _Connection(RequestHandler):
             log.error("unexpected", request_id=id, exc_info=exc)
             error = Internal("the service failed; its log knows more under this request's id")
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer was begun already")
+            raise ConnectionError("a response was started already")
         return _closing(error, request.path, id)
 
     async def finish_response(

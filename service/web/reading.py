@@ -132,12 +132,12 @@ async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator
     if encoding not in ("", "identity", "gzip", "x-gzip"):
         raise BadRequest(f"Content-Encoding {encoding!r} is not known here; send gzip, or no encoding")
     gzip = _Gzip() if encoding.endswith("gzip") else None
-    begun = False
+    started = False
     try:
         async for chunk in request.content.iter_chunked(_CHUNK):
-            if sniff and not begun and chunk.startswith(_GZIP_MAGIC):
+            if sniff and not started and chunk.startswith(_GZIP_MAGIC):
                 gzip = gzip or _Gzip()
-            begun = True
+            started = True
             if gzip is None:
                 yield chunk
                 continue

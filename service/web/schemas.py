@@ -83,7 +83,7 @@ class ObjectPagination(Pagination):
 
 @with_config(OPEN)
 class NamedExtractor(TypedDict):
-    """A feature extractor; kept and told, never run."""
+    """A feature extractor; stored and returned, never run."""
 
     feature_extractor_id: Annotated[str, Field(description="`name_version`.")]
 
@@ -600,7 +600,7 @@ class Explanation(TypedDict):
 
 @with_config(OPEN)
 class Extractor(TypedDict):
-    """A feature extractor with every default filled in; kept and told, never run."""
+    """A feature extractor with every default filled in; stored and returned, never run."""
 
     feature_extractor_name: str
     version: str

@@ -101,8 +101,8 @@ def _pictures(facts: Facts) -> list[Picture]:
     for column in dates[:1]:
         unit = choosing.calendar(column.least or 0, column.most or 0)
         found.append(_over("date", column.name, unit, column))
-    for place, column in enumerate(categories[:2]):
-        found.append(_top(f"top-{place + 1}", column, pie=not place))
+    for position, column in enumerate(categories[:2]):
+        found.append(_top(f"top-{position + 1}", column, pie=not position))
     for column in measures[:1]:
         found.append(_spread(column))
         percents = [1, 5, 25, 50, 75, 95, 99]
@@ -274,8 +274,8 @@ def _asking(
 
 def _dashboard(facts: Facts, drawn: Sequence[SavedObject], search: SavedObject) -> SavedObject:
     panels, references = [], []
-    for place, (each, at) in enumerate(zip((*drawn, search), _places(len(drawn)), strict=True)):
-        name, index = f"panel_{place}", str(place + 1)
+    for position, (each, at) in enumerate(zip((*drawn, search), _places(len(drawn)), strict=True)):
+        name, index = f"panel_{position}", str(position + 1)
         panels.append(
             {
                 "version": _PANEL,

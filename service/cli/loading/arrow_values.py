@@ -1,4 +1,4 @@
-"""Arrow arrays as JSON values: what JSON cannot hold is told with its row and column, never spelled in some way."""
+"""Arrow arrays as JSON values: what JSON cannot hold is reported with its row and column, never spelled in some way."""
 
 import base64
 import math
@@ -286,7 +286,7 @@ _LEAVES: Final[tuple[tuple[Callable[[Any], bool], _Convert], ...]] = (
 
 
 def kind_of(type: pa.DataType) -> str:
-    """What a column of the type is in JSON, as it is told."""
+    """What a column of the type becomes in JSON, for messages."""
     if isinstance(type, pa.BaseExtensionType):
         return "text" if type.extension_name == "arrow.uuid" else kind_of(type.storage_type)
     if pa.types.is_dictionary(type):

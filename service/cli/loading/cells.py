@@ -98,7 +98,7 @@ class Deciding:
     nulls: frozenset[str]
     forced: str | None = None
     typed: bool = False
-    """Whether texts that are dates are told apart."""
+    """Whether texts that are dates are recognised."""
     filled: int = 0
     empty: int = 0
     _integers: bool = True

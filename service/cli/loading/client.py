@@ -36,7 +36,7 @@ class Loader:
         console: Console,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`say` is told what is made because nobody has, each in a line: its name may be misspelt."""
+        """`say` gets a line for each thing that is created because it was not there: its name may be misspelt."""
         self._connection = Connection(address, api_key, namespace)
         self._say = say
         self._namespace = namespace
@@ -213,7 +213,7 @@ class Loader:
 async def _names(
     connection: Connection, method: str, path: str, key: str, name: str, body: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What there is, for a message: the first `_NAMES`, and nothing if that cannot be told."""
+    """What there is, for a message: the first `_NAMES`, and nothing if that cannot be read."""
     try:
         answer = await connection.send(method, path, body)
     except Refused:

@@ -110,7 +110,7 @@ def report(file: PreparedFile, request: Request) -> Iterator[str]:
         )
     if survey.refused_count:
         yield f"  {survey.refused_count:,} of the rows cannot be loaded{':' if request.dry_run else ''}"
-        # Where rows are sent, each is told with what the service refuses, at the end.
+        # Where rows are sent, each is reported with what the service refuses, at the end.
         refused = survey.refused if request.dry_run else []
         yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in refused)
         if request.dry_run and survey.refused_count > len(survey.refused):

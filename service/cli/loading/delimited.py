@@ -202,11 +202,11 @@ class Delimited:
         name = self._source.name
         if not header:
             raise LoadError(f"{name}: the file is empty; its first line names the columns")
-        for place, column in enumerate(header):
-            if column in header[:place]:
+        for position, column in enumerate(header):
+            if column in header[:position]:
                 raise LoadError(
                     f"{name}: line 1: two columns are called {column!r} (number {header.index(column) + 1} and "
-                    f"{place + 1}); rename one of them"
+                    f"{position + 1}); rename one of them"
                 )
         check_names(f"{name}: line 1", header, self._options)
         if len(header) == 1 and self._options.delimiter is None:

@@ -81,8 +81,8 @@ class Parquet:
             rows = range(start, start + batch.num_rows)
             converter.problems.clear()
             columns = {
-                name: converter.values(name, batch.column(place), rows, self._forced.get(name))
-                for place, name in enumerate(batch.schema.names)
+                name: converter.values(name, batch.column(position), rows, self._forced.get(name))
+                for position, name in enumerate(batch.schema.names)
             }
             yield start, columns, converter.problems
             start += batch.num_rows
@@ -114,8 +114,8 @@ class Parquet:
 
     def _check_names(self, schema: Any) -> None:
         def check(names: list[str], where: str) -> None:
-            for place, name in enumerate(names):
-                if name in names[:place]:
+            for position, name in enumerate(names):
+                if name in names[:position]:
                     raise LoadError(f"{self._source.name}: two columns{where} are called {name!r}; rename one of them")
 
         check(schema.names, "")

@@ -17,7 +17,7 @@ from rich.progress import (
 
 @contextmanager
 def reading(console: Console, name: str, size: int) -> Iterator[Callable[[int], None]]:
-    """While a file is read for the first time; gives what is told how many bytes are done."""
+    """While a file is read for the first time; gives a function to call with the number of bytes done."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"Reading {name}", total=size)
@@ -26,7 +26,7 @@ def reading(console: Console, name: str, size: int) -> Iterator[Callable[[int], 
 
 @contextmanager
 def storing(console: Console, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """While rows are stored; gives what is told how many more the service has acknowledged."""
+    """While rows are stored; gives a function to call with how many more the service has acknowledged."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -54,7 +54,7 @@ class FileSource:
 
     @contextmanager
     def open(self, advance: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
-        """Unpacked; `advance` is told the bytes of the file that have been read."""
+        """Unpacked; `advance` gets the number of bytes of the file that have been read."""
         try:
             with self._raw() as raw:
                 watched = io.BufferedReader(cast(io.RawIOBase, _Watched(raw, advance))) if advance else raw

@@ -11,10 +11,10 @@ KINDS: Final = ("text", "integer", "number", "boolean", "date", "timestamp")
 """What `--types` can make of a column. The last two are texts in a bucket, and types of their own in a stream."""
 
 SHOWN: Final = 20
-"""Refused rows that are told one by one."""
+"""Refused rows that are reported one by one."""
 
 Advance = Callable[[int], None]
-"""Is told how many bytes of the file have been read."""
+"""Gets the number of bytes of the file that have been read."""
 
 
 @dataclass(frozen=True)

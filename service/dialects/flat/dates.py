@@ -36,7 +36,7 @@ def date_operands(path: Path, values: tuple[Json, ...], at: Location) -> tuple[J
     what = f"the date field {paths.text(path)!r}"
     if len(values) == 1:
         return (date_operand(what, values[0], at),)
-    return tuple(date_operand(what, value, (*at, place)) for place, value in enumerate(values))
+    return tuple(date_operand(what, value, (*at, position)) for position, value in enumerate(values))
 
 
 def _shown(value: Json) -> str:

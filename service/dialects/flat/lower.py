@@ -41,9 +41,9 @@ class _Lowering:
 
     def plan(self, instant: Instant) -> Plan:
         request = self.request
-        keys = [self._key(place, group) for place, group in enumerate(request.group_by)]
-        keys += [self._range(place, bucket) for place, bucket in enumerate(request.range_buckets or ())]
-        metrics = [self._metric(place, operation) for place, operation in enumerate(request.aggregations)]
+        keys = [self._key(position, group) for position, group in enumerate(request.group_by)]
+        keys += [self._range(position, bucket) for position, bucket in enumerate(request.range_buckets or ())]
+        metrics = [self._metric(position, operation) for position, operation in enumerate(request.aggregations)]
         self._unique(keys)
         having = self._having(metrics, instant)
         order = self._order(keys)
@@ -153,13 +153,13 @@ class _Lowering:
         """A name stands for one key or one metric (contract, GroupByField)."""
         groups = len(self.request.group_by)
         names = Counter(key.name for key in keys)
-        for place, key in enumerate(keys):
+        for position, key in enumerate(keys):
             if names[key.name] > 1:
-                where: Location = ("group_by", place) if place < groups else ("range_buckets", place - groups)
+                where: Location = ("group_by", position) if position < groups else ("range_buckets", position - groups)
                 self._problem(("body", *where, "alias"), f"two keys are named {key.name!r}", "duplicate_alias")
         seen: set[str] = set()
-        for place, operation in enumerate(self.request.aggregations):
-            at: Location = ("body", "aggregations", place, "alias")
+        for position, operation in enumerate(self.request.aggregations):
+            at: Location = ("body", "aggregations", position, "alias")
             if operation.alias in seen:
                 self._problem(at, f"two aggregations are named {operation.alias!r}", "duplicate_alias")
             if operation.alias in names:
@@ -169,8 +169,8 @@ class _Lowering:
     def _having(self, metrics: Sequence[Metric | None], instant: Instant) -> tuple[Having, ...]:
         aliases = [operation.alias for operation in self.request.aggregations]
         conditions: list[Having] = []
-        for place, condition in enumerate(self.request.having or ()):
-            at: Location = ("body", "having", place)
+        for position, condition in enumerate(self.request.having or ()):
+            at: Location = ("body", "having", position)
             if condition.field in aliases:
                 index = aliases.index(condition.field)
                 value = self._dated(condition.value, metrics[index], instant, (*at, "value"))

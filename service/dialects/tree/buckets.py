@@ -377,7 +377,7 @@ class TimeHistogramNode(Histogram):
 
 
 def spelled(key: Json) -> Json:
-    """A number or a truth value, also where it is told as a text."""
+    """A number or a boolean, also where it is spelled as a text."""
     if not isinstance(key, str):
         return key
     try:

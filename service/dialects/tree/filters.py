@@ -112,40 +112,42 @@ class _FilterReader:
         if not isinstance(given, dict) or len(given) != 1:
             reject(at, f"a filter is an object with one operator, not {keys_of(given)}")
         ((name, operand),) = given.items()
-        place = (*at, name)
+        location = (*at, name)
         match name:
             case "and" | "or":
                 if not isinstance(operand, list) or not 1 <= len(operand) <= 99:
-                    reject(place, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
-                parts = tuple(self.read(each, (*place, number), depth + 1) for number, each in enumerate(operand))
+                    reject(location, f"an array of 1 to 99 filters is needed, not {counted(operand)}")
+                parts = tuple(self.read(each, (*location, number), depth + 1) for number, each in enumerate(operand))
                 return RecordFilter.of(And(parts) if name == "and" else Or(parts))
             case "not":
-                return RecordFilter.of(Not(self.read(operand, place, depth + 1)))
+                return RecordFilter.of(Not(self.read(operand, location, depth + 1)))
             case "matchAll":
-                if of_object(operand, place, ()) != {}:
-                    reject(place, "matchAll takes {}")
+                if of_object(operand, location, ()) != {}:
+                    reject(location, "matchAll takes {}")
                 return EVERYTHING
             case "hasData":
-                return self._has_data(operand, place)
+                return self._has_data(operand, location)
             case "exists" | "equals" | "in" | "range" | "prefix" | "containsAll" | "containsAny":
-                return self._on_property(name, operand, place)
-        raise refusal(place, f"unknown operator {name!r}{did_you_mean(name, OPERATORS)}; known: {', '.join(OPERATORS)}")
+                return self._on_property(name, operand, location)
+        raise refusal(
+            location, f"unknown operator {name!r}{did_you_mean(name, OPERATORS)}; known: {', '.join(OPERATORS)}"
+        )
 
     def _has_data(self, given: Json, at: Location) -> RecordFilter:
         if not isinstance(given, list) or not 1 <= len(given) <= 10:
             reject(at, f"an array of 1 to 10 containers is needed, not {counted(given)}")
         parts = []
         for number, each in enumerate(given):
-            place = (*at, number)
+            location = (*at, number)
             if isinstance(each, dict) and each.get("type") == "view":
-                reject(place, VIEWS)
-            found = of_object(each, place, ("type", "space", "externalId"), ("type", "space", "externalId"))
+                reject(location, VIEWS)
+            found = of_object(each, location, ("type", "space", "externalId"), ("type", "space", "externalId"))
             if found["type"] != "container":
-                reject((*place, "type"), f"container, not {shown(found['type'])}")
+                reject((*location, "type"), f"container, not {shown(found['type'])}")
             key = (found["space"], found["externalId"])
             columns = self.references.columns.get(key)
             if columns is None:
-                reject(place, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
+                reject(location, f"unknown container {shown(key)}", missing=[{"space": key[0], "externalId": key[1]}])
             parts.append(has_container(tuple(columns.values())))
         return RecordFilter.of(And(tuple(parts)))
 
@@ -157,15 +159,15 @@ class _FilterReader:
             "range": ("property", "gte", "gt", "lte", "lt"),
         }.get(name, ("property", "values"))
         operands = of_object(given, at, known, () if name == "range" else known)
-        place = (*at, "property")
+        location = (*at, "property")
         tops = {"equals": (*_IDS, *_TIMES), "in": (*_IDS, *_TIMES), "range": _TIMES, "prefix": _IDS}.get(name, ())
-        column = self.references.column(operands.get("property"), place, tops)
+        column = self.references.column(operands.get("property"), location, tops)
         allowed = _LISTS if column.listed else _ALLOWED[column.type]
         if column.listed and column.type == "json":
             allowed = frozenset({"exists"})
         if name not in allowed and not (column.top and name == "prefix"):
             reject(
-                place,
+                location,
                 f"the property {'/'.join(filter(None, column.key))} is {column.label}, to which {name} does not apply; "
                 f"for {column.label} there are {', '.join(sorted(allowed))}",
             )

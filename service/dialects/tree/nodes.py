@@ -60,7 +60,7 @@ class Node:
     """As the client calls it."""
     at: Location
     name: str
-    """As OpenSearch is told."""
+    """Its name in the request to OpenSearch."""
 
     @property
     def accuracy(self) -> Accuracy:

@@ -44,7 +44,7 @@ class NumberHistogramNode(Histogram):
 
     Over integers that leaves no doubt while interval and values are whole and below 2^53. Elsewhere each bucket tells
     its least and greatest value, which have to lie in the same bucket by decimal division. In doubt, and for lists,
-    whose values are not told apart so, a script divides decimals.
+    whose values cannot be distinguished so, a script divides decimals.
     """
 
     interval: int | float

@@ -260,7 +260,7 @@ def render_time(millis: int) -> str:
 
 
 def instant(value: Json) -> int:
-    """Epoch milliseconds of a timestamp or a date that was checked; the two times of a record are told in them."""
+    """Epoch milliseconds of a timestamp or a date that was checked; the two times of a record are given in them."""
     if isinstance(value, int):
         return value
     millis = timestamp(value)

@@ -84,27 +84,28 @@ class _TreeReader:
         nodes: dict[str, Node] = {}
         moving: list[tuple[str, Json, Location]] = []
         for id, body in given.items():
-            place = (*at, id)
+            location = (*at, id)
             if not _ID.fullmatch(id) or id in ("_count", "_bucket_count"):
                 reject(at, f"1 to 255 characters without [ ] > . are needed, and not _count; not {measured(id)}")
             if id in self.ids:
-                reject(place, "the identifier is used twice; it is unique in the whole tree")
+                reject(location, "the identifier is used twice; it is unique in the whole tree")
             self.ids.add(id)
             if len(self.ids) > MAX_ALL:
                 reject(at, f"at most {MAX_ALL} aggregates in one request, not {len(self.ids)} or more")
             if not isinstance(body, dict) or len(body) != 1:
                 reject(
-                    place, f"an aggregate is an object with one key, its type ({', '.join(KINDS)}), not {keys_of(body)}"
+                    location,
+                    f"an aggregate is an object with one key, its type ({', '.join(KINDS)}), not {keys_of(body)}",
                 )
             ((kind, operands),) = body.items()
             if kind not in KINDS:
-                reject((*place, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
+                reject((*location, kind), f"unknown aggregate{did_you_mean(kind, KINDS)}; known: {', '.join(KINDS)}")
             if kind == "movingFunction":
                 if inside not in ("numberHistogram", "timeHistogram"):
-                    reject((*place, kind), "a movingFunction stands directly inside a histogram")
-                moving.append((id, operands, (*place, kind)))
+                    reject((*location, kind), "a movingFunction stands directly inside a histogram")
+                moving.append((id, operands, (*location, kind)))
             else:
-                nodes[id] = self._node(id, kind, operands, (*place, kind), depth)
+                nodes[id] = self._node(id, kind, operands, (*location, kind), depth)
         return nodes, moving
 
     def _node(self, id: str, kind: str, given: Json, at: Location, depth: int) -> Node:
@@ -164,7 +165,7 @@ class _TreeReader:
             operands = of_object(given, at, known, ("property",))
         column = self._column(operands, kind, at)
         children, functions = self._children(operands, kind, at, depth)
-        moving = [self._moving(*each, children, name, place) for place, each in enumerate(functions)]
+        moving = [self._moving(*each, children, name, position) for position, each in enumerate(functions)]
         if kind == "numberHistogram":
             interval = operands["interval"]
             if not is_number(interval) or not 0 < interval < float("inf"):
@@ -184,11 +185,11 @@ class _TreeReader:
     def _bounds(self, operands: Mapping[str, Json], at: Location, read: Any) -> tuple[Any, Any]:
         if "hardBounds" not in operands:
             return None, None
-        place = (*at, "hardBounds")
-        given = of_object(operands["hardBounds"], place, ("min", "max"))
-        low, high = (read(given[name], (*place, name)) if name in given else None for name in ("min", "max"))
+        location = (*at, "hardBounds")
+        given = of_object(operands["hardBounds"], location, ("min", "max"))
+        low, high = (read(given[name], (*location, name)) if name in given else None for name in ("min", "max"))
         if low is not None and high is not None and low > high:
-            reject(place, f"min, {shown(given['min'])}, is greater than max, {shown(given['max'])}")
+            reject(location, f"min, {shown(given['min'])}, is greater than max, {shown(given['max'])}")
         return low, high
 
     def _moving(
@@ -204,13 +205,13 @@ class _TreeReader:
         return MovingFunctionNode(id, function, window, path)
 
     def _column(self, operands: Mapping[str, Json], kind: str, at: Location) -> PropertyColumn:
-        place = (*at, "property")
-        column = self.references.column(operands["property"], place, _TOPS.get(kind, ()))
+        location = (*at, "property")
+        column = self.references.column(operands["property"], location, _TOPS.get(kind, ()))
         takes = _TAKES.get(kind)
         if takes is not None and (column.type not in takes or (column.listed and kind in _NO_LIST)):
             kinds = ", ".join(sorted(takes)) + ("; no lists" if kind in _NO_LIST else "")
             raise refusal(
-                place,
+                location,
                 f"{kind} does not apply to {shown(operands['property'])}, which is {column.label}; it takes {kinds}",
             )
         self.columns.append(column)

@@ -45,7 +45,7 @@ class Named:
         """Counts, beside the aggregates and whatever the filter is, the records that have each property."""
         if not self.places:
             return {}
-        aggs = {str(place): {"filter": exists(column).query} for place, column in enumerate(self._counted)}
+        aggs = {str(position): {"filter": exists(column).query} for position, column in enumerate(self._counted)}
         return {THERE: {"global": {}, "aggs": aggs}}
 
     def unknown(self, aggregations: Mapping[str, Any] | None) -> list[str]:
@@ -56,7 +56,7 @@ class Named:
         raw = aggregations[THERE] if aggregations else None
         if raw is None or not raw["doc_count"]:
             return ["there are no records, so the answer is empty"]
-        counts = {column.key: raw[str(place)]["doc_count"] for place, column in enumerate(self._counted)}
+        counts = {column.key: raw[str(position)]["doc_count"] for position, column in enumerate(self._counted)}
         warnings = []
         for key, places in self.places.items():
             if counts[key]:

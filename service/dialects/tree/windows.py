@@ -64,7 +64,7 @@ class _Extreme:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.place = 0
+        self.position = 0
         self.candidates: deque[tuple[int, Number]] = deque()
 
     def beats(self, value: Number, other: Number) -> bool:
@@ -73,10 +73,10 @@ class _Extreme:
     def moved(self, value: Number) -> Json:
         while self.candidates and not self.beats(self.candidates[-1][1], value):
             self.candidates.pop()
-        self.candidates.append((self.place, value))
-        if self.candidates[0][0] <= self.place - self.size:
+        self.candidates.append((self.position, value))
+        if self.candidates[0][0] <= self.position - self.size:
             self.candidates.popleft()
-        self.place += 1
+        self.position += 1
         return self.candidates[0][1]
 
 

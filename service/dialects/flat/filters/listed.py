@@ -49,22 +49,22 @@ class ListReader:
             return self._condition(filters, at, sensitive)
         conditions: list[Condition] = []
         for key, value in filters.items():
-            place = (*at, key)
+            location = (*at, key)
             if key == "case_sensitive":
                 continue
             if key in GROUPS:
                 if value is not None:
-                    conditions.append(self._group(key, value, place, depth, sensitive))
+                    conditions.append(self._group(key, value, location, depth, sensitive))
             elif key.startswith("$"):
                 raise Invalid.at(
-                    place,
+                    location,
                     f"unknown operator {key!r} here{did_you_mean(key.lstrip('$'), GROUPS)}; MongoDB's operators and "
                     "AND/OR/NOT do not stand in one filter",
                     "unknown_operator",
                 )
             else:
-                check_key(key, value, place, listed=True)
-                conditions.append(self._shorthand(path_of(key, place), value, place, depth, sensitive))
+                check_key(key, value, location, listed=True)
+                conditions.append(self._shorthand(path_of(key, location), value, location, depth, sensitive))
         return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
     def _group(self, key: str, value: Json, at: Location, depth: int, sensitive: bool) -> Condition:
@@ -72,7 +72,7 @@ class ListReader:
             value = [value]
         if not isinstance(value, list):
             raise Invalid.at(at, f"{key} takes an array of conditions", "list_type")
-        parts = tuple(self.filter(item, (*at, place), depth + 1, sensitive) for place, item in enumerate(value))
+        parts = tuple(self.filter(item, (*at, position), depth + 1, sensitive) for position, item in enumerate(value))
         if key == "NOT":
             return Not(Or(parts))
         return Or(parts) if key == "OR" and parts else And(parts)
@@ -107,8 +107,8 @@ class ListReader:
         if absent:
             raise Invalid(absent)
         self.mongo.limits.add(at)
-        place = (*at, "field")
-        path = path_of(string_of(condition["field"], "field", place), place)
+        location = (*at, "field")
+        path = path_of(string_of(condition["field"], "field", location), location)
         return self._located(path, sensitive, lambda target: self._operation(target, operator, condition, at))
 
     def _operator_of(self, condition: dict[str, Json], at: Location) -> str:

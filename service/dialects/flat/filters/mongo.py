@@ -41,22 +41,24 @@ class MongoReader:
             )
         conditions = []
         for key, value in filters.items():
-            place = (*at, key)
+            location = (*at, key)
             if key in LOGICAL:
-                conditions.append(self._logical(key, value, place, depth, element_of))
+                conditions.append(self._logical(key, value, location, depth, element_of))
             elif key.startswith("$"):
                 raise Invalid.at(
-                    place,
+                    location,
                     f"unknown operator {key!r} here{did_you_mean(key, LOGICAL)}; known at this level: "
                     f'{", ".join(LOGICAL)}; the others stand below a field: {{"field": {{"$eq": …}}}}',
                     "unknown_operator",
                 )
             elif element_of is None:
-                check_key(key, value, place, listed=False)
-                conditions.append(self.on_target(ConditionTarget.of(path_of(key, place)), value, place, depth + 1))
+                check_key(key, value, location, listed=False)
+                conditions.append(
+                    self.on_target(ConditionTarget.of(path_of(key, location)), value, location, depth + 1)
+                )
             else:
-                check_element_key(key, value, place)
-                conditions.append(self.on_target(element_of.inside(path_of(key, place)), value, place, depth + 1))
+                check_element_key(key, value, location)
+                conditions.append(self.on_target(element_of.inside(path_of(key, location)), value, location, depth + 1))
         return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
     def on_target(self, target: ConditionTarget, value: Json, at: Location, depth: int) -> Condition:
@@ -88,7 +90,7 @@ class MongoReader:
     ) -> Condition:
         if not isinstance(value, list) or not value:
             raise Invalid.at(at, f"{key} takes an array of at least one filter", "list_type")
-        parts = tuple(self.filter(item, (*at, place), depth + 1, element_of) for place, item in enumerate(value))
+        parts = tuple(self.filter(item, (*at, position), depth + 1, element_of) for position, item in enumerate(value))
         if key == "$and":
             return And(parts)
         return Or(parts) if key == "$or" else Not(Or(parts))
