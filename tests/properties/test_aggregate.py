@@ -26,7 +26,7 @@ from tests.support.proof import Report, compare, load, prove
 DATASETS = int(os.environ.get("TALLY_PROVE_DATASETS", "10"))
 SPECS = int(os.environ.get("TALLY_PROVE_SPECS", "14"))
 SEED = int(os.environ.get("TALLY_PROVE_SEED", "1"))
-SHRUNK = int(os.environ.get("TALLY_PROVE_EXAMPLES", "60"))
+SHRUNK = int(os.environ.get("TALLY_PROVE_EXAMPLES", "25"))
 LEAST = int(os.environ.get("TALLY_PROVE_LEAST", "0"))
 
 COUNTED = ("function:", "operator:", "unit:", "part:", "key:", "unwind:", "unwind path:")

@@ -25,7 +25,7 @@ DATASETS = max(1, int(os.environ.get("TALLY_PROVE_DATASETS", "10")) // 10)
 """Buckets full of objects on each layout, and namespaces full of buckets; each is asked `REQUESTS` times."""
 REQUESTS = int(os.environ.get("TALLY_PROVE_REQUESTS", "140"))
 SEED = int(os.environ.get("TALLY_PROVE_SEED", "1"))
-SHRUNK = int(os.environ.get("TALLY_PROVE_EXAMPLES", "60"))
+SHRUNK = int(os.environ.get("TALLY_PROVE_EXAMPLES", "25"))
 LEAST = int(os.environ.get("TALLY_PROVE_LEAST", "0"))
 
 COUNTED = ("operator:", "sort:", "search:", "paging:", "folding:", "case_sensitive", "path:", "listing:")
