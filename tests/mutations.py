@@ -27,10 +27,10 @@ from service.cli.embedded import EmbeddedNode, default_cache, ensure_home
 
 ROOT: Final = Path(__file__).parents[1]
 UNCOPIED: Final = (".venv", ".git", ".data", "__pycache__", ".*_cache", ".hypothesis", "dist")
-SLOW: Final = "tests/integration/test_flights.py"
+SLOW: Final = "tests/properties/flights.py"
 STAGES: Final = (
     ("tests/unit", "tests/golden"),
-    ("tests/properties/test_aggregate.py", "tests/integration", f"--ignore={SLOW}"),
+    ("tests/properties/test_aggregate.py", "tests/integration"),
     (SLOW,),
 )
 """What `make test` has, the quickest first. The oracle's peers and the command line know nothing of these faults."""
