@@ -114,17 +114,9 @@ class Gateway:
             await asyncio.wait(self._closing, timeout=1.0)
         await self._client.close()
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> str:
+    async def request(self, method: str, path: str, body: Any = None, **options: Any) -> str:
         """The unread body of a good answer; raises `Unavailable` for one that lacks a part of what was asked for."""
-        text, _ = await self.request_once_or_again(method, path, body, params=params, headers=headers)
+        text, _ = await self.request_once_or_again(method, path, body, **options)
         return text
 
     async def request_once_or_again(
