@@ -40,6 +40,14 @@ class Unindexable(Exception):
         self.message = message
 
 
+class TooManyPaths(Unindexable):
+    """The object brings more field paths than its bucket may have; `have`: how many there are without it."""
+
+    def __init__(self, path: str, have: int) -> None:
+        super().__init__(path, "too many field paths")
+        self.have = have
+
+
 @dataclass
 class ObservedField:
     """What was met at one path; grows only."""
@@ -59,16 +67,24 @@ class Encoder:
     """
 
     def __init__(
-        self, primary_types: dict[str, str], known: Mapping[str, ObservedField], skipped: Container[str] = OWN_FIELDS
+        self,
+        primary_types: dict[str, str],
+        known: Mapping[str, ObservedField],
+        skipped: Container[str] = OWN_FIELDS,
+        budget: int | None = None,
     ) -> None:
+        """`budget`: field paths of the bucket; `known`: what was met in it before."""
         self.primary_types = primary_types
         self.known = known
+        self.budget = budget
+        self.paths = len(known)
+        """How many the bucket has by now."""
         self.observed: dict[str, ObservedField] = {}
         self.leaves: dict[str, Leaf] = {}
         self._skipped = skipped
 
     def encode(self, item: Mapping[str, Json], own: Mapping[str, Json]) -> "EncodedObject":
-        """An object's user part, to be accepted or dropped; raises `Unindexable`.
+        """An object's user part, to be accepted or dropped; raises `Unindexable`, at the first path over the budget.
 
         Of the service's `own` texts only the folded forms are added.
         """
@@ -85,6 +101,7 @@ class Encoder:
         self.observed.update(encoded.observed)
         self.leaves.update(encoded.leaves)
         self.primary_types.update(encoded.primary_types)
+        self.paths += encoded.brought
 
 
 class EncodedObject:
@@ -98,8 +115,8 @@ class EncodedObject:
         """The paths at which something was met for the first time, as they are with it."""
         self.leaves: dict[str, Leaf] = {}
         self.primary_types: dict[str, str] = {}
-        self.new_names: list[str] = []
-        """Paths that no object before had, as far as the encoder knows."""
+        self.brought = 0
+        """Paths that no object of the bucket had before."""
 
     def fields(self) -> dict[str, Any]:
         """The document's part for the user's values: root fields that are objects have theirs within."""
@@ -252,8 +269,12 @@ class EncodedObject:
     def _observe(self, name: str) -> ObservedField:
         if len(name) > MAX_NAME:
             raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_NAME:,} are possible")
-        observed = self.observed[name] = ObservedField(self._encoder.primary_types.get(name))
-        self.new_names.append(name)
+        encoder = self._encoder
+        if name not in encoder.known:
+            self.brought += 1
+            if encoder.budget is not None and encoder.paths + self.brought > encoder.budget:
+                raise TooManyPaths(name, encoder.paths)
+        observed = self.observed[name] = ObservedField(encoder.primary_types.get(name))
         return observed
 
     def _add_trait(self, name: str, observed: ObservedField, trait: FieldTrait) -> None:

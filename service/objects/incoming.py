@@ -14,7 +14,7 @@ import msgspec
 from service import paths
 from service.catalog.buckets import UniqueKey
 from service.catalog.schema import check
-from service.encoding import Encoder, ObservedField, Unindexable
+from service.encoding import Encoder, ObservedField, TooManyPaths, Unindexable
 from service.errors import Invalid, Location, Problem
 from service.fields import BLOB_COUNT, Leaf, path_of
 from service.objects.edges import edge_problems
@@ -255,10 +255,8 @@ class EncodedBatch:
     """Documents of a batch of objects, and what they bring to index and catalogue."""
 
     def __init__(self, primary_types: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
-        self._encoder = Encoder(primary_types, known)
-        self._known = known
+        self._encoder = Encoder(primary_types, known, budget=budget)
         self._budget = budget
-        self._brought = 0
 
     @property
     def observed(self) -> Mapping[str, ObservedField]:
@@ -273,21 +271,16 @@ class EncodedBatch:
         try:
             own = {"status": stored.status, "key_prefix": value.get("key_prefix")}
             encoded = self._encoder.encode({"metadata": {}, "blobs": [], **value}, own)
+        except TooManyPaths as error:
+            raise Invalid.at(
+                location_of(error.path),
+                f"the bucket has {error.have} field paths of at most {self._budget}, and this object would add more; "
+                "keep changing names in values, not in field names",
+                "field_budget",
+            ) from None
         except Unindexable as error:
             raise Invalid.at(location_of(error.path), error.message, "not_indexable") from None
-        self._check_budget([name for name in encoded.new_names if name not in self._known])
         self._encoder.accept(encoded)
         fields = encoded.fields()
         fields[BLOB_COUNT] = len(value.get("blobs") or ())
         return stored.document(fields, encoded.shapes, value.get("key_prefix"))
-
-    def _check_budget(self, new: list[str]) -> None:
-        have = len(self._known) + self._brought
-        if new and have + len(new) > self._budget:
-            raise Invalid.at(
-                location_of(new[max(0, self._budget - have)]),
-                f"the bucket has {have} field paths of at most {self._budget}, this object would add {len(new)}; "
-                "keep changing names in values, not in field names",
-                "field_budget",
-            )
-        self._brought += len(new)

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from service.encoding import MAX_DEPTH, Encoder, Unindexable, dump_observed, load_observed, unite
+from service.encoding import (
+    MAX_DEPTH,
+    Encoder,
+    ObservedField,
+    TooManyPaths,
+    Unindexable,
+    dump_observed,
+    load_observed,
+    unite,
+)
 
 Json = Any
 
@@ -78,7 +87,7 @@ def test_an_object_that_is_not_accepted_leaves_no_trace() -> None:
     encoder, _, _ = encoded({"a": 1})
     before = copy.deepcopy((dump_observed(encoder.observed), encoder.leaves, encoder.primary_types))
     dropped = encoder.encode({"metadata": {"a": [2**50, "É"], "b": 1.5}}, {})
-    assert dropped.new_names == ["metadata.b"]
+    assert dropped.brought == 1
     assert dropped.observed.keys() == {"metadata.a", "metadata.b"}
     assert (dump_observed(encoder.observed), encoder.leaves, encoder.primary_types) == before
 
@@ -92,6 +101,15 @@ def test_a_refused_object_takes_nothing_from_those_before() -> None:
         encoder.encode({"metadata": {**large, "z": 2**64}}, {})
     assert dump_observed(encoder.observed) == before
     assert "bulky" in encoder.observed["metadata.a"].traits
+
+
+def test_the_walk_ends_at_the_first_path_over_the_budget() -> None:
+    encoder = Encoder({}, {"metadata": ObservedField(), "metadata.a": ObservedField()}, budget=3)
+    encoder.accept(encoder.encode({"metadata": {"a": 1, "b": 2}}, {}))
+    with pytest.raises(TooManyPaths) as refusal:
+        encoder.encode({"metadata": {f"f{n}": n for n in range(1_000)}}, {})
+    assert (refusal.value.path, refusal.value.have) == ("metadata.f0", 3)
+    encoder.accept(encoder.encode({"metadata": {"b": [3]}}, {}))
 
 
 def test_too_many_levels() -> None:
