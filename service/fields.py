@@ -64,14 +64,22 @@ ARRIVAL: Final = ("@arrival", POSITION, "object_id")
 CONTAINERS: Final = frozenset({"metadata", "blobs"})
 """Root fields that are objects in the index; below them and elsewhere names are flat."""
 
+_REMEMBERED: Final = 200
+"""Characters of a field name whose spelling in the index is kept in mind."""
+
 _ESCAPED = {character: f"%{ord(character):02X}" for character in './%@*"\\\x7f'}
 _ESCAPED |= {chr(code): f"%{code:02X}" for code in range(32)}
 _TABLE = str.maketrans(_ESCAPED)
 
 
-@lru_cache(maxsize=65_536)
 def encode_step(step: str) -> str:
     """A field name as part of an index field's name: `.` `/` `@` `*` `%` and the like as %XX."""
+    # No long name is kept in mind: it may be one of a refused object.
+    return _encoded(step) if len(step) <= _REMEMBERED else _encoded.__wrapped__(step)
+
+
+@lru_cache(maxsize=65_536)
+def _encoded(step: str) -> str:
     name = step.translate(_TABLE)
     if not name:
         return "%"

@@ -2,9 +2,10 @@
 
 import pytest
 
+from service import fields
 from service.aggregations import BY_NAME
 from service.aggregations.base import Inexact
-from service.fields import Field, Fields
+from service.fields import Field, Fields, encode_step
 
 PATH = ("metadata", "n")
 
@@ -37,3 +38,11 @@ def test_what_lies_below_an_array_is_an_array() -> None:
     fields = Fields({"blobs": ("object", ("array",), 0), "blobs.metadata/lang": ("keyword", ("text",), 0)})
     assert not fields.get(("blobs", "metadata", "lang")).single
     assert fields.get(("metadata", "n")).single
+
+
+def test_long_names_are_not_kept_in_mind() -> None:
+    before = fields._encoded.cache_info().currsize
+    for number in range(50):
+        assert len(encode_step(f"{number}." + "x" * 10_000)) > 10_000
+    assert fields._encoded.cache_info().currsize == before
+    assert encode_step("a.b" + "x" * 300) == "a%2Eb" + "x" * 300
