@@ -1,5 +1,6 @@
 """Reads requests: the namespace, bodies, JSON, lines of an import."""
 
+import asyncio
 import codecs
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +16,7 @@ from service.web.keys import SETTINGS
 
 _BATCH_LINES: Final = 1_000
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 64 * 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 
@@ -143,6 +144,7 @@ async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator
                 continue
             for piece in gzip.unpacked(chunk):
                 yield piece
+                await asyncio.sleep(0)  # kilobytes may unpack to gigabytes: others get their turn
     except zlib.error as error:
         raise BadRequest(f"the body is not valid gzip: {error}") from None
     except web.RequestPayloadError as error:

@@ -113,6 +113,19 @@ async def test_only_the_first_errors_are_told(client: Client, bucket: str) -> No
 BROKEN = compressed(b"".join(b'{"metadata":{"n":"%s"}}\n' % os.urandom(20).hex().encode() for _ in range(3_000)))
 
 
+async def test_what_unpacks_to_much_keeps_nobody_waiting(client: Client, bucket: str) -> None:
+    """16 kB of gzip are 16 MB of line ends; the service shares this loop, so each pause of it is seen here."""
+    bomb = compressed(b"\n" * 16_000_000)
+    importing = asyncio.create_task(client.call("POST", route(bucket), data=bomb, headers=GZIP))
+    turns = 0
+    while not importing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    status, answer = await importing
+    assert (status, answer["lines"]) == (200, 0), answer
+    assert turns > 200
+
+
 @pytest.mark.parametrize(
     "body",
     [
