@@ -45,8 +45,8 @@ test: check ## everything: `check`, then all tests on a real OpenSearch, at last
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
 	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
 		TALLY_PROVE_FUZZ=$${FUZZ:-40} TALLY_PROVE_HOSTILE=$${HOSTILE:-20000} \
-		$(BIN)/python -m pytest tests/properties tests/properties/flights.py -s
-	@TALLY_PROVE_INTERLEAVINGS=$${INTERLEAVINGS:-100000} $(BIN)/python -m pytest tests/model -s
+		TALLY_PROVE_INTERLEAVINGS=$${INTERLEAVINGS:-100000} \
+		$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile -rP tests/properties tests/properties/flights.py tests/model
 
 chaos: .venv/dev.stamp ## nodes, services, answers and indices fail under load; writes the table in docs/quality.md
 	@TALLY_CHAOS=full $(BIN)/python -m pytest tests/chaos -s
