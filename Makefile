@@ -43,7 +43,7 @@ test: check ## everything: `check`, then all tests on a real OpenSearch, at last
 	@$(QUICK_JAVA) $(BIN)/python -m pytest tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
-	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=1000 TALLY_PROVE_ZONES=$${ZONES:-600} \
+	@TALLY_PROVE_DATASETS=$${DATASETS:-270} TALLY_PROVE_LEAST=$${LEAST:-200} TALLY_PROVE_EXAMPLES=300 TALLY_PROVE_ZONES=$${ZONES:-600} \
 		TALLY_PROVE_FUZZ=$${FUZZ:-40} TALLY_PROVE_HOSTILE=$${HOSTILE:-20000} \
 		TALLY_PROVE_INTERLEAVINGS=$${INTERLEAVINGS:-100000} \
 		$(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile -rP tests/properties tests/properties/flights.py tests/model
