@@ -1,4 +1,4 @@
-"""What may befall a cluster and its services; each is a line of the table."""
+"""The faults of a cluster and its services; each is a row of the table."""
 
 import asyncio
 import os

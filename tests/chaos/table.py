@@ -26,18 +26,18 @@ def row(report: Report) -> str:
 
 def table(rows: Sequence[str]) -> str:
     head = (
-        "| what befell it | requests | errors that clients got | wrong answers | acknowledged and lost | doubled "
-        "| seconds until all was well |"
+        "| fault | requests | errors seen by clients | wrong answers | acknowledged and lost | duplicated "
+        "| seconds to recovery |"
     )
     return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
 
 
 def write(reports: Sequence[Report], titles: Sequence[str]) -> None:
-    """What was seen now; lines that did not run this time stay as they were."""
+    """Replaces the rows that ran now; the others stay as they were."""
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     old, _, after = rest.partition(END)
     rows = {title: line for line in old.splitlines() for title in titles if line.startswith(f"| {title} |")}
     rows |= {report.title: row(report) for report in reports}
-    told = table([rows[title] for title in titles if title in rows])
-    PAGE.write_text(f"{before}{BEGIN}\n\n{told}\n\n{END}{after}")
+    rendered = table([rows[title] for title in titles if title in rows])
+    PAGE.write_text(f"{before}{BEGIN}\n\n{rendered}\n\n{END}{after}")

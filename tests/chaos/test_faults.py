@@ -1,4 +1,4 @@
-"""What may befall a cluster of three nodes and two services on it, one after the other, under a mixed load.
+"""The faults of a cluster of three nodes and two services on it, one after the other, under a mixed load.
 
 Whatever happens: no answer is wrong, nothing acknowledged is lost, nothing is there twice. The short form has the
 faults that matter most; the full one (`make chaos`) writes what it saw into docs/quality.md.
