@@ -159,7 +159,7 @@ async def test_what_was_deleted_while_it_was_taken_stays_deleted(
     await second.ok("POST", "/v1/buckets/b/objects", {"a": 1}, namespace=f"{name}x")
 
 
-async def test_mistakes_are_told(there: Settings) -> None:
+async def test_mistakes_are_told(there: Settings, both: tuple[Client, Client]) -> None:
     code, output = await tally(there, "backup", "unsafe")
     assert code == 1
     assert "no snapshot repository 'unsafe'" in output
