@@ -27,6 +27,9 @@ from service.web.protocol import Runner
 log = structlog.get_logger()
 
 
+_IDLE: Final = 75.0
+"""Seconds after which a connection without a (whole) request is closed; balancers reuse theirs for 60 at most."""
+
 _CUT: Final = 1.0
 """Seconds for what began in the moment when everything else was finished."""
 
@@ -54,6 +57,7 @@ async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> 
         app,
         access_log=None,
         handler_cancellation=True,
+        keepalive_timeout=_IDLE,
         shutdown_timeout=_CUT,  # requests in flight have had their time before
         auto_decompress=False,  # web.reading does: it notices a gzip body that was cut off
         handle_signals=False,

@@ -80,7 +80,7 @@ class _Connection(RequestHandler):
             # The level of every request that is refused; what was sent is in no line of the log.
             log.info("request", request_id=id, method="(malformed)", route="(malformed)", status=400, reason=cause)
             metrics.requests.labels("(malformed)", "(malformed)", "400").inc()
-            error: TallyError = BadRequest(f"this is not valid HTTP request: {cause}")
+            error: TallyError = BadRequest(f"this is not a valid HTTP request: {cause}")
         else:
             log.error("unexpected", request_id=id, exc_info=exc)
             error = Internal("the service failed; its log knows more under this request's id")

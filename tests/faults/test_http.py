@@ -287,3 +287,16 @@ async def test_a_follower_goes_on_with_another_key(client: Client, rotated: Clie
     status, answer = await rotated.call("POST", path, {"cursor": "of.somebody-else"})
     assert status == 400, answer
     await client.call("POST", f"{project}/streams/delete", {"items": [{"externalId": stream}]})
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", ROUTE], ids=["nothing", "half a line", "half a head"])
+async def test_a_connection_without_a_request_is_closed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("service.serving._IDLE", 0.3)
+    async with served(settings, "k") as address:
+        url = URL(address)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(sent)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
