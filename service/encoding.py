@@ -18,13 +18,14 @@ from service.fields import (
     leaf_name,
     shape_token,
 )
+from service.paths import MAX_LENGTH
 from service.tokens import LONG_MAX, LONG_MIN, is_long, number_leaf, string_term
 from service.values import Json, case_fold, parse_date
 
 MAX_DEPTH: Final = 100
 """Levels of objects and arrays in one object."""
 
-MAX_NAME: Final = 8_000
+MAX_NAME: Final = MAX_LENGTH
 """Characters of a path: as a term of `@shape` it must stay below Lucene's 32,766 bytes."""
 
 UNINDEXED: Final = frozenset({"blobs.data"})

@@ -5,14 +5,20 @@ backslash before it: `metadata.a\\.b`.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from service.values import MISSING, Json, Missing
 
 Path = tuple[str, ...]
 
+MAX_LENGTH: Final = 8_000
+"""Characters of a path; an object's field cannot have a longer one, either."""
+
 
 def parse(text: str) -> Path:
     """The steps of a path; ValueError tells what is wrong with it."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"a path has at most {MAX_LENGTH:,} characters, not {len(text):,}: {text[:60]}…")
     steps: list[str] = []
     step = ""
     characters = iter(text)

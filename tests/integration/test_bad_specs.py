@@ -158,6 +158,7 @@ BAD_FILTERS: list[tuple[str, Json, list[Json]]] = [
     ("$exists a number", {G: {"$exists": 1}}, [G, "$exists"]),
     ("$size negative", {G: {"$size": -1}}, [G, "$size"]),
     ("$size true", {G: {"$size": True}}, [G, "$size"]),
+    ("a path of 10,000 characters", {"x" * 10_000: 1}, ["x" * 10_000]),
     ("$mod of nothing", {G: {"$mod": []}}, [G, "$mod"]),
     ("$mod without a remainder", {G: {"$mod": [2]}}, [G, "$mod"]),
     ("$mod of three", {G: {"$mod": [2, 1, 0]}}, [G, "$mod"]),
