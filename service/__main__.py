@@ -1,4 +1,4 @@
-"""The command line. What a command needs it imports itself, so that help and completion are quick."""
+"""The command line. Commands import what they need themselves, so that help and completion are fast."""
 
 import os
 import sys
@@ -45,7 +45,7 @@ def _complain(text: str) -> None:
 
 
 def _settings(*, child: bool = False, **changes: object) -> "Settings":
-    """All settings, checked; ends the command with one message if any is wrong. `child`: a parent has warned."""
+    """All settings, validated; ends the command with one message if any is invalid. `child`: the parent has warned."""
     import structlog
     from pydantic import ValidationError
 
@@ -118,7 +118,7 @@ def run(
     """
     from service.cli.running import run
 
-    # The foreground shows what matters to a person; a log line for each request is asked for by the setting.
+    # In the foreground only what matters to a person is shown; the setting enables a log line per request.
     _go(
         run(
             _settings(log_level=None if "TALLY_LOG_LEVEL" in os.environ else "warning"),
@@ -366,7 +366,7 @@ def openapi() -> None:
 
 
 def _go(work: Coroutine[Any, Any, T]) -> T:
-    """Runs to the end; expected failures are one line, not a stack trace."""
+    """Runs to completion; expected failures print one line, not a stack trace."""
     import asyncio
 
     import uvloop

@@ -1,4 +1,4 @@
-"""The use case of this house: an aggregate request in, its exact answer out."""
+"""The main use case: takes an aggregate request, returns its exact answer."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from service.planning.warnings import of_plan
 from service.values import Json
 
 _PLANS: Final = 5
-"""Times that an answer is tried while writers bring new fields."""
+"""Maximum attempts for an answer while writers add new fields."""
 
 
 class AggregateSource(Searchable, Protocol):
@@ -40,22 +40,22 @@ class AggregateSource(Searchable, Protocol):
 
     @property
     def query(self) -> Json:
-        """What finds the objects, or more: `condition` says which are meant."""
+        """The query for at least the objects that fulfil `condition`."""
         ...
 
     @property
     def condition(self) -> Condition: ...
 
     async def refreshed(self) -> "AggregateSource | None":
-        """The bucket with its fields as they are now, None if they are still the same."""
+        """The bucket with its current fields, None if they have not changed."""
         ...
 
 
 async def aggregate(request: AggregateRequest, source: AggregateSource, budget: Budget) -> dict[str, Json]:
     """The documented answer; raises `Invalid` (422) for a wrong spec and `OverBudget` (400) for a too large one.
 
-    What is known of the fields may grow while the answer is made, by a writer elsewhere whose object is seen
-    already; then the plan might not hold for that object, and is made anew.
+    The known fields may grow while the answer is computed, through another process's write that the answer already
+    includes; then the plan may be invalid for that object, and is recomputed.
     """
     started = time.perf_counter()
     for _ in range(_PLANS):
@@ -73,7 +73,7 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, budget: 
                 raise
         else:
             result.warnings += of_plan(asked, source.fields, result)
-            # The look goes on while the rows are written.
+            # The check continues while the rows are rendered.
             milliseconds = round((time.perf_counter() - started) * 1000)
             newer, rendered = await asyncio.gather(source.refreshed(), _rendered(result, plan, milliseconds))
             if newer is None:
@@ -85,7 +85,7 @@ async def aggregate(request: AggregateRequest, source: AggregateSource, budget: 
 
 
 async def explain(request: AggregateRequest, source: AggregateSource) -> dict[str, Json]:
-    """How the request would be answered, computing nothing; raises `Invalid` as `aggregate` does."""
+    """How the request would be answered, without computing anything; raises `Invalid` as `aggregate` does."""
     source = await source.refreshed() or source
     plan = lower(request, source.fields)
     plan = replace(plan, condition=And((source.condition, plan.condition)))
@@ -105,7 +105,7 @@ async def _rendered(result: Result, plan: Plan, milliseconds: int) -> dict[str, 
 
 
 async def answer(plan: Plan, source: AggregateSource, budget: Budget) -> Result:
-    """Runs the plan's strategy; where an answer cannot be proved exact, that metric is evaluated from its values."""
+    """Runs the plan's strategy; a metric that cannot be proved exact is evaluated from its values."""
     fold: frozenset[int] = frozenset()
     estimate: frozenset[int] = frozenset()
     while True:
@@ -118,7 +118,7 @@ async def answer(plan: Plan, source: AggregateSource, budget: Budget) -> Result:
             estimate |= frozenset(too_many.positions)
         except InexactMetrics as inexact:
             if fold & inexact.positions:
-                # The values are too many to be evaluated, and their estimate is no number.
+                # There are too many values to evaluate, and their estimate is not a number.
                 raise _too_many_values(budget) from None
             fold |= inexact.positions
 

@@ -1,4 +1,4 @@
-"""The composition root: settings in, an application out."""
+"""The composition root: builds the application from the settings."""
 
 import asyncio
 import gc
@@ -73,13 +73,13 @@ from service.web.routes import ROUTES
 log = structlog.get_logger()
 
 _AGAIN: Final = 10.0
-"""Seconds between two looks at a catalogue that is gone and cannot be made again."""
+"""Seconds between checks for a lost catalogue that cannot be recreated."""
 
 _PERIOD: Final = 30.0
-"""Seconds between two looks at OpenSearch's clock and the cursors' secret."""
+"""Seconds between reads of OpenSearch's clock and the cursor secret."""
 
 _FIRST: Final = 15.0
-"""Seconds that one try to set OpenSearch up may take; the service listens after the first one."""
+"""Time limit in seconds for one attempt to set OpenSearch up; the service listens after the first one."""
 
 
 def make_gateway(settings: Settings) -> Gateway:
@@ -109,7 +109,7 @@ async def backups(settings: Settings, repository: str, say: Callable[[str], None
 
 
 def create_app(settings: Settings, api_key: str) -> web.Application:
-    """The service for one OpenSearch; what it needs there is made when it starts, or as soon as it is there."""
+    """The service for one OpenSearch, which is set up at start, or as soon as it is reachable."""
     app = web.Application(
         client_max_size=settings.body_limit,
         middlewares=[logged, counted, error_envelope, authorized(api_key), reject_until_ready],
@@ -162,7 +162,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
 
         async def is_ready() -> Readiness:
             block = None
-            with suppress(TallyError):  # it may not be allowed to see blocks, and the next line tells if it is away
+            with suppress(TallyError):  # may lack permission to read blocks; the next line raises if OpenSearch is away
                 block = await write_block(gateway)
             return Readiness(await ready(gateway), block)
 
@@ -178,7 +178,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
         await asyncio.wait([beginning, asyncio.create_task(tried.wait())], return_when=asyncio.FIRST_COMPLETED)
         if beginning.done():
             beginning.result()
-        # The collector is half of the cost of large answers; what lives for ever need not be looked at.
+        # The collector is half of the cost of large answers; permanent objects need not be scanned.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
@@ -196,7 +196,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
 async def _begin(
     app: web.Application, gateway: Gateway, catalog: Catalog, secret: Secret, tried: asyncio.Event
 ) -> None:
-    """Sets OpenSearch up, however long it takes to be there; then takes care of it for ever."""
+    """Sets OpenSearch up once it is reachable, however long that takes; then runs the background work forever."""
     async for attempt in AsyncRetrying(wait=wait_exponential_jitter(multiplier=0.5, max=10), before_sleep=_patient):
         with attempt:
             deadline.start(_FIRST)
@@ -217,7 +217,7 @@ async def _begin(
 async def _set_up_again(
     app: web.Application, gateway: Gateway, catalog: Catalog, secret: Secret, missing: asyncio.Event
 ) -> None:
-    """A catalogue that is gone while the service runs is made again if the cluster is empty; else that is logged."""
+    """Recreates a catalogue lost while the service runs if the cluster is empty; otherwise logs the loss."""
     while True:
         await missing.wait()
         await app[STATE].opensearch_ready.wait()
@@ -233,7 +233,7 @@ async def _set_up_again(
 
 
 async def _refresh_periodically(gateway: Gateway, catalog: Catalog, secret: Secret) -> None:
-    """OpenSearch's clock, and the cursors' secret, which is another one after a catalogue was restored."""
+    """Refreshes OpenSearch's clock and the cursor secret, which changes when a catalogue is restored."""
     while True:
         await asyncio.sleep(_PERIOD)
         with suppress(TallyError):
@@ -242,7 +242,7 @@ async def _refresh_periodically(gateway: Gateway, catalog: Catalog, secret: Secr
 
 
 async def _measure(gateway: Gateway) -> None:
-    """OpenSearch's clock counts; where it cannot be read, the machine's own goes on counting."""
+    """Reads OpenSearch's clock; if that fails, the time so far continues by the machine's own clock."""
     before = time.monotonic()
     try:
         remote = await gateway.time()

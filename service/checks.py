@@ -1,4 +1,4 @@
-"""What settings are checked for beyond their types. Every check raises `ValueError` that says what is right."""
+"""Checks of settings beyond their types. Every check raises a `ValueError` that says what is valid."""
 
 import re
 import ssl
@@ -7,11 +7,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 KEY_LENGTH: Final = 16
-"""Characters that an API key has at least: a shorter one can be guessed, and an empty one lets everybody in."""
+"""Minimum characters of an API key: a shorter one can be guessed, and an empty one admits everybody."""
 
 
 def api_key(key: str) -> str:
-    """The key without the white space that files and editors put around it."""
+    """The key without the surrounding white space that files and editors add."""
     key = key.strip()
     if len(key) < KEY_LENGTH:
         raise ValueError(
@@ -67,14 +67,14 @@ def certificate_file(path: Path) -> Path:
 
 
 def heap(text: str) -> str:
-    """Memory as Java wants it."""
+    """A memory size in Java's format."""
     if not re.fullmatch(r"[1-9][0-9]*[kmgKMG]", text):
         raise ValueError("an amount of memory is a number and a unit, like 512m or 2g")
     return text
 
 
 def folder(path: Path) -> Path:
-    """A folder, or a place where one can be made."""
+    """A folder that exists or can be created."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; name a folder")
     return path

@@ -1,7 +1,7 @@
-"""The time: OpenSearch's, so that all replicas have the same one, whatever their own clocks say.
+"""The time: OpenSearch's, so that all replicas agree, whatever their own clocks say.
 
-What is measured is how far OpenSearch's clock is from this machine's monotonic one, which nobody sets. Before the first
-measurement, and where there is none, the machine's own clock counts.
+It is measured as the offset of OpenSearch's clock from this machine's monotonic one, which is never set. Without a
+measurement the machine's own clock is used.
 """
 
 import time
@@ -11,18 +11,18 @@ TOLERATED: Final = 5.0
 """Seconds between the machine's clock and OpenSearch's above which a warning is logged."""
 
 _AGREEING: Final = 0.1
-"""Seconds within which two clocks are taken for one."""
+"""Seconds within which two clocks count as equal."""
 
 _last_arrival = 0
 _offset: float | None = None
-"""OpenSearch's time less the monotonic one, in seconds."""
+"""OpenSearch's time minus the monotonic one, in seconds."""
 
 
 def measured(remote: float, before: float, after: float) -> float:
-    """Takes OpenSearch's time (seconds), read between two moments of `time.monotonic`, for the time from now on.
+    """Adopts OpenSearch's time (seconds), read between two values of `time.monotonic`.
 
-    What agrees with the time so far, as well as the measurement can tell, changes nothing, so that time does not jump.
-    Gives how far this machine's clock is ahead of OpenSearch's.
+    A measurement that agrees with the current time within its precision changes nothing, so that time does not jump.
+    Returns how far this machine's clock is ahead of OpenSearch's.
     """
     global _offset
     seen = remote - (before + after) / 2
@@ -42,7 +42,7 @@ def now_millis() -> int:
 
 
 def arrival() -> int:
-    """Microseconds that only grow, so that what one process makes keeps its order."""
+    """Strictly increasing microseconds, so that one process's writes keep their order."""
     global _last_arrival
     _last_arrival = max(int(now() * 1_000_000), _last_arrival + 1)
     return _last_arrival

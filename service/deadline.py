@@ -1,4 +1,4 @@
-"""How long a request may go on asking OpenSearch: a moment that everything done for it knows by its context."""
+"""The time limit for a request's use of OpenSearch, carried by the context of everything done for it."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -16,19 +16,19 @@ T = TypeVar("T")
 class _Deadline:
     seconds: float
     until: float
-    """On the event loop's clock."""
+    """By the event loop's clock."""
 
 
 _deadline: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 
 def start(seconds: float) -> None:
-    """From now on this request, and what it starts, has so many seconds."""
+    """Gives this request, and everything it starts, so many seconds from now."""
     _deadline.set(_Deadline(seconds, asyncio.get_running_loop().time() + seconds))
 
 
 def renew() -> None:
-    """As many seconds once more: a part of what streams is done."""
+    """Restarts the time limit, after each part of a stream."""
     deadline = _deadline.get()
     if deadline is not None:
         start(deadline.seconds)
@@ -36,7 +36,7 @@ def renew() -> None:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """The time does not pass while a request's sender is waited for."""
+    """Stops the time while waiting for the client."""
     began = asyncio.get_running_loop().time()
     yield
     deadline = _deadline.get()
@@ -46,7 +46,7 @@ def paused() -> Iterator[None]:
 
 
 def left(most: float) -> float:
-    """Seconds that there still are, at most so many; 0 when the time is over."""
+    """The remaining seconds, at most `most`; 0 when the time is up."""
     deadline = _deadline.get()
     if deadline is None:
         return most
@@ -54,7 +54,7 @@ def left(most: float) -> float:
 
 
 def detached(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-    """A task that others wait for, too, or nobody: the time of the request that starts it is not its own."""
+    """A task shared with other requests, or awaited by none, so not bound by the time limit of its first request."""
     context: Context = copy_context()
     context.run(_deadline.set, None)
     task = asyncio.get_running_loop().create_task(work, context=context)
@@ -63,13 +63,13 @@ def detached(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
 
 
 def _seen(task: "asyncio.Task[Any]") -> None:
-    """Whoever waited has got the error; it is not logged again."""
+    """Marks the error as retrieved: waiters have received it, so it is not logged again."""
     if not task.cancelled():
         task.exception()
 
 
 async def within(task: "asyncio.Task[T]", most: float) -> T:
-    """What a shared task gives, if it does so in time; else it goes on for the others, and `TimedOut` is raised."""
+    """A shared task's result if it arrives in time; otherwise raises `TimedOut` while the task continues for others."""
     await asyncio.wait([task], timeout=left(most))
     if not task.done():
         raise TimedOut("OpenSearch did not answer in time", retry_after=5)

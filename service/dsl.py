@@ -1,4 +1,4 @@
-"""OpenSearch's queries that occur often, each by its name."""
+"""Frequently used OpenSearch queries, by name."""
 
 from collections.abc import Sequence
 from typing import Any

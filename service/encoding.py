@@ -1,4 +1,4 @@
-"""From an object to what the index holds of it: leaves under their names, shape tokens, what was met."""
+"""Encodes an object for the index: leaves under their names, shape tokens, observed fields."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ from service.tokens import LONG_MAX, LONG_MIN, is_long, number_leaf, string_term
 from service.values import Json, case_fold, parse_date
 
 MAX_DEPTH: Final = 100
-"""Levels of objects and arrays in one object."""
+"""Maximum nesting of objects and arrays in one object."""
 
 MAX_NAME: Final = MAX_LENGTH
 """Characters of a path: as a term of `@shape` it must stay below Lucene's 32,766 bytes."""
 
 UNINDEXED: Final = frozenset({"blobs.data"})
-"""Kept and returned, not searched: the content of inline blobs."""
+"""Stored and returned but not searchable: the content of inline blobs."""
 
 
 class Unindexable(Exception):
-    """One value of an object cannot be indexed: path, what limit, which value."""
+    """A value of an object cannot be indexed: path, limit, value."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class Unindexable(Exception):
 
 
 class TooManyPaths(Unindexable):
-    """The object brings more field paths than its bucket may have; `have`: how many there are without it."""
+    """The object would exceed its bucket's limit of field paths; `have`: their number without it."""
 
     def __init__(self, path: str, have: int) -> None:
         super().__init__(path, "too many field paths")
@@ -51,20 +51,20 @@ class TooManyPaths(Unindexable):
 
 @dataclass
 class ObservedField:
-    """What was met at one path; grows only."""
+    """What was seen at one path; only grows."""
 
     primary_type: str | None = None
     traits: set[FieldTrait] = field(default_factory=set)
     bits: int = 0
     names: dict[Leaf, str] = field(default_factory=dict)
-    """The index fields that were written, by their type."""
+    """The index fields written so far, by type."""
 
 
 class Encoder:
-    """Encodes objects of one bucket one after the other; one that is not accepted leaves no trace.
+    """Encodes objects of one bucket one by one; one that is not accepted leaves no trace.
 
-    `primary_types` holds the types of the namespace's plain names; new names are added to it as they come. `observed`
-    and `leaves` say what catalogue and index must know before the documents are written.
+    `primary_types` holds the types of the namespace's plain names; new names are added to it when seen. `observed`
+    and `leaves` are what catalogue and index must know before the documents are written.
     """
 
     def __init__(
@@ -74,20 +74,20 @@ class Encoder:
         skipped: Container[str] = OWN_FIELDS,
         budget: int | None = None,
     ) -> None:
-        """`budget`: field paths of the bucket; `known`: what was met in it before."""
+        """`budget`: maximum field paths of the bucket; `known`: the fields seen in it before."""
         self.primary_types = primary_types
         self.known = known
         self.budget = budget
         self.paths = len(known)
-        """How many the bucket has by now."""
+        """Current number of field paths in the bucket."""
         self.observed: dict[str, ObservedField] = {}
         self.leaves: dict[str, Leaf] = {}
         self._skipped = skipped
 
     def encode(self, item: Mapping[str, Json], own: Mapping[str, Json]) -> "EncodedObject":
-        """An object's user part, to be accepted or dropped; raises `Unindexable`, at the first path over the budget.
+        """Encodes an object's user part, to be accepted or dropped; raises `Unindexable` at the first path over budget.
 
-        Of the service's `own` texts only the folded forms are added.
+        Of the service's `own` texts it adds only the folded forms.
         """
         encoded = EncodedObject(self)
         for name, text in own.items():
@@ -98,7 +98,7 @@ class Encoder:
         return encoded
 
     def accept(self, encoded: "EncodedObject") -> None:
-        """Keeps what an object brings; of two objects, the first is accepted before the second is encoded."""
+        """Keeps an object's additions; each object must be accepted before the next one is encoded."""
         self.observed.update(encoded.observed)
         self.leaves.update(encoded.leaves)
         self.primary_types.update(encoded.primary_types)
@@ -106,21 +106,21 @@ class Encoder:
 
 
 class EncodedObject:
-    """The index fields and shape tokens of one object, and what it adds to what its encoder knows."""
+    """The index fields and shape tokens of one object, and its additions to the encoder's known fields."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._flat: dict[str, Any] = {}
         self.shapes: set[str] = set()
         self.observed: dict[str, ObservedField] = {}
-        """The paths at which something was met for the first time, as they are with it."""
+        """The paths at which something new was seen, with the additions."""
         self.leaves: dict[str, Leaf] = {}
         self.primary_types: dict[str, str] = {}
         self.brought = 0
-        """Paths that no object of the bucket had before."""
+        """Number of paths new to the bucket."""
 
     def fields(self) -> dict[str, Any]:
-        """The document's part for the user's values: root fields that are objects have theirs within."""
+        """The document's fields for the user's values, nested for root fields that are objects in the index."""
         document: dict[str, Any] = {}
         for name, leaf in self._flat.items():
             container, dot, rest = name.partition(".")
@@ -131,14 +131,14 @@ class EncodedObject:
         return document
 
     def add_folded(self, name: str, text: Json) -> None:
-        """The folded form of a text of the service's own, where it differs."""
+        """Adds the folded form of one of the service's own texts, if it differs."""
         if isinstance(text, str) and (folded := case_fold(text)) != text:
             physical = leaf_name(name, None, "fold")
             self._flat[physical] = string_term(folded)
             self._add_leaf(physical, "fold")
 
     def add(self, name: str, value: Json, separator: str, depth: int = 1, *, inside_array: bool = False) -> None:
-        """A value at a path, and all that is in it; `separator` comes before the names of its members."""
+        """Adds a value at a path with all of its contents; `separator` precedes its members' names."""
         observed = self.observed.get(name) or self._encoder.observed.get(name) or self._observe(name)
         kind = type(value)
         if inside_array:
@@ -199,7 +199,7 @@ class EncodedObject:
                 mine = self._mine(name, observed)
                 mine.bits = max(mine.bits, integer.bit_length())
             if -SAFE_INTEGER <= integer <= SAFE_INTEGER:
-                # Also turns -0.0, which the index would keep apart from 0, into 0.
+                # Also turns -0.0, which the index distinguishes from 0, into 0.
                 value = integer
         elif "fraction" not in observed.traits:
             self._add_trait(name, observed, "fraction")
@@ -218,16 +218,16 @@ class EncodedObject:
         self.shapes.add(shape_token(name, "array"))
         self.shapes.add(shape_token(name, f"array:{len(value)}"))
         for item in value:
-            # An array in an array is one value, which only the whole object tells.
+            # An array in an array is one value, known only from the whole object.
             if type(item) is list:
                 _check_depth(name, item, depth + 1)
             else:
                 self.add(name, item, separator, depth + 1, inside_array=True)
 
     def _whole(self, name: str, observed: ObservedField, value: Json) -> None:
-        """Arrays are also written whole, as JSON, and so is what lies where an array lay before.
+        """Also writes arrays whole, as JSON, and every value at a path where an array was seen before.
 
-        Where something else came first it is of no use: not every value would be there.
+        Not if another value came first at the path: then the JSON leaf would not have every value.
         """
         traits = observed.traits
         if "alone" in traits:
@@ -253,7 +253,7 @@ class EncodedObject:
             flat[physical] = [flat[physical], value]
 
     def _physical(self, name: str, observed: ObservedField, leaf: Leaf) -> str:
-        """The index field for a type at a path; the first type that is no date takes the plain name."""
+        """The index field for a type at a path; the first type other than date takes the plain name."""
         mine = self._mine(name, observed)
         if mine.primary_type is None and leaf not in ("date", "json", "fold"):
             if name not in self._encoder.primary_types:
@@ -282,7 +282,7 @@ class EncodedObject:
         self._mine(name, observed).traits.add(trait)
 
     def _mine(self, name: str, observed: ObservedField) -> ObservedField:
-        """What is known of a path, to be changed: a copy, for the encoder's own changes only when it accepts."""
+        """A modifiable copy of what is known of a path; the encoder's own changes only on acceptance."""
         mine = self.observed.get(name)
         if mine is None:
             mine = self.observed[name] = ObservedField(
@@ -292,7 +292,7 @@ class EncodedObject:
 
 
 def _check_depth(name: str, value: Json, depth: int) -> None:
-    """Of an array in an array, which is walked by nobody else here, but by grouping and filters."""
+    """Checks the depth inside an array in an array, which the encoder does not walk, but grouping and filters do."""
     if depth >= MAX_DEPTH:
         raise Unindexable(name, f"nested more than {MAX_DEPTH} levels deep")
     for item in value.values() if type(value) is dict else value:
@@ -307,7 +307,7 @@ def _without_data(blobs: Json) -> Json:
 
 
 def unite(known: Mapping[str, ObservedField], observed: Mapping[str, ObservedField]) -> dict[str, ObservedField] | None:
-    """What is known now, None if nothing new was met."""
+    """The union, None if nothing new was seen."""
     if all(
         name in known and each.traits <= known[name].traits and each.bits <= known[name].bits
         for name, each in observed.items()

@@ -1,10 +1,9 @@
-"""What may be known of a bucket's fields: which JSON types were met at a path, and where they lie in the index.
+"""What is known of a bucket's fields: the JSON types seen at each path, and the index fields that hold them.
 
-A path has a plain name in the index (`metadata.carrier`, deeper steps joined by `/`) whose type is that
-of the first value met in the namespace; values of other types lie beside it under a suffix
-(`metadata.author@double`). So one object's shape is never in another's way, and a person who looks at
-the index sees keywords as keywords and numbers as numbers. What was met only ever grows, so a plan made
-from it holds for every object that was acknowledged before.
+A path has a plain name in the index (`metadata.carrier`, deeper steps joined by `/`) with the type of the first value
+seen in the namespace; values of other types are stored next to it under a suffix (`metadata.author@double`). So objects
+of different shapes never conflict, and people browsing the index see keywords as keywords and numbers as numbers. Known
+fields only grow, so a plan based on them is valid for every object acknowledged before.
 """
 
 import re
@@ -18,24 +17,24 @@ from service.paths import Path
 
 Leaf = Literal["keyword", "double", "long", "boolean", "date", "json", "fold"]
 LEAVES: Final[tuple[Leaf, ...]] = get_args(Leaf)
-"""The types of index fields that values are written to."""
+"""The types of index fields for values."""
 
 FieldTrait = Literal[
     "text", "date", "double", "long", "fraction", "boolean", "null", "array", "object", "lengthy", "alone", "bulky",
     "cased", "denormal", "nested",
 ]  # fmt: skip
-"""What was met at a path.
+"""What was seen at a path.
 
-text, date: strings that are no date, that are one · double, long: numbers, by the leaf that holds them ·
-fraction: one of them was not integral · array: an array lies at the path or on the way to it ·
-lengthy: a string over `LENGTHY` bytes, of which the index holds a token · alone: a value that the `json` leaf lacks,
-because no array had been met there yet · bulky: an array whose JSON is over `LENGTHY` bytes ·
-cased: a string that is no date differs from its folded form, which the `fold` leaf holds ·
-denormal: such a string is not in Unicode's NFC · nested: an array lies at the path and another one on the way to it.
+text, date: strings that are not dates, that are dates · double, long: numbers, by the leaf that holds them ·
+fraction: one of them was not integral · array: an array is at the path or a parent path ·
+lengthy: a string over `LENGTHY` bytes, of which the index holds a token · alone: a value missing from the `json` leaf,
+because no array had been seen there yet · bulky: an array whose JSON is over `LENGTHY` bytes ·
+cased: a string other than a date differs from its folded form, which the `fold` leaf holds ·
+denormal: such a string is not in Unicode's NFC · nested: an array is at the path and another one at a parent path.
 """
 
 JsonType = Literal["text", "number", "boolean", "object", "array"]
-"""The JSON types of values that are not null."""
+"""The JSON types of non-null values."""
 
 _TYPES: Final[Mapping[FieldTrait, JsonType]] = {
     "text": "text", "date": "text", "lengthy": "text", "double": "number", "long": "number", "boolean": "boolean",
@@ -43,29 +42,29 @@ _TYPES: Final[Mapping[FieldTrait, JsonType]] = {
 }  # fmt: skip
 
 LENGTHY: Final = 8_000
-"""UTF-8 bytes from which on a string is indexed by a token (its beginning and its SHA-256)."""
+"""UTF-8 bytes above which a string is indexed as a token (its beginning and its SHA-256)."""
 
 SAFE_INTEGER: Final = 2**53
-"""Up to here doubles hold every integer."""
+"""Doubles represent every integer up to here."""
 
 LAYOUT: Final = 2
-"""The way in which documents are written now; 1 had no `fold` leaves and no number of blobs."""
+"""The current document layout; 1 had no `fold` leaves and no blob count."""
 
 BLOB_COUNT: Final = "@blob_count"
 """The index field with the number of an object's blobs."""
 
 SHAPE: Final = "@shape"
-"""The index field with one token for each odd thing in an object: a null, an array, an array's length, an object."""
+"""The index field with the shape tokens of an object: for nulls, arrays, their lengths, and objects."""
 
 POSITION: Final = "@position"
 ARRIVAL: Final = ("@arrival", POSITION, "object_id")
-"""Index fields that together are the order of arrival: time of the request, place in it, and a last resort."""
+"""Index fields that define the order of arrival: time of the request, position in it, and a tie-breaker."""
 
 CONTAINERS: Final = frozenset({"metadata", "blobs"})
-"""Root fields that are objects in the index; below them and elsewhere names are flat."""
+"""Root fields that are objects in the index; all other names, also below them, are flat."""
 
 _REMEMBERED: Final = 200
-"""Characters of a field name whose spelling in the index is kept in mind."""
+"""Maximum length of field names whose encoding is cached."""
 
 _ESCAPED = {character: f"%{ord(character):02X}" for character in './%@*"\\\x7f'}
 _ESCAPED |= {chr(code): f"%{code:02X}" for code in range(32)}
@@ -74,7 +73,7 @@ _TABLE = str.maketrans(_ESCAPED)
 
 def encode_step(step: str) -> str:
     """A field name as part of an index field's name: `.` `/` `@` `*` `%` and the like as %XX."""
-    # No long name is kept in mind: it may be one of a refused object.
+    # Long names are not cached: they may belong to a refused object.
     return _encoded(step) if len(step) <= _REMEMBERED else _encoded.__wrapped__(step)
 
 
@@ -91,7 +90,7 @@ def _encoded(step: str) -> str:
 
 
 def plain_name(path: Path) -> str:
-    """The index field of a path, without a suffix."""
+    """The index field of a path, without suffix."""
     head, *rest = map(encode_step, path)
     if rest and path[0] in CONTAINERS:
         return f"{head}.{'/'.join(rest)}"
@@ -99,12 +98,12 @@ def plain_name(path: Path) -> str:
 
 
 def path_of(name: str) -> Path:
-    """The path of an index field: the opposite of `plain_name`, whatever the suffix."""
+    """The path of an index field: the inverse of `plain_name`, for any suffix."""
     return tuple("" if step == "%" else unquote(step) for step in re.split("[./]", name.partition("@")[0]))
 
 
 def leaf_name(name: str, primary_type: str | None, leaf: Leaf) -> str:
-    """The index field for values of one type at a plain name whose own type is `primary_type`."""
+    """The index field for values of type `leaf` at a plain name whose primary type is `primary_type`."""
     return name if primary_type == leaf else f"{name}@{leaf}"
 
 
@@ -122,22 +121,22 @@ class Field:
     primary_type: str | None = None
     traits: frozenset[FieldTrait] = frozenset()
     bits: int = 0
-    """The bit length of the largest integer met."""
+    """The bit length of the largest integer seen."""
     instant: bool = False
-    """Equality compares instants: the schema says date or datetime, or it is one of our own times."""
+    """Whether equality compares instants: a date or datetime in the schema, or one of the service's own times."""
     always: bool = False
-    """Every object has the field, if only as null."""
+    """Whether every object has the field, possibly null."""
     through: bool = False
-    """An array was met on the way to the path."""
+    """Whether an array was seen at a parent path."""
     folds: bool = True
-    """Folded strings are in the index."""
+    """Whether folded strings are indexed."""
 
     def leaf(self, leaf: Leaf) -> str:
         return leaf_name(self.name, self.primary_type, leaf)
 
     @property
     def leaves(self) -> dict[Leaf, str]:
-        """The index fields that together hold each scalar value here once (`date` repeats strings: not among them)."""
+        """The index fields that together hold each scalar value here once (without `date`, which repeats strings)."""
         found: dict[Leaf, str] = {}
         if self.traits & {"text", "date", "lengthy"} and self.primary_type != "date":
             found["keyword"] = self.leaf("keyword")
@@ -157,35 +156,35 @@ class Field:
 
     @property
     def dates(self) -> str | None:
-        """The index field with the instants of the dates here, if any was met."""
+        """The index field with the instants of the dates here, if any was seen."""
         return self.leaf("date") if "date" in self.traits else None
 
     @property
     def json(self) -> str | None:
-        """The index field with each whole value here as JSON, if arrays were met and it holds all of them."""
+        """The index field with each whole value here as JSON, if arrays were seen and it holds all of them."""
         if "array" not in self.traits or self.traits & {"alone", "bulky"}:
             return None
         return self.leaf("json")
 
     @property
     def types(self) -> frozenset[JsonType]:
-        """The JSON types that were met here, of values and of the elements of arrays."""
+        """The JSON types seen here, of values and of array elements."""
         return frozenset(_TYPES[mark] for mark in self.traits if mark in _TYPES)
 
     @property
     def evidence(self) -> tuple[list[str], list[str]]:
-        """Index fields and shape tokens: a value that is not null lies here where one of them is there."""
+        """Index fields and shape tokens, any of which shows that an object has a non-null value here."""
         shapes = [shape for shape in ("array", "object") if shape in self.traits]
         return list(self.leaves.values()), [shape_token(self.name, shape) for shape in shapes]
 
     @property
     def never_null(self) -> bool:
-        """Every object has a value here that is not null."""
+        """Whether every object has a non-null value here."""
         return self.always and "null" not in self.traits
 
     @property
     def single(self) -> bool:
-        """Every object has at most one scalar here, so that index fields are the values themselves."""
+        """Whether every object has at most one scalar here, so that index fields are the values themselves."""
         return not self.traits & {"array", "object", "lengthy"}
 
 
@@ -208,14 +207,14 @@ OWN_FIELDS: Final[Mapping[str, Field]] = {
     )
     for name, primary_type, traits in _OWN
 }
-"""Fields that every object has from the service."""
+"""Fields that the service sets on every object."""
 
 _ALWAYS: Final[frozenset[Path]] = frozenset((name,) for name in (*OWN_FIELDS, *CONTAINERS))
 """Paths that every object has."""
 
 
 class Fields:
-    """The catalogue of one bucket: `get` answers for every path, also for one that nobody has used."""
+    """The fields of one bucket: `get` answers for every path, including unused ones."""
 
     def __init__(
         self,
@@ -240,12 +239,12 @@ class Fields:
         return Field(path, name, primary_type, known, bits, name in self._instants, through=through, folds=folds)
 
     def knows(self, path: Path) -> bool:
-        """Whether an object has, or had, something at the path, be it null."""
+        """Whether an object has, or had, any value at the path, even null."""
         return path in _ALWAYS or path[:2] == ("blobs", "data") or plain_name(path) in self._observed
 
     @property
     def empty(self) -> bool:
-        """No object was ever written."""
+        """Whether no object was ever written."""
         return not self._observed
 
     @property
@@ -254,16 +253,16 @@ class Fields:
         return {*_ALWAYS, *map(path_of, self._observed)}
 
     def below(self, root: str) -> list[Field]:
-        """What was met below a root field that is an object in the index."""
+        """The fields seen below a root field that is an object in the index."""
         return [self.get(path_of(name)) for name in self._observed if name.startswith(f"{root}.")]
 
     @property
     def names(self) -> list[str]:
-        """The plain names of all that is known: what every object has, and what was met."""
+        """The plain names of all known fields: those of every object, and those seen."""
         return [*OWN_FIELDS, *(name for name in self._observed if name not in OWN_FIELDS)]
 
     def root(self, path: Path) -> Field:
-        """The path itself, or the first array on the way to it."""
+        """The path itself, or the first array above it."""
         for length in range(1, len(path)):
             field = self.get(path[:length])
             if "array" in field.traits:
@@ -271,7 +270,7 @@ class Fields:
         return self.get(path)
 
     def _below_array(self, path: Path) -> bool:
-        """An array was met on the way: what lies at the path is then an array too, though its elements may lack it."""
+        """Whether an array was seen above the path: its value is then an array too, though elements may lack it."""
         return any(
             "array" in self._observed.get(plain_name(path[:length]), (None, (), 0))[1] for length in range(1, len(path))
         )

@@ -1,6 +1,6 @@
-"""Reads every form of ISO-8601 that names a point in time, for operands of comparisons with dates.
+"""Parses every form of ISO-8601 that denotes a point in time, for operands of comparisons with dates.
 
-What of an object's texts is a date, `values.parse_date` says: it is stricter, as a text there may mean anything else.
+Which texts in objects are dates is up to `values.parse_date`, which is stricter, as such a text may be anything.
 """
 
 import re
@@ -24,17 +24,17 @@ _LONGEST: Final = 100
 _HOUR: Final = 3_600_000
 _YEARS: Final = 400
 _CYCLE: Final = timedelta(days=146_097)
-"""The calendar repeats after 400 years, which lets `datetime` count beyond its ends."""
+"""The calendar repeats after 400 years, which allows calculations beyond the range of `datetime`."""
 _EPOCH: Final = datetime(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def parse_instant(text: str) -> int | None:
-    """Epoch milliseconds of the point in time, or of the start of the day, week, month or year; None for what is none.
+    """Epoch milliseconds of the point in time, or of the start of the day, week, month or year; None if not a date.
 
     Calendar, ordinal and week dates, basic and extended, in either case; a time to the hour, minute or second, the
-    last of them with decimals (finer than a millisecond: cut), `24:00` as the end of a day and a leap second as the
-    second after it. Without a zone it is UTC. What lies outside the years 1 to 9999 of UTC is none.
+    last of them with decimals (truncated to milliseconds), `24:00` as the end of a day and a leap second as the
+    following second. Without a zone it is UTC. Anything outside the years 1 to 9999 UTC is not a date.
     """
     millis = parse_date(text)
     if millis is not None or len(text) > _LONGEST:
@@ -60,12 +60,12 @@ def _parted(text: str) -> tuple[str, str, str]:
 
 
 def _whole(found: re.Match[str]) -> bool:
-    """A day, which a time of day needs."""
+    """Whether it is a full date, as a time of day requires."""
     return any(found[name] for name in ("day", "days", "ordinal", "weekday"))
 
 
 def _day(found: re.Match[str]) -> int:
-    """Milliseconds from 1970 to midnight; raises `ValueError` for a day that the calendar lacks."""
+    """Milliseconds from 1970 to midnight; raises `ValueError` for a nonexistent day."""
     year = int(found["year"])
     moved = 1 if year < 2 else -1 if year > 9998 else 0
     year += moved * _YEARS
@@ -81,7 +81,7 @@ def _day(found: re.Match[str]) -> int:
 
 
 def _time(found: re.Match[str]) -> int:
-    """Milliseconds since midnight UTC; raises `ValueError` for a time that no clock shows."""
+    """Milliseconds since midnight UTC; raises `ValueError` for a nonexistent time."""
     hour, minute, second = int(found["hour"]), int(found["minute"] or 0), int(found["second"] or 0)
     unit = 1_000 if found["second"] else 60_000 if found["minute"] else _HOUR
     digits = (found["fraction"] or "0")[:18]

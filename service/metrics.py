@@ -1,4 +1,4 @@
-"""What the service tells Prometheus of itself: no namespace, bucket or key is ever a label."""
+"""The service's Prometheus metrics: no namespace, bucket or key is ever a label."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MANY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The folder that the processes of one service share for their numbers (prometheus-client's own name for it)."""
+"""The variable for the folder in which one service's processes share their metrics (prometheus-client's name)."""
 
 _SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -68,7 +68,7 @@ lag: Final = Histogram(
 
 
 def exposition() -> bytes:
-    """All numbers in Prometheus' text format; of all processes, where there are several."""
+    """All metrics in Prometheus' text format; of all processes if there are several."""
     if MANY not in os.environ:
         return generate_latest(registry)
     whole = CollectorRegistry()
@@ -77,7 +77,7 @@ def exposition() -> bytes:
 
 
 async def watch_loop(every: float = 0.25) -> None:
-    """For ever: tells how punctual the event loop is."""
+    """Runs forever: measures the event loop's lag."""
     while True:
         planned = time.perf_counter() + every
         await asyncio.sleep(every)

@@ -1,4 +1,4 @@
-"""Numbers between JSON, doubles and decimals: how exact results are rounded, how they are spelled, what was sent."""
+"""Numbers as JSON, doubles and decimals: rounding and spelling of exact results, and decimal input values."""
 
 import math
 import sys
@@ -15,7 +15,7 @@ LARGEST: Final = sys.float_info.max
 
 
 def spelled(value: int | float) -> str:
-    """The shortest spelling in JSON: `10`, `0.1`, `1e21`."""
+    """The shortest JSON form: `10`, `0.1`, `1e21`."""
     value = number(value)
     if isinstance(value, float):
         return msgspec.json.encode(value).decode()
@@ -28,9 +28,9 @@ def spelled(value: int | float) -> str:
 
 
 def nearest(exact: Fraction) -> int | float:
-    """The double nearest to a number; beyond the range of doubles the nearest integer, which is closer than they are.
+    """The double nearest to a number; beyond the range of doubles the nearest integer, which is closer.
 
-    JSON sets no limit to a number, and knows no infinity.
+    JSON numbers are unlimited, and JSON has no infinity.
     """
     try:
         return float(exact)
@@ -39,9 +39,9 @@ def nearest(exact: Fraction) -> int | float:
 
 
 def rounded(exact: Fraction, *, integers: bool = False) -> int | float:
-    """An exact result as JSON tells it: an integer with all its digits, a fraction rounded once.
+    """An exact result as a JSON number: an integer with all digits, a fraction rounded once.
 
-    An integral result from 1e21 on that is a double is rendered as one, unless it was made of integers only.
+    An integral result from 1e21 on that is a double is rendered as one, unless it derives from integers only.
     """
     if exact.denominator != 1:
         return nearest(exact)
@@ -53,14 +53,14 @@ def rounded(exact: Fraction, *, integers: bool = False) -> int | float:
 
 @lru_cache(maxsize=4_096, typed=True)
 def as_sent(value: int | float) -> Fraction:
-    """The decimal number that was sent: 0.1 is one tenth, not the double beside it."""
+    """The decimal number that was sent: 0.1 is one tenth, not the nearby double."""
     return Fraction(value) if isinstance(value, int) else Fraction(repr(value))
 
 
 def ceiling_double(exact: Fraction) -> float:
-    """The least double whose shortest spelling is not below a decimal number; infinite beyond the range.
+    """The least double whose shortest form is not below a decimal number; infinite beyond the range.
 
-    Doubles and their spellings have the same order, so `x >= ceiling_double(d)` and `as_sent(x) >= d` are the same.
+    Doubles sort like their shortest forms, so `x >= ceiling_double(d)` and `as_sent(x) >= d` are equivalent.
     """
     double = nearest(exact)
     if isinstance(double, int):

@@ -1,7 +1,6 @@
-"""Dotted paths: how they are spelled, and what they find in an object (MongoDB's rules).
+"""Dotted paths: their syntax, and how they resolve in an object (MongoDB's rules).
 
-A dot parts the steps. A field name that holds a dot or a backslash itself is addressed with a
-backslash before it: `metadata.a\\.b`.
+Steps are separated by dots. A dot or backslash within a field name is escaped by a backslash: `metadata.a\\.b`.
 """
 
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from service.values import MISSING, Json, Missing
 Path = tuple[str, ...]
 
 MAX_LENGTH: Final = 8_000
-"""Characters of a path; an object's field cannot have a longer one, either."""
+"""Maximum characters of a path, in requests and in objects."""
 
 
 def parse(text: str) -> Path:
-    """The steps of a path; ValueError tells what is wrong with it."""
+    """The steps of a path; raises `ValueError` with the problem."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"a path has at most {MAX_LENGTH:,} characters, not {len(text):,}: {text[:60]}…")
     steps: list[str] = []
@@ -40,12 +39,12 @@ def parse(text: str) -> Path:
 
 
 def text(path: Path) -> str:
-    """The spelling that `parse` reads back."""
+    """The text that `parse` reads back."""
     return ".".join(step.replace("\\", "\\\\").replace(".", "\\.") for step in path)
 
 
 def resolve(value: Json, path: Path) -> Json | Missing:
-    """What an expression sees at the path: through an array of objects, the array of what is found there."""
+    """The value at the path for an expression: through an array of objects, the array of their values."""
     for position, step in enumerate(path):
         if isinstance(value, dict):
             if step not in value:
@@ -60,9 +59,9 @@ def resolve(value: Json, path: Path) -> Json | Missing:
 
 
 def ends(value: Json, path: Path) -> Iterator[Json | Missing]:
-    """What a filter sees at the end of the path: one value for each way there, arrays kept whole.
+    """The values at the path for a filter: one for each route there, arrays kept whole.
 
-    Yields MISSING for an object that lacks the field; arrays on the way are entered one level deep.
+    Yields MISSING for an object that lacks the field; arrays at parent paths are entered one level deep.
     """
     if not path:
         yield value
@@ -80,9 +79,9 @@ def ends(value: Json, path: Path) -> Iterator[Json | Missing]:
 
 
 def candidates(value: Json, path: Path) -> Iterator[Json | Missing]:
-    """What a condition on one value is tried on: each end of the path, and the elements of an end that is an array.
+    """The values that a condition on one value is tested on: each end of the path, and the elements of array ends.
 
-    At an empty path lies an element of `$elemMatch`, whose own elements MongoDB does not look at.
+    An empty path denotes an element of `$elemMatch`, whose own elements MongoDB does not test.
     """
     for end in ends(value, path):
         yield end

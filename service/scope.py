@@ -1,4 +1,4 @@
-"""Who asks, for which namespace: the only pass into storage."""
+"""The namespace of a request: required for all access to storage."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Serves the application: one process that stops gently, or several that share a port."""
+"""Serves the application: one process with graceful shutdown, or several that share a port."""
 
 import asyncio
 import atexit
@@ -28,19 +28,19 @@ log = structlog.get_logger()
 
 
 _IDLE: Final = 75.0
-"""Seconds after which a connection without a (whole) request is closed; balancers reuse theirs for 60 at most."""
+"""Seconds after which a connection without a complete request is closed; load balancers reuse theirs for up to 60."""
 
 _CUT: Final = 1.0
-"""Seconds for what began in the moment when everything else was finished."""
+"""Seconds for requests that began just as all others had finished."""
 
 
 _INTERRUPTED: Final = 130
-"""Exit code of a process that Ctrl-C ended, as shells have it."""
+"""The exit code that shells use for a process ended by Ctrl-C."""
 
 
 @asynccontextmanager
 async def served(settings: Settings, api_key: str) -> AsyncIterator[str]:
-    """The running service's address, once OpenSearch is there and set up; at the end requests in flight may finish."""
+    """Yields the running service's address once OpenSearch is set up; on exit requests in flight may finish."""
     async with _listening(settings, api_key, shared_port=False) as (state, address):
         await state.opensearch_ready.wait()
         yield address
@@ -48,8 +48,8 @@ async def served(settings: Settings, api_key: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> AsyncIterator[tuple[State, str]]:
-    """Listens while OpenSearch may be away; at the end requests in flight may finish, while `/readyz` fails already."""
-    from service.app import create_app  # takes a while: `run` has OpenSearch starting meanwhile
+    """Listens even if OpenSearch is unreachable; on exit requests in flight may finish while `/readyz` fails."""
+    from service.app import create_app  # slow to import: with `run`, OpenSearch starts meanwhile
 
     app = create_app(settings, api_key)
     described = asyncio.create_task(asyncio.to_thread(prepare))
@@ -58,8 +58,8 @@ async def _listening(settings: Settings, api_key: str, *, shared_port: bool) -> 
         access_log=None,
         handler_cancellation=True,
         keepalive_timeout=_IDLE,
-        shutdown_timeout=_CUT,  # requests in flight have had their time before
-        auto_decompress=False,  # web.reading does: it notices a gzip body that was cut off
+        shutdown_timeout=_CUT,  # requests in flight have had their time already
+        auto_decompress=False,  # web.reading does it, and detects a truncated gzip body
         handle_signals=False,
     )
     await runner.setup()
@@ -102,7 +102,7 @@ def _cannot_listen(settings: Settings, error: OSError) -> OSError:
 
 
 def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Two events: the process is asked to stop (SIGTERM, Ctrl-C), and it was by Ctrl-C; a second Ctrl-C ends it."""
+    """Two events: a stop was requested (SIGTERM, Ctrl-C), and it was by Ctrl-C; a second Ctrl-C ends the process."""
     asked, interrupted = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -118,7 +118,7 @@ def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
 
 
 def end_at_once() -> NoReturn:
-    """Ends the process as Ctrl-C does, and waits for nothing; an OpenSearch that it started ends by itself."""
+    """Ends the process as Ctrl-C does, without waiting; an OpenSearch that it started ends by itself."""
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[?25h")  # a progress bar hides the cursor
     for stream in (sys.stdout, sys.stderr):
@@ -128,7 +128,7 @@ def end_at_once() -> NoReturn:
 
 
 async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) -> None:
-    """Until the process is asked to stop; after SIGTERM it goes on for a while, and says that it will leave."""
+    """Serves until asked to stop; after SIGTERM it continues for a while, reporting that it is not ready."""
     asked, interrupted = stop_signals()
     async with AsyncExitStack() as stack:
         entering = asyncio.create_task(
@@ -149,7 +149,7 @@ async def serve(settings: Settings, api_key: str, *, shared_port: bool = False) 
 
 
 def serve_many(workers: int, settings: Settings, api_key: str) -> int:
-    """Runs so many processes on one port and starts again what dies; they end with this process, however it ends."""
+    """Runs `workers` processes on one port and restarts any that die; they end with this process, however it ends."""
     check_port(settings)
     shared = tempfile.TemporaryDirectory(prefix="tally-metrics-")
     atexit.register(shared.cleanup)
@@ -157,7 +157,7 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
         **os.environ,
         "TALLY_API_KEY": api_key,
         "TALLY_PORT": str(settings.port),
-        # One scrape meets one process; it tells the numbers of all of them.
+        # A scrape reaches one process, which reports the metrics of all of them.
         metrics.MANY: shared.name,
     }
     command = [sys.executable, "-m", "service", "serve", "--child"]
@@ -195,7 +195,7 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
         time.sleep(0.2)
     for child in children:
         assert child.stdin  # noqa: S101 - it is a pipe
-        child.stdin.close()  # ends one, too, that was being started when the signal came
+        child.stdin.close()  # also ends one that was starting when the signal arrived
     for child in children:
         try:
             child.wait(settings.drain_seconds + settings.shutdown_seconds + 10)
@@ -206,7 +206,7 @@ def serve_many(workers: int, settings: Settings, api_key: str) -> int:
 
 
 def end_with_parent() -> None:
-    """Ends this process gently when the pipe on its standard input does."""
+    """Shuts this process down gracefully when the pipe on its standard input closes."""
 
     def watch() -> None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Finds the known name that a misspelt one most likely means."""
+"""Finds the known name most similar to a misspelt one."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from service.errors import Location, Problem
 from service.paths import Path
 
 _SHOWN = 40
-"""Known names that a message lists; a longer list would hide the suggestion."""
+"""Maximum known names in a message; a longer list would hide the suggestion."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The most similar known name, `None` if none is similar: case, `_`, `-` and abbreviation do not count."""
+    """The most similar known name, `None` if none is similar; ignores case, `_`, `-` and abbreviation."""
     names = list(known)
     match = misspelt(name, names)
     if match is not None:
@@ -27,7 +27,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def misspelt(name: str, known: Iterable[str]) -> str | None:
-    """As `nearest`, but an abbreviation is another name: where unknown names are allowed, too."""
+    """As `nearest`, but an abbreviation is a different name: for places where unknown names are allowed."""
     plain = {_plain(each): each for each in known}
     wanted = _plain(name)
     if wanted in plain:
@@ -37,11 +37,11 @@ def misspelt(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest_path(path: Path, known: Iterable[Path]) -> Path | None:
-    """The known path that a wrong one most likely means, `None` if none is similar.
+    """The known path most similar to a wrong one, `None` if none is similar.
 
-    A path with the same last steps (`carrier`, `meta.carrier` → `metadata.carrier`) comes before a misspelt last step
-    beside it, then one anywhere, then the part of the path that is known. Comparing whole spellings would find
-    `metadata.abc` similar to `metadata.xyz`, as most of both is the parent's name.
+    A path with the same last steps (`carrier`, `meta.carrier` → `metadata.carrier`) is preferred to a misspelt last
+    step under the same parent, then one anywhere, then the known part of the path. Comparing whole texts would find
+    `metadata.abc` similar to `metadata.xyz`, as the parent's name dominates both.
     """
     candidates = [each for each in known if each != path]
     tails = {each: _shared_tail(path, each) for each in candidates}
@@ -66,7 +66,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_key(location: Location, key: str, known: Iterable[str]) -> Problem:
-    """The 422 for a key that nothing reads: place, key, the known keys and the nearest of them."""
+    """The 422 for an unknown key: location, key, the known keys and the nearest of them."""
     names = sorted(known)
     listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     shown = key if len(key) <= 60 else key[:59] + "…"
@@ -77,7 +77,7 @@ def unknown_key(location: Location, key: str, known: Iterable[str]) -> Problem:
 
 
 def _shared_tail(one: Path, other: Path) -> int:
-    """How many last steps are the same, spelling apart; a dot in a name is as good as one between names."""
+    """The number of equal last steps, ignoring spelling variants; a dot within a name counts like one between names."""
     count = 0
     for mine, theirs in zip(reversed(".".join(one).split(".")), reversed(".".join(other).split(".")), strict=False):
         if _plain(mine) != _plain(theirs):

@@ -1,4 +1,4 @@
-"""Structured logs: set-up, and what one request gathers for its line."""
+"""Structured logs: set-up, and the data collected for a request's log line."""
 
 import logging
 import sys
@@ -11,20 +11,20 @@ import structlog
 
 @dataclass
 class Backend:
-    """What one request cost in OpenSearch."""
+    """The cost of one request in OpenSearch."""
 
     id: str = ""
-    """The request's; OpenSearch tells it in its own logs and task lists, as X-Opaque-Id."""
+    """The request's id; OpenSearch shows it in its logs and task lists, as X-Opaque-Id."""
     requests: int = 0
     took: int = 0
-    """Milliseconds, as OpenSearch tells them."""
+    """Milliseconds, as reported by OpenSearch."""
 
 
 backend: ContextVar[Backend | None] = ContextVar("backend", default=None)
 
 
 def note_backend(took: int = 0) -> None:
-    """Counts one OpenSearch request towards the request at hand."""
+    """Adds one OpenSearch request to the current request's cost."""
     cost = backend.get()
     if cost is not None:
         cost.requests += 1
@@ -32,7 +32,7 @@ def note_backend(took: int = 0) -> None:
 
 
 def set_up(style: Literal["auto", "json", "console"], level: str) -> None:
-    """Logs go to stderr: one JSON object a line, or colours for a terminal."""
+    """Sends logs to stderr: one JSON object per line, or coloured text for a terminal."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -47,6 +47,6 @@ def set_up(style: Literal["auto", "json", "console"], level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # The client logs each failed try with the request's body; ours are logged once, by us.
+    # The client logs each failed attempt with the request's body; we log failures once ourselves.
     logging.getLogger("opensearch").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

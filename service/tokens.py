@@ -1,4 +1,4 @@
-"""How a scalar is written to the index: which leaf is its home, and which term stands for it."""
+"""How a scalar is indexed: which leaf holds it, and which term stands for it."""
 
 import hashlib
 from typing import Final, Literal
@@ -10,14 +10,14 @@ LONG_MAX: Final = 2**63 - 1
 
 _PREFIX: Final = 1_000
 _SURELY_SHORT: Final = LENGTHY // 4
-"""Characters that are below the limit however many bytes each has."""
+"""Characters that are below the limit at any number of bytes each."""
 
 
 def number_leaf(value: int | float, primary_type: str | None) -> Literal["double", "long"]:
     """The one leaf that holds a number exactly; equal numbers (2024 and 2024.0) have the same one.
 
-    Where a path's own type is long (its first number was beyond 2^53), integers live there and all else in
-    double; elsewhere double holds all that it holds exactly and long takes the larger integers.
+    If a path's primary type is long (its first number was beyond 2^53), it holds integers and double the rest;
+    otherwise double holds all that it represents exactly and long the larger integers.
     """
     integral = isinstance(value, int) or value.is_integer()
     if primary_type == "long":
@@ -32,7 +32,7 @@ def is_long(value: str) -> bool:
 
 
 def string_term(value: str) -> str:
-    """The keyword of a string: itself, or for a long one its beginning and its SHA-256."""
+    """The keyword for a string: itself, or for a long one its beginning and its SHA-256."""
     if len(value) < _SURELY_SHORT or not is_long(value):
         return value
     return f"{value[:_PREFIX]}…sha256:{hashlib.sha256(value.encode()).hexdigest()}"

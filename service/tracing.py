@@ -1,8 +1,8 @@
-"""Spans of requests for OpenTelemetry. Off unless asked for, and then nothing of it is imported.
+"""Spans of requests for OpenTelemetry. Off by default, and then none of it is imported.
 
 OpenTelemetry's own environment variables (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, `OTEL_SERVICE_NAME`)
-say where they go, which are kept and under which name. Attributes have the names of its semantic
-conventions; what users store or ask for is never among them.
+set where they are sent, which are kept and under which name. Attributes follow its semantic conventions and never
+contain users' data or requests.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ Attribute = str | int | float | bool
 Kind = Literal["server", "client", "internal"]
 
 _FLUSH: Final = 5_000
-"""Milliseconds that the last spans may take to be sent when the service ends."""
+"""Milliseconds for sending the last spans when the service ends."""
 
 _provider: "TracerProvider | None" = None
 _tracer: "Tracer | None" = None
 
 
 def set_up(version: str) -> None:
-    """Raises `SystemExit` if the packages are not installed. Once set up it stays so; again is no harm."""
+    """Sets tracing up; idempotent. Raises `SystemExit` if the packages are not installed."""
     global _provider, _tracer
     if _tracer is not None:
         return
@@ -42,7 +42,7 @@ def set_up(version: str) -> None:
 
 
 def flush() -> None:
-    """Sends what was not sent yet; waits for it."""
+    """Sends all pending spans and waits for it."""
     if _provider is not None:
         _provider.force_flush(_FLUSH)
 
@@ -54,7 +54,7 @@ def span(
     kind: Kind = "internal",
     within: Mapping[str, str] | None = None,
 ) -> Iterator["Span | None"]:
-    """What goes on inside is one span: a child of the one around it, or `within` the one that HTTP headers tell."""
+    """A span around the block: a child of the current one, or of the one in the HTTP headers `within`."""
     if _tracer is None:
         yield None
         return
@@ -69,7 +69,7 @@ def span(
 
 
 def headers() -> dict[str, str]:
-    """For a request to somebody else: the W3C context of the span at hand."""
+    """Headers for an outgoing request: the W3C context of the current span."""
     if _tracer is None:
         return {}
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

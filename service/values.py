@@ -1,4 +1,4 @@
-"""What JSON values mean here: identity, order, dates (contract, Meaning; MongoDB's BSON order)."""
+"""Semantics of JSON values: identity, order, dates (contract, Meaning; MongoDB's BSON order)."""
 
 import json
 import re
@@ -11,11 +11,11 @@ from typing import Any, Final, TypeGuard
 import orjson
 
 Json = Any
-"""Any JSON value as Python reads it."""
+"""Any JSON value as parsed by Python."""
 
 
 class Missing:
-    """A field that is not there, as opposed to one that is null."""
+    """A missing field, as opposed to one that is null."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -40,7 +40,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 def members_of(value: Json) -> int:
-    """The members of all objects in a value."""
+    """The number of members of all objects in a value."""
     count = 0
     stack = [value]
     while stack:
@@ -54,10 +54,10 @@ def members_of(value: Json) -> int:
 
 
 def key_given_twice(text: bytes, members: int) -> str | None:
-    """The key that stands twice in one object of a JSON text, of which a parser drops all but the last silently.
+    """A key that occurs twice in one object of a JSON text; a parser silently drops all but the last.
 
-    `members`: how many members the parsed value has. An unescaped quote before a colon ends a key, so compact texts
-    are decided by counting; only where that does not add up the text is read once more.
+    `members`: the number of members in the parsed value. An unescaped quote before a colon ends a key, so compact
+    texts are decided by counting; only if the counts differ is the text parsed again.
     """
     if text.count(b'":') == members or _STRING.sub(b"", text).count(b":") == members:
         return None
@@ -80,7 +80,7 @@ _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def no_json(error: Exception, text: bytes) -> str:
-    """`not valid JSON: expected ':' at line 2, column 5`: what a decoder says, as an editor shows it."""
+    """`not valid JSON: expected ':' at line 2, column 5`: a decoder's message with an editor's position."""
     return f"not valid JSON: {_syntax(str(error), text)}"
 
 
@@ -98,7 +98,7 @@ def _syntax(reason: str, text: bytes) -> str:
         return "a number is out of range, beyond what doubles hold" if "out of range" in reason else reason
     before = text[: int(place[1])]
     column = len(before.rpartition(b"\n")[2].decode(errors="replace")) + 1
-    # A text of one line may be a line of a larger one, which is reported beside it.
+    # A one-line text may be a line of a larger one, whose number is reported separately.
     line = f"line {before.count(bytes([10])) + 1}, " if b"\n" in text.strip() else ""
     return f"{reason[: place.start()].removeprefix('JSON is malformed: ')} at {line}column {column}"
 
@@ -112,15 +112,15 @@ def encode_json(value: Json) -> bytes:
 
 
 def is_number(value: Json | Missing) -> TypeGuard[int | float]:
-    """Numbers are int and float; a boolean is none, though Python says so."""
+    """Numbers are int and float; a boolean is not, unlike in Python."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parse_date(text: str) -> int | None:
-    """Epoch milliseconds of an ISO-8601 date or date-time, None for what is no date.
+    """Epoch milliseconds of an ISO-8601 date or date-time, None for anything else.
 
-    UTC is assumed without a zone; a bare year, a week date and an impossible day are no dates.
-    Fractions finer than a millisecond are cut.
+    UTC is assumed without a zone; a bare year, a week date and an impossible day are not dates.
+    Fractions are truncated to milliseconds.
     """
     if len(text) < 10 or text[4] != "-" or text[7] != "-":
         return None
@@ -129,7 +129,7 @@ def parse_date(text: str) -> int | None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     try:
-        # Most have seconds: these are read in one go.
+        # Most have seconds: these are parsed in one step.
         moment = (
             datetime.fromisoformat(text[:19])
             if second
@@ -151,7 +151,7 @@ def parse_date(text: str) -> int | None:
 
 
 def is_instant(millis: int) -> bool:
-    """Whether it lies in the years 1 to 9999 of UTC."""
+    """Whether it is within the years 1 to 9999 UTC."""
     return _FIRST <= millis <= _LAST
 
 
@@ -162,29 +162,29 @@ def moment(millis: int) -> datetime:
 
 @lru_cache(maxsize=64)
 def index_date(millis: int) -> str:
-    """A date as queries name it: OpenSearch finds nothing for negative epoch milliseconds."""
+    """A date in the form for queries: OpenSearch finds nothing for negative epoch milliseconds."""
     return moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def render_date(millis: int) -> str:
-    """ISO-8601 with `Z`, milliseconds only where there are any; raises OverflowError outside the years 1 to 9999."""
+    """ISO-8601 with `Z`, milliseconds only if not zero; raises OverflowError outside the years 1 to 9999."""
     text = moment(millis).replace(tzinfo=None).isoformat(timespec="milliseconds" if millis % 1000 else "seconds")
     return text + "Z"
 
 
 IN_FULL: Final = 10**21
-"""From here on integral doubles are written with an exponent, as ECMAScript does: 1e21, not 22 digits."""
+"""Integral doubles from here on are written with an exponent, as in ECMAScript: 1e21, not 22 digits."""
 
 
 def number(value: int | float) -> int | float:
-    """The one spelling of a number: integral doubles below 1e21 are integers, so that 2024.0 is 2024."""
+    """The canonical form of a number: integral doubles below 1e21 become integers, so that 2024.0 is 2024."""
     if isinstance(value, float) and value.is_integer() and -IN_FULL < value < IN_FULL:
         return int(value)
     return value
 
 
 def spelled_once(value: Json) -> Json:
-    """The value with every number in it in its one spelling: an object may hold -0.0 and 2024.0."""
+    """The value with every number in canonical form: an object may contain -0.0 and 2024.0."""
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list):
@@ -195,12 +195,12 @@ def spelled_once(value: Json) -> Json:
 
 
 def case_fold(text: str) -> str:
-    """The form in which two strings are equal whatever their case: NFC, then Unicode case folding (contract)."""
+    """The form for case-insensitive comparison: NFC, then Unicode case folding (contract)."""
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def case_fold_all(value: Json) -> Json:
-    """The value with every string in it folded, names of fields apart."""
+    """The value with every string in it folded, except field names."""
     if isinstance(value, str):
         return case_fold(value)
     if isinstance(value, list):
@@ -211,10 +211,9 @@ def case_fold_all(value: Json) -> Json:
 
 
 def identity(value: Json) -> Hashable:
-    """A hashable that is equal for values that are one value here.
+    """A hashable that is equal for equal values.
 
-    2024 equals 2024.0 and -0.0 equals 0; `1` is neither `"1"` nor `true`; the order of an object's
-    keys does not matter.
+    2024 equals 2024.0 and -0.0 equals 0; `1` is neither `"1"` nor `true`; the order of an object's keys is ignored.
     """
     if value is None or isinstance(value, str):
         return value
@@ -229,7 +228,7 @@ def identity(value: Json) -> Hashable:
 
 
 def order(value: Json) -> tuple[Any, ...]:
-    """A sort key: null < numbers < strings < objects < arrays < booleans, as BSON does.
+    """A sort key: null < numbers < strings < objects < arrays < booleans, as in BSON.
 
     Strings compare by code point, arrays element by element, objects by their sorted fields.
     """
@@ -247,7 +246,7 @@ def order(value: Json) -> tuple[Any, ...]:
 
 
 def exact_float(value: int | float) -> bool:
-    """Whether a double holds this number to the last digit."""
+    """Whether a double represents this number exactly."""
     if isinstance(value, float):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Buckets: made, found by id or name, changed, deleted, with counts that are computed."""
+"""Buckets: create, find by id or name, update, delete; their counts are computed on read."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -38,7 +38,7 @@ Policy = Literal["insert", "update", "upsert"]
 
 _ROUNDS: Final = 10
 _KNOWN: Final = 1_000
-"""Buckets that are kept in mind for aggregates."""
+"""Buckets cached for aggregates."""
 
 
 class UniqueKey(WireModel):
@@ -114,7 +114,7 @@ class OpenBucket:
 
     @property
     def versions(self) -> list[Version | None]:
-        """Of what the catalogue has about it: its namespace, itself, its fields."""
+        """The versions of its catalogue entries: namespace, bucket, fields."""
         return [self.home.version, self.entry.version, self.fields_version]
 
     @property
@@ -141,7 +141,7 @@ class BucketListSource(ResourceListSource):
     buckets: "BucketService"
     scope: Scope
     found: dict[str, dict[str, Json]] = field(default_factory=dict)
-    """What was counted already, by id."""
+    """Counts made so far, by id."""
     kind = "bucket"
     names = ("bucket_id", "bucket_name", "description")
     instants = frozenset({"created_at", "updated_at", "last_upload_at"})
@@ -177,7 +177,7 @@ class BucketListSource(ResourceListSource):
         return {entry: self.found[entry.partition(":")[2]] for entry in entries}
 
     async def _count(self, entries: Sequence[str], mortal: Collection[str]) -> None:
-        """`mortal`: those among them whose objects may expire."""
+        """`mortal`: the entries whose objects may expire."""
         bodies = [entry for entry in await self.catalog.get(*mortal) if entry] if mortal else []
         cutoffs = {id_of(entry): expired_before(entry.body) for entry in bodies}
         ids = [entry.partition(":")[2] for entry in entries]
@@ -196,7 +196,7 @@ class BucketListSource(ResourceListSource):
 
 
 def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
-    """A bucket without what is counted."""
+    """A bucket without its counts."""
     return {
         "bucket_id": id,
         "bucket_name": body["bucket_name"],
@@ -236,7 +236,7 @@ class BucketService:
         self._ids: dict[tuple[str, str], str] = {}
         """(namespace id, name) → id, as last seen; always checked against the entry."""
         self._known: LRUCache[tuple[str, str], OpenBucket] = LRUCache(_KNOWN)
-        """What callers named → the bucket, as last seen; always checked against the catalogue's versions."""
+        """The caller's identifiers → the bucket as last seen; always checked against the catalogue's versions."""
 
     async def create(self, namespace: str, request: CreateBucket) -> Json:
         scope, _ = await self._namespaces.find(namespace)
@@ -264,7 +264,7 @@ class BucketService:
         return {**rendered, **_NOTHING}
 
     async def find(self, namespace: str, identifier: str) -> OpenBucket:
-        """By id or name, with one look at the catalogue when both were used before; raises `NotFound`."""
+        """By id or name; one catalogue read if both identifiers were used before. Raises `NotFound`."""
         for cached in (True, False):
             found = await self._look(namespace, identifier, cached=cached)
             if found is not None:
@@ -323,7 +323,7 @@ class BucketService:
         return await self._answer(bucket.scope, bucket.id, body)
 
     def _same_key(self, bucket: OpenBucket, changes: Mapping[str, Json]) -> None:
-        """Ids are made of a unique key's values, so its fields stay; how writes take it may change."""
+        """Object ids are derived from the unique key's values, so its fields are fixed; its policy may change."""
         if "unique_key" not in changes:
             return
         have, want = bucket.unique_key, changes["unique_key"]
@@ -334,7 +334,7 @@ class BucketService:
             )
 
     async def delete(self, namespace: str, identifier: str) -> Json:
-        """Gone at once for everybody; its objects are removed in the background."""
+        """Takes effect at once for all callers; the objects are removed in the background."""
         before = await self.find(namespace, identifier)
         await self._unread(before)
         counts = await self.counts(before.scope, [before.id], {before.id: before.snapshot.expired_before})
@@ -356,7 +356,7 @@ class BucketService:
             )
 
     async def _retire(self, namespace: str, identifier: str) -> OpenBucket:
-        """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
+        """Marks it as being deleted; of several concurrent callers one succeeds, the others find nothing."""
         for _ in range(_ROUNDS):
             bucket = await self.find(namespace, identifier)
             with suppress(Conflict):
@@ -365,12 +365,12 @@ class BucketService:
         raise Unavailable("the bucket is being changed by too many requests at once", retry_after=1)
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
-        """What lists and aggregates ask."""
+        """The source for lists and aggregates."""
         key = (namespace, identifier)
         return await self._source(key, await self._find_and_remember(key))
 
     async def recent_source(self, namespace: str, identifier: str) -> BucketSource:
-        """The bucket as it was known last, if it was; whoever asks it looks for a `newer` one at the end."""
+        """The bucket as last seen, if cached; the caller checks for a `newer` one at the end."""
         key = (namespace, identifier)
         return await self._source(key, self._known.get(key) or await self._find_and_remember(key))
 
@@ -405,9 +405,9 @@ class BucketService:
     async def counts(
         self, scope: Scope, ids: Sequence[str], cutoffs: Mapping[str, int | None]
     ) -> dict[str, dict[str, Json]]:
-        """Objects, bytes and last upload of buckets, from one request for all of them; what has expired does not count.
+        """Objects, bytes and last upload of each bucket, in one request; expired objects are not counted.
 
-        `cutoffs`: the buckets whose objects made before (epoch milliseconds) have expired.
+        `cutoffs`: by bucket, the creation time (epoch milliseconds) before which objects have expired.
         """
         if not ids:
             return {}
@@ -441,7 +441,7 @@ def _counted(bucket: Json) -> dict[str, Json]:
 
 
 def readers_of(namespace_id: str, bucket_id: str) -> Json:
-    """What finds the collections that read a bucket, from the bucket itself or through other collections."""
+    """The query for collections that read a bucket, directly or through other collections."""
     filters = [
         dsl.term("kind", "collection"),
         dsl.term("namespace_id", namespace_id),

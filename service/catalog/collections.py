@@ -1,4 +1,4 @@
-"""Collections: named selections of buckets' objects, or of other collections', with what is derived from them."""
+"""Collections: named selections of objects from buckets or other collections, and the schemas derived from them."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ from service.wire import WireModel
 _ROUNDS: Final = 10
 _MOST: Final = 10_000
 _DEEPEST: Final = 10
-"""Collections on collections."""
+"""Levels of nested collections."""
 _FILTERS: Final = 500
-"""Counts in one request."""
+"""Counts per request."""
 
 Name = Annotated[str, Field(min_length=3, max_length=100), no_id("col")]
 
@@ -190,7 +190,7 @@ class CollectionListSource(ResourceListSource):
     collections: "CollectionService"
     scope: Scope
     found: dict[str, int] = field(default_factory=dict)
-    """What was counted already, by id in the catalogue."""
+    """Counts made so far, by catalogue id."""
     kind = "collection"
     names = ("collection_id", "collection_name", "description")
     instants = frozenset({"created_at", "updated_at", "last_schema_sync"})
@@ -258,7 +258,7 @@ class CollectionListSource(ResourceListSource):
 
 
 def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
-    """A collection without what is counted: the fields of the documented page."""
+    """A collection without its counts: the fields of the documented page."""
     return {
         "collection_name": body["collection_name"],
         "input_schema": body["input_schema"],
@@ -375,9 +375,9 @@ class CollectionService:
         return await self.get(namespace, id)
 
     async def delete(self, namespace: str, identifier: str) -> Json:
-        """Gone at once; the objects that it selected stay where they are."""
+        """Takes effect at once; the objects that it selected are kept."""
         entry = await self._retire(namespace, identifier)
-        with suppress(TallyError, Conflict):  # it is deleted; what is left of it goes later
+        with suppress(TallyError, Conflict):  # already deleted; the rest is cleaned up later
             await self._catalog.remove(entry)
         return {"collection_id": id_of(entry), "collection_name": entry.name, "status": "COMPLETED", "success": True}
 
@@ -400,13 +400,13 @@ class CollectionService:
             )
 
     async def source(self, namespace: str, identifier: str) -> BucketSource:
-        """What an aggregate over the collection's objects asks."""
+        """The source for aggregates over the collection's objects."""
         scope, entry = await self.find(namespace, identifier)
         sources = await self._sources(scope, [entry])
         return sources[_selection(entry)]
 
     async def counts(self, scope: Scope, entries: Sequence[Entry]) -> dict[str, int]:
-        """The objects that each collection selects; equal selections are counted once, all in one request."""
+        """Number of objects that each collection selects, in one request; equal selections are counted once."""
         if not entries:
             return {}
         for _ in range(_ROUNDS):
@@ -440,7 +440,7 @@ class CollectionService:
         return counts
 
     async def _sources(self, scope: Scope, entries: Sequence[Entry]) -> dict[str, BucketSource]:
-        """What each different selection asks, by one look at the catalogue."""
+        """The source of each distinct selection, with one catalogue read."""
         selections = {_selection(entry): entry.body["branches"] for entry in entries}
         ids = list(dict.fromkeys(id for each in selections.values() for branch in each for id in branch["buckets"]))
         found, versions = await self._catalog.get_with_versions(map(bucket_key, ids), map(fields_id, ids))
@@ -461,7 +461,7 @@ class CollectionService:
         counts = await self.counts(scope, [entry])
         return _render(entry, counts[entry.id])
 
-    # What is derived from the source
+    # Derived from the source
 
     async def _derived(self, scope: Scope, source: SourceConfig, extractor: Mapping[str, Json]) -> dict[str, Json]:
         own = _normal(source.source_filters)
@@ -501,7 +501,7 @@ class CollectionService:
         return found
 
     async def sync(self, scope: Scope, bucket_id: str) -> None:
-        """A bucket's schema changed: what is derived from it follows, sources before what is built on them."""
+        """Updates everything derived from a bucket's changed schema, sources before their dependants."""
         for reader in await self._catalog.find(readers_of(scope.namespace_id, bucket_id), _MOST):
             if not reader.body["schema_sync_enabled"]:
                 continue
@@ -519,7 +519,7 @@ class CollectionService:
                 break
 
     async def _synced(self, scope: Scope, body: Mapping[str, Json]) -> dict[str, Json] | None:
-        """The collection with the schemas of now, None if they are the same."""
+        """The collection with the current schemas, None if they have not changed."""
         try:
             derived = await self._derived(scope, SourceConfig.stored(body["source"]), body["feature_extractor"])
         except TallyError:
@@ -537,7 +537,7 @@ _NEEDED: Final = frozenset({"collection_name", "enabled", "schema_sync_enabled",
 
 @dataclass(frozen=True)
 class _Selected:
-    """What objects fulfil to be in a collection: in a branch's buckets, and all of its filters."""
+    """The condition for membership of a collection: in one branch's buckets, and matching all of its filters."""
 
     branches: Sequence[Mapping[str, Json]]
 
@@ -567,7 +567,7 @@ def _check_filters(given: SourceFilters | None) -> None:
 
 
 def _normal(given: SourceFilters | None) -> dict[str, Json] | None:
-    """As it was sent, but NOT as an array, which the clients' models want."""
+    """As sent, but with NOT as an array, as the clients' models require."""
     if given is None:
         return None
     rendered = given.model_dump()
@@ -608,7 +608,7 @@ def _roots(entry: Entry) -> list[str]:
 
 
 def _lineage(parents: Sequence[Entry]) -> list[Json]:
-    """The steps from the buckets to here, the farthest first."""
+    """The steps from the buckets to this collection, the farthest first."""
     steps: list[Json] = []
     for parent in parents:
         body = parent.body
@@ -624,7 +624,7 @@ def _lineage(parents: Sequence[Entry]) -> list[Json]:
 
 
 def extractor(given: Mapping[str, Json] | None) -> dict[str, Json]:
-    """The documented feature extractor; none is one that passes everything through."""
+    """The documented feature extractor; without one, a default that passes everything through."""
     given = dict(given or {"feature_extractor_name": "passthrough_extractor", "include_all_source_fields": True})
     name = given.pop("feature_extractor_name", None)
     version = given.pop("version", None) or "v1"
@@ -645,7 +645,7 @@ def extractor(given: Mapping[str, Json] | None) -> dict[str, Json]:
 
 
 def united(schemas: Any) -> dict[str, Json]:
-    """The properties of all of them; the first one that names a property says its type."""
+    """The properties of all schemas; the first schema that has a property determines its type."""
     properties: dict[str, Json] = {}
     for schema in schemas:
         properties = {**(schema.get("properties") or {}), **properties}
@@ -653,7 +653,7 @@ def united(schemas: Any) -> dict[str, Json]:
 
 
 def output_schema(schema: Mapping[str, Json], extractor: Mapping[str, Json]) -> dict[str, Json]:
-    """What passes through to the documents: this service runs no extractors."""
+    """The fields passed through to the documents: this service runs no extractors."""
     source = schema.get("properties") or {}
     passed: dict[str, Json] = dict(source) if extractor["include_all_source_fields"] else {}
     for each in extractor["field_passthrough"]:

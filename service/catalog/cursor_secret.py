@@ -1,6 +1,6 @@
-"""What cursors are sealed with: a secret of the service's own, kept in the catalogue, so that all replicas share it.
+"""The secret that signs cursors: the service's own, kept in the catalogue so that all replicas share it.
 
-It does not depend on the API key: who follows a stream by a cursor goes on when the key is replaced.
+It does not depend on the API key, so a client's sync cursor stays valid when the key is replaced.
 """
 
 import secrets
@@ -15,7 +15,7 @@ _ID: Final = "secret:cursors"
 
 
 async def cursor_secret(catalog: Catalog) -> str:
-    """The secret; made by whoever asks first. Raises `Unavailable` if the catalogue loses it in between."""
+    """The secret, created by the first caller. Raises `Unavailable` if it disappears from the catalogue meanwhile."""
     (entry,) = await catalog.get(_ID)
     if entry is None:
         with suppress(Conflict):  # another replica was first

@@ -1,4 +1,4 @@
-"""When a namespace expires: what a request says of it, what is kept, and who is past its time."""
+"""Namespace expiry: how requests set it, how it is stored, and which namespaces have expired."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -75,11 +75,11 @@ def is_expired(body: Mapping[str, Json], now: int) -> bool:
 
 
 def before_expiry() -> Json:
-    """What finds the namespaces that were made before they could expire: lists do not know that they have no date."""
+    """The query for namespaces older than the expiry feature: lists do not know that they have no date."""
     known = [dsl.exists("expires_at@date"), dsl.term(SHAPE, shape_token("expires_at", "null"))]
     return dsl.filtered(dsl.term("kind", "namespace"), without=known)
 
 
 def expired_by(now: int) -> Json:
-    """What finds the namespaces in the catalogue that have expired."""
+    """The query for expired namespaces in the catalogue."""
     return dsl.in_range("expires_at@date", lte=now)

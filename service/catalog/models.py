@@ -1,4 +1,4 @@
-"""Spaces and containers of a project: what records are made of (contract, records, 5)."""
+"""Spaces and containers of a project: the data model of records (contract, records, 5)."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +24,9 @@ from service.wire import CamelModel
 _ROUNDS: Final = 10
 _PAGE: Final = 1_000
 _GONE: Final = 1_000
-"""Deleted streams that are known to hold nothing."""
+"""Maximum number of deleted streams to exclude."""
 _LIST: Final = 2_000
-"""Elements of a list whose type does not say how many it may have."""
+"""Maximum list length where the type sets none."""
 
 
 class Space(CamelModel):
@@ -45,7 +45,7 @@ class Containers(CamelModel):
 
 @dataclass(frozen=True)
 class Listing:
-    """A page of a list: how many, and the cursor that it goes on from."""
+    """A page of a list: its size, and the cursor that it continues from."""
 
     limit: int
     cursor: str | None
@@ -84,7 +84,7 @@ class ModelService:
         return await self._list(scope, "space", page, [], render_space)
 
     async def delete_spaces(self, project: str, names: Sequence[str]) -> list[Json]:
-        """Those that were there; raises `BadRequest` for one that holds containers or records."""
+        """Those that existed; raises `BadRequest` for one that holds containers or records."""
         scope, _ = await self._namespaces.find(project)
         entries = await self._catalog.get(*(space_key(scope, name) for name in names))
         found = [each for each in entries if each and each.live]
@@ -99,7 +99,7 @@ class ModelService:
         return [{"space": entry.name} for entry in found]
 
     async def _retire_space(self, entry: Entry) -> None:
-        """The entry stays: a request to make the space that was sent twice, and is done late, makes nothing."""
+        """The entry stays, so that a late duplicate of the request that created the space creates nothing."""
         for _ in range(_ROUNDS):
             with suppress(Conflict):
                 view = {**_view(entry.body), "status": "DELETED"}
@@ -112,7 +112,7 @@ class ModelService:
         raise Unavailable("the space is being changed by too many requests at once", retry_after=1)
 
     async def known(self, project: str) -> None:
-        """Raises `NotFound` for a project that is none."""
+        """Raises `NotFound` if the project does not exist."""
         await self._namespaces.find(project)
 
     # Containers
@@ -191,9 +191,9 @@ class ModelService:
             raise BadRequest(f"the container {entry.body['externalId']!r} holds records; delete them first")
 
     async def _retire_container(self, scope: Scope, entry: Entry) -> bool:
-        """Whether it was there to be deleted; what somebody changed meanwhile is looked at again."""
+        """Whether it existed; reads it again if it was changed concurrently."""
         for _ in range(_ROUNDS):
-            # Its generation is kept: the next one's fields are others.
+            # Its generation is kept: the next container of this name has different fields.
             body = {**entry.body, "gone": True}
             with suppress(Conflict):
                 await self._catalog.replace(entry, body, view=_view(body))
@@ -208,7 +208,7 @@ class ModelService:
     # Both
 
     async def _has_records(self, scope: Scope, query: Json) -> bool:
-        """Whether a stream that was not deleted has a record that a query finds."""
+        """Whether any live stream has a record that matches a query."""
         gone = [dsl.term("kind", "stream-gone"), dsl.term("namespace_id", scope.namespace_id)]
         deleted = await self._catalog.find(dsl.filtered(*gone), _GONE)
         return await self._records.holds(scope.namespace_id, query, [entry.body["prefix"] for entry in deleted])
@@ -216,7 +216,7 @@ class ModelService:
     async def _stored(
         self, key: str, kind: str, scope: Scope, name: str, entry: Entry | None, body: Mapping[str, Json]
     ) -> bool:
-        """False if somebody else was faster."""
+        """False if a concurrent write won."""
         body = {**body, "created_at": body["createdTime"], "arrival": arrival()}
         try:
             if entry is None:
@@ -265,7 +265,7 @@ def column_of(entry: Entry, name: str, spec: Mapping[str, Json]) -> PropertyColu
 
 
 def token_of(entry: Entry) -> str:
-    """Stands for a container among what a record has (`filters.container_token`)."""
+    """The token for a container in a record's set of properties (`filters.container_token`)."""
     token = f"{entry.body['space']}/{entry.body['externalId']}"
     return token if entry.body["generation"] == 1 else f"{token}@{entry.body['generation']}"
 
@@ -296,7 +296,7 @@ def _order(body: Mapping[str, Json]) -> str:
 
 
 def _view(body: Mapping[str, Json]) -> dict[str, Json]:
-    """What lists look at."""
+    """The fields that lists use."""
     return {"space": body["space"], "order": _order(body), "status": "GONE" if body.get("gone") else "ACTIVE"}
 
 
@@ -309,5 +309,5 @@ def space_key(scope: Scope, space: str) -> str:
 
 
 def container_key(scope: Scope, space: str, container: str) -> str:
-    """Neither id has a colon."""
+    """Unambiguous: neither id contains a colon."""
     return f"container:{scope.namespace_id}:{space}:{container}"

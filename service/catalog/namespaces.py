@@ -1,4 +1,4 @@
-"""Namespaces: made, found by id or name, renamed, deleted."""
+"""Namespaces: create, find by id or name, rename, delete."""
 
 import re
 import secrets
@@ -36,7 +36,7 @@ _ROUNDS: Final = 10
 
 
 def no_id(prefix: str) -> AfterValidator:
-    """A name that looks like an id could stand for two things; whoever took it would get the other's requests."""
+    """Rejects a name that looks like an id: it would be ambiguous, and could capture another resource's requests."""
     id = re.compile(f"{prefix}_[0-9a-f]{{10}}")
 
     def check(name: str) -> str:
@@ -165,7 +165,7 @@ class NamespaceListSource(ResourceListSource):
 
 
 def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
-    """A namespace without what is counted."""
+    """A namespace without its counts."""
     return {
         "namespace_id": id,
         "namespace_name": body["namespace_name"],
@@ -181,7 +181,7 @@ def view(id: str, body: Mapping[str, Json]) -> dict[str, Json]:
 
 
 async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
-    """Buckets, collections and objects of namespaces, without what is being deleted or has expired."""
+    """Counts of buckets, collections and objects per namespace, excluding anything expired or being deleted."""
     if not ids:
         return {}
     mine = dsl.terms("namespace_id", list(ids))
@@ -215,7 +215,7 @@ async def count(catalog: Catalog, store: ObjectStore, ids: Sequence[str]) -> Map
 
 
 def hidden_objects(entry: Entry) -> Json:
-    """What finds the objects of a bucket that are there no more for anybody: it is being deleted, or they expired."""
+    """The query for objects of a bucket that nobody may see: the bucket is being deleted, or they have expired."""
     mine = dsl.term("bucket_id", entry.id.partition(":")[2])
     if not entry.live:
         return mine
@@ -224,13 +224,13 @@ def hidden_objects(entry: Entry) -> Json:
 
 
 def expired_before(body: Mapping[str, Json]) -> int | None:
-    """Objects of a bucket made before (epoch milliseconds) have expired."""
+    """The creation time (epoch milliseconds) before which a bucket's objects have expired."""
     seconds = body.get("ttl_seconds")
     return None if seconds is None else now_millis() - seconds * 1_000
 
 
 class NamespaceService:
-    """The use cases of namespaces. `on_remove` is called with the id of a namespace whose data is removed."""
+    """The use cases of namespaces. `on_remove` is called with the id of a namespace when its data is removed."""
 
     def __init__(
         self,
@@ -281,7 +281,7 @@ class NamespaceService:
         except Taken:
             raise name_taken("namespace", name) from None
         except Conflict:
-            # It took so long that somebody undid it, perhaps before the index was made.
+            # It took so long that another request undid it, perhaps before the index was created.
             await self._store.drop(scope)
             raise overtaken("namespace", name) from None
         return await self._answer(scope, body)
@@ -299,7 +299,7 @@ class NamespaceService:
         raise NotFound("Namespace", identifier)
 
     async def guess(self, identifier: str) -> str | None:
-        """The id that an identifier had last; to be checked by whoever uses it."""
+        """The id that an identifier last had; the caller has to check it."""
         return await self._id(identifier, cached=True)
 
     async def get(self, identifier: str) -> Json:
@@ -331,33 +331,33 @@ class NamespaceService:
         return await self._answer(Scope(scope.namespace_id, name), body)
 
     async def _rename_alias(self, entry: Entry) -> None:
-        """The alias that people look for follows the namespace's name."""
+        """Renames the human-readable alias along with the namespace."""
         await self._store.rename(Scope(entry.namespace_id, entry.name))
 
     async def delete(self, identifier: str) -> Json:
-        """Gone at once for everybody; its index and entries are removed in the background."""
+        """Takes effect at once for all callers; the index and entries are removed in the background."""
         scope, entry = await self._retire(identifier)
         self._ids.pop(scope.namespace_name, None)
         rendered = {"namespace_id": scope.namespace_id, "namespace_name": scope.namespace_name}
         return {**rendered, "status": "PENDING", "task_id": await self._tasks.start_removal(entry, rendered)}
 
     async def end_expired(self) -> None:
-        """Namespaces that have expired are deleted from here on: their names are free, their data is to be removed."""
+        """Marks expired namespaces as deleted: frees their names and schedules removal of their data."""
         active = [dsl.term("kind", "namespace"), dsl.term("status", "ACTIVE")]
         for entry in await self.catalog.find(dsl.filtered(*active, expired_by(now_millis()))):
             with suppress(Conflict):  # by another replica
                 await self.operations.retire(entry, partial(view, entry.namespace_id))
 
     async def _free(self, name: str) -> None:
-        """A namespace that has expired does not keep its name."""
+        """Frees the name if an expired namespace holds it."""
         owner = await self.catalog.owner(_claim(name))
         (holder,) = await self.catalog.get(owner) if owner else (None,)
         if holder and holder.live and not is_live(holder.body, now_millis()):
-            with suppress(Conflict):  # somebody else was quicker
+            with suppress(Conflict):  # a concurrent request won
                 await self.operations.retire(holder, partial(view, holder.namespace_id))
 
     async def remove(self, entry: Entry) -> None:
-        """What is left of a namespace that nobody sees any more; its entry goes last."""
+        """Removes the data of a namespace that is already hidden; its entry goes last."""
         scope = Scope(entry.namespace_id, entry.name)
         await self.operations.let_go(entry)
         await self._store.drop(scope)
@@ -367,7 +367,7 @@ class NamespaceService:
         await self.catalog.delete(_key(scope.namespace_id))
 
     async def _retire(self, identifier: str) -> tuple[Scope, Entry]:
-        """Marks it as being deleted; of several who do at once, one does, the others find nothing."""
+        """Marks it as being deleted; of several concurrent callers one succeeds, the others find nothing."""
         for _ in range(_ROUNDS):
             scope, entry = await self.find(identifier)
             with suppress(Conflict):
@@ -375,7 +375,7 @@ class NamespaceService:
         raise Unavailable("the namespace is being changed by too many requests at once", retry_after=1)
 
     async def ensure(self, name: str) -> None:
-        """Makes the namespace if nobody has."""
+        """Creates the namespace if it does not exist."""
         try:
             await self.find(name)
         except NotFound:
@@ -431,7 +431,7 @@ def name_taken(kind: str, name: str) -> AlreadyExists:
 
 
 def overtaken(kind: str, name: str) -> Unavailable:
-    """The error of a create that was so slow that another request for the name undid it."""
+    """The error for a create so slow that another request for the name undid it."""
     return Unavailable(
         f"making the {kind} {name!r} took so long that another request for that name went first; try again",
         retry_after=1,

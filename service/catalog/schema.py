@@ -1,4 +1,4 @@
-"""Bucket schemas: their form, and whether an object fulfils one."""
+"""Bucket schemas: their form, and validation of objects against them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -69,15 +69,15 @@ TYPES: Final[Mapping[str, Callable[[Json], bool]]] = {
     "int8_vector": _vector,
     "automatic": _anything,
 }
-"""The field types of a schema (contract, Writing), and what a value of each is."""
+"""The field types of a schema (contract, Writing), each with its value check."""
 
 
 FIELD_KEYS: Final = ("type", "required", "default", "items", "properties", "enum", "examples", "description")
-"""What may be said of a field (contract, Writing)."""
+"""The keys allowed in a field definition (contract, Writing)."""
 
 
 def read_schema(schema: Json, at: Location) -> dict[str, Json] | None:
-    """The schema with its types in lower case; raises `Invalid` for what is no type."""
+    """The schema with its types in lower case; raises `Invalid` for an unknown type."""
     if schema is None:
         return None
     problems = [unknown_key(at, name, ("properties",)) for name in schema if name != "properties"]
@@ -131,7 +131,7 @@ def date_paths(schema: Mapping[str, Any] | None) -> list[Path]:
 
 
 def check(item: Mapping[str, Json], schema: Mapping[str, Any] | None) -> Iterator[Problem]:
-    """What is wrong with an object: declared fields lie at its root, under metadata, or are a blob's property."""
+    """Problems of an object; declared fields are at its root, under metadata, or a blob's property."""
     blobs = item.get("blobs")
     given = {blob.get("property") for blob in blobs if isinstance(blob, dict)} if isinstance(blobs, list) else set()
     metadata = item.get("metadata")

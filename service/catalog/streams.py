@@ -33,7 +33,7 @@ STREAM: Final = r"^[a-z]([a-z0-9_-]{0,98}[a-z0-9])?$"
 _ROUNDS: Final = 10
 _GIGABYTE: Final = 1024**3
 _TOMBSTONES: Final = 3 * DAY
-"""For so long at least sync tells of deletions (contract)."""
+"""Minimum time for which sync reports deletions (contract)."""
 
 
 def _not_reserved(id: str) -> str:
@@ -93,7 +93,7 @@ class OpenStream:
 
     @property
     def widest(self) -> int | None:
-        """Milliseconds that a lastUpdatedTime filter may span."""
+        """The widest span of a lastUpdatedTime filter, in milliseconds."""
         return _days(self.body["max_filtering_interval"])
 
     @property
@@ -115,7 +115,7 @@ def location_of(namespace_id: str, namespace_name: str, body: Mapping[str, Json]
     return StreamLocation(
         names.records_prefix(namespace_id, body["externalId"], body["making"]),
         body["type"] == "Mutable",
-        # What expires goes by whole indices; what does not is laid out in fewer.
+        # Records expire by whole indices; without expiry, fewer indices do.
         1 if kept is not None and kept <= 60 * DAY else 30,
         names.records_alias(namespace_name, body["externalId"]),
     )
@@ -152,7 +152,7 @@ class StreamService:
             "createdTime": now,
             "createdFromTemplate": name,
             **template.model_dump(),
-            # Two streams of one name, one after the other, have indices of their own.
+            # Successive streams of one name have separate indices.
             "making": f"m{secrets.token_hex(4)}",
             "created_at": now,
             "arrival": arrival(),
@@ -171,7 +171,7 @@ class StreamService:
         return [_render(body)]
 
     async def _make(self, scope: Scope, id: str, body: Mapping[str, Json]) -> None:
-        """Raises `AlreadyExists`, or `Conflict` if somebody else changed what is there meanwhile."""
+        """Raises `AlreadyExists`, or `Conflict` if the existing entry was changed concurrently."""
         (there,) = await self._catalog.get(_key(scope, id))
         if there is None:
             await self._catalog.create(_key(scope, id), "stream", scope.namespace_id, id, body, _view(body))
@@ -189,7 +189,7 @@ class StreamService:
     async def open(
         self, project: str, id: str, more: Callable[[Scope], Sequence[str]] = lambda scope: ()
     ) -> tuple[OpenStream, list[Entry | None]]:
-        """The stream and further entries of the catalogue, by one look at it when the project was used before.
+        """The stream and further catalogue entries, with one read if the project was used before.
 
         Raises `NotFound` for the project or the stream.
         """
@@ -225,7 +225,7 @@ class StreamService:
         return answer
 
     async def delete(self, project: str, request: DeleteStreams) -> None:
-        """Gone at once for everybody; its data is removed when the time of its template is over."""
+        """Takes effect at once for all callers; the data is removed after the template's retention period."""
         scope, _ = await self._namespaces.find(project)
         for item in request.items:
             for _ in range(_ROUNDS):
@@ -238,19 +238,19 @@ class StreamService:
             else:
                 raise Unavailable("the stream is being changed by too many requests at once", retry_after=1)
 
-    # A stream is deleted in three steps, each of which may be done again: it is marked, and absent for everybody from
-    # then on; what is left of it is noted for the caretaker; its name is free. So a stream that takes records is never
-    # noted, and what is noted takes none. The entry stays for the next stream of its name: a request to make the first
-    # one that was sent twice, and is done late, finds it, and makes nothing.
+    # A stream is deleted in three repeatable steps: it is marked, and from then on absent for all callers; its data is
+    # recorded for the caretaker; its name is freed. So a stream that accepts records is never recorded for removal, and
+    # one that is recorded accepts none. The entry stays for the next stream of that name, so that a late duplicate of
+    # the request that created the first one finds it and creates nothing.
 
     async def _retire(self, entry: Entry) -> Entry:
-        """Raises `Conflict` if it was changed meanwhile."""
+        """Raises `Conflict` if it was changed concurrently."""
         body = {**entry.body, "status": "DELETING", "deleted_at": now_millis()}
         view = {**_view(entry.body), "status": "DELETING"}
         return await self._catalog.replace(entry, body, view=view, intent={"do": "remove", "name": entry.name})
 
     async def _bury(self, entry: Entry) -> Entry:
-        """The steps after the mark, by whoever finds it; raises `Conflict` if another one was faster."""
+        """The steps after marking, by any replica; raises `Conflict` if another one was faster."""
         prefix = location_of(entry.namespace_id, "", entry.body).prefix
         deleted = entry.body["deleted_at"]
         body = {
@@ -268,14 +268,14 @@ class StreamService:
     # In the background
 
     async def overdue(self) -> Sequence[tuple[str, Callable[[], Awaitable[int]]]]:
-        """What was deleted long enough ago, and what has expired: an id, and what removes it, each by itself."""
+        """Streams past retention or with expired records: for each an id and a callable that removes the data."""
         now = now_millis()
         over = dsl.in_range("drop_at@double", lte=now)
         gone = await self._catalog.find(dsl.filtered(dsl.term("kind", "stream-gone"), over))
-        # Two questions for all streams: most have nothing to be removed, and need none of their own.
+        # Two queries for all streams: most have nothing to remove, and need no query of their own.
         there = await self._store.indices(names.ALL_RECORDS)
         deletions: Collection[str] | None = None
-        with suppress(TallyError):  # one stream's index may lack a shard; then each is looked at by itself
+        with suppress(TallyError):  # one stream's index may lack a shard; then each is queried separately
             deletions = await self._store.with_tombstones(now - _TOMBSTONES)
         active = [dsl.term("kind", "stream"), dsl.term("status", "ACTIVE")]
         streams = await self._catalog.find(dsl.filtered(*active), 10_000)
@@ -291,18 +291,18 @@ class StreamService:
         return 1
 
     async def finish(self, entry: Entry) -> None:
-        """Brings the deletion of a stream to its end; raises `Conflict` if another one was faster."""
+        """Completes the deletion of a stream; raises `Conflict` if another replica was faster."""
         await self._bury(entry)
 
     async def _lives(self, gone: Entry) -> bool:
-        """Whether what is noted as deleted is there all the same: version 0.1 noted it before it deleted it."""
+        """Whether a stream recorded as deleted still exists: version 0.1 recorded it before deleting it."""
         (entry,) = await self._catalog.get(_key(Scope(gone.namespace_id, ""), gone.name))
         if entry is None or not entry.live:
             return False
         return bool(location_of(entry.namespace_id, "", entry.body).prefix == gone.body["prefix"])
 
     async def _expire(self, entry: Entry, now: int, there: Sequence[str], deletions: Collection[str] | None) -> int:
-        """`there`: the indices of all streams; `deletions`: those among them that have old ones, None if unknown."""
+        """`there`: the indices of all streams; `deletions`: those of them with old tombstones, None if unknown."""
         stream = OpenStream(Scope(entry.namespace_id, entry.namespace_id), entry.name, entry.body)
         done = 0
         if stream.mutable:

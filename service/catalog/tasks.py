@@ -1,4 +1,4 @@
-"""Tasks: work that goes on after the response; `GET /v1/tasks/{id}` shows them."""
+"""Tasks: work that continues after the response; `GET /v1/tasks/{id}` shows them."""
 
 import asyncio
 import secrets
@@ -16,28 +16,28 @@ from service.storage.watch import Watch
 from service.values import Json, render_date
 
 KEPT: Final = 7 * 86_400_000
-"""Milliseconds for which a task that has ended can still be looked up."""
+"""Milliseconds for which a finished task can still be looked up."""
 
 LEASE: Final = 60_000
-"""Milliseconds for which a process has to see a lease unchanged before it takes it over."""
+"""Milliseconds for which a process must see a lease unchanged before taking it over."""
 
 UNFINISHED: Final = frozenset({"PENDING", "IN_PROGRESS", "INTERRUPTED"})
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "INTERRUPTED"})
 
 
 class TaskService:
-    """Entries of the catalogue, so that every replica can tell of them, and they outlive a restart."""
+    """Tasks as catalogue entries, so that every replica can report them and they survive a restart."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._watch = Watch()
         self._turns: dict[str, tuple[int, float]] = {}
-        """Turn → how often it was done, and since when (monotonic) this process knows that."""
+        """Turn → number of times it was done, and when (monotonic) this process first saw that number."""
 
     async def start(self, id: str, type: str, data: Mapping[str, Json], work: Mapping[str, Json] | None = None) -> str:
-        """A task that waits to be worked on; its id. One that is there already stays.
+        """Creates a pending task and returns its id; an existing one is kept.
 
-        `work`: what another process needs to go on with it.
+        `work`: what another process needs to continue it.
         """
         now = now_millis()
         body: dict[str, Any] = {
@@ -55,7 +55,7 @@ class TaskService:
         return id
 
     async def start_removal(self, entry: Entry, data: Mapping[str, Json]) -> str:
-        """The task of what an entry stands for being deleted."""
+        """Creates the task for removing the resource of an entry."""
         return await self.start(removal_of(entry), f"api_{entry.kind}s_delete", data)
 
     async def get(self, id: str) -> Json:
@@ -75,7 +75,7 @@ class TaskService:
         }
 
     async def record(self, id: str, status: str, error: str | None = None, **data: Json) -> None:
-        """Notes how far a task is; one that is forgotten meanwhile stays forgotten."""
+        """Records a task's progress; a task removed meanwhile is not created again."""
         for _ in range(5):
             (entry,) = await self._catalog.get(task_key(id))
             if entry is None:
@@ -89,7 +89,7 @@ class TaskService:
             return
 
     async def unfinished(self, type: str) -> list[Entry]:
-        """The tasks of a type that have not come to their end and that another process can go on with."""
+        """The unfinished tasks of a type that another process can continue."""
         left = [dsl.term("kind", "task"), dsl.terms("status", sorted(UNFINISHED))]
         found = await self._catalog.find(dsl.filtered(*left))
         return [entry for entry in found if entry.body["task_type"] == type and "work" in entry.body]
@@ -102,7 +102,7 @@ class TaskService:
 
     @asynccontextmanager
     async def once_per_period(self, name: str, every: float) -> AsyncIterator[bool]:
-        """Whether what one of the replicas does once in so many seconds is ours to do now."""
+        """Whether this replica should now do work that one replica does every so many seconds."""
         key = f"turn:{name}"
         (entry,) = await self._catalog.get(key)
         if entry is None:
@@ -118,7 +118,7 @@ class TaskService:
                 await self._count(entry.id)
 
     def _due(self, turn: Entry, every: float) -> bool:
-        """This process has not seen it being done in so many seconds, by its own clock."""
+        """Whether this process, by its own clock, has not seen it done for so many seconds."""
         done, now = turn.body.get("done", 0), time.monotonic()
         seen = self._turns.get(turn.id)
         if seen is None:
@@ -137,10 +137,10 @@ class TaskService:
 
     @asynccontextmanager
     async def lease(self, id: str) -> AsyncIterator[bool]:
-        """Whether what an entry stands for is ours to work on: no other process has it just now, nor until the end.
+        """Whether this process holds the lease on an entry's resource: no other one works on it until the block ends.
 
-        No clock is compared: who works renews the lease, which changes the entry's version, and who has seen one
-        version for the time of a lease takes it over.
+        No clocks are compared: the holder renews the lease, which changes the entry's version; a process that has
+        seen the same version for a full lease period takes it over.
         """
         token = secrets.token_hex(8)
         if not await self._acquire(id, token):

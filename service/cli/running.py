@@ -1,4 +1,4 @@
-"""`run`: an OpenSearch of its own, the service and the sample, in one foreground process."""
+"""`run`: an embedded OpenSearch, the service and the sample, in one foreground process."""
 
 import asyncio
 import importlib
@@ -20,21 +20,21 @@ from service.settings import Settings
 
 _FLOOD: Final = 0.05
 _HIGH: Final = 0.10
-"""Free parts of a disk, as OpenSearch's default watermarks `flood_stage` and `high` have them."""
+"""Free shares of a disk at OpenSearch's default watermarks `flood_stage` and `high`."""
 
 _LEAST_FREE: Final = 500_000_000
-"""Bytes: OpenSearch itself, the sample of a whole year, and their logs."""
+"""Bytes for OpenSearch itself, the sample of a whole year, and their logs."""
 
 
 def api_key_of(settings: Settings, *, make: bool) -> str:
-    """The administrator's key: the setting, else the one kept in the data folder, else (if asked) a new one there."""
+    """The administrator's key: the setting, else the one in the data folder, else (with `make`) a new one there."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value()
     file = settings.data_dir / "api-key"
     if file.is_file():
         try:
             return checks.api_key(file.read_text())
-        except ValueError as error:  # also a file that is no text
+        except ValueError as error:  # also for a file that is not text
             raise SystemExit(f"the key in {file}: {error}. Remove the file, or set TALLY_API_KEY") from None
     if not make:
         raise SystemExit(f"set TALLY_API_KEY (there is no {file})")
@@ -52,9 +52,9 @@ def api_key_of(settings: Settings, *, make: bool) -> str:
 
 
 def check_disk(folder: Path) -> str | None:
-    """Raises `EmbeddedError` if OpenSearch would store nothing on the folder's disk; else a warning, if there is one.
+    """Raises `EmbeddedError` if OpenSearch would store nothing on the folder's disk; else returns a warning, if any.
 
-    OpenSearch goes by the disk's free part: under 5 % it takes no writes (flood stage), under 10 % it makes no index.
+    OpenSearch uses the disk's free share: under 5 % it accepts no writes (flood stage), under 10 % it creates no index.
     """
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     disk = shutil.disk_usage(there)
@@ -73,7 +73,7 @@ def check_disk(folder: Path) -> str | None:
 
 
 def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
-    """Brings the server's files here if they are not, with a bar, and prepares a node on the data folder."""
+    """Fetches the server's files if missing, with a progress bar, and prepares a node on the data folder."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     ) as progress:
@@ -96,7 +96,7 @@ def embedded_node(settings: Settings, console: Console) -> EmbeddedNode:
 
 
 async def run(settings: Settings, console: Console, *, with_parent: bool = False) -> None:
-    """Until Ctrl-C; what was started here is stopped here, also while it is still starting."""
+    """Runs until Ctrl-C; stops whatever it started, even while it is still starting."""
     stop = asyncio.create_task(_stopped(with_parent))
     work = asyncio.create_task(_run(settings, console))
     try:
@@ -111,7 +111,7 @@ async def run(settings: Settings, console: Console, *, with_parent: bool = False
 
 
 async def _stopped(with_parent: bool) -> None:
-    """Asked to stop, or (under make) left alone: a killed make takes its service along."""
+    """Returns when asked to stop, or (under make) when the parent is gone: a killed make ends its service."""
     asked, _ = stop_signals()
     parent = os.getppid()
     while not asked.is_set() and (not with_parent or os.getppid() == parent):
@@ -138,7 +138,7 @@ async def _run(settings: Settings, console: Console) -> None:
         if settings.sample != "0":
             await _sample(settings, address, key, console)
         _say(console, _greeting(settings, address, key))
-        while node is None or node.alive():  # noqa: ASYNC110 - a process tells its end only when asked
+        while node is None or node.alive():  # noqa: ASYNC110 - a process's end can only be polled
             await asyncio.sleep(1)
         raise EmbeddedError(f"OpenSearch ended by itself. The end of its log:\n{node.log_tail(10)}")
 
@@ -147,20 +147,20 @@ async def _provisioned(settings: Settings, console: Console) -> EmbeddedNode:
     try:
         return await asyncio.to_thread(embedded_node, settings, console)
     except asyncio.CancelledError:
-        # No process has been started yet, and files are trusted by checksum only: nobody need wait for the
-        # threads that fetch them, which nothing can interrupt.
+        # No process has been started yet, and files are trusted by checksum only: no need to wait for the
+        # threads that fetch them, which cannot be interrupted.
         console.show_cursor(True)
         console.file.flush()
         os._exit(0)
 
 
 def _say(console: Console, text: str) -> None:
-    """As it stands: for copying, so neither wrapped nor coloured."""
+    """Prints the text as is: for copying, so neither wrapped nor coloured."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 async def _sample(settings: Settings, address: str, key: str, console: Console) -> None:
-    """Loads the sample if it is not there; what is there tells in its metadata, for people may add objects."""
+    """Loads the sample if missing; the bucket's metadata shows whether it is complete, as users may add objects."""
     loader = Loader(address, key, "sample", console)
     await _flights(settings, loader, console)
     await loader.records("weather", WEATHER, weather(), WEATHER_SIZE)

@@ -1,4 +1,4 @@
-"""$size and $elemMatch: conditions on arrays as such. ($all is made of $and with $eq or $elemMatch.)"""
+"""$size and $elemMatch: conditions on arrays as a whole. ($all is compiled to $and with $eq or $elemMatch.)"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Size:
-    """An array with exactly so many elements."""
+    """An array with exactly this many elements."""
 
     path: Path
     length: int
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True)
 class ElemMatch:
-    """An array with one element that fulfils all of the condition.
+    """An array with an element that fulfils the whole condition.
 
     The condition's paths start at the element; for operators alone (`{"$gte": 5}`) its path is empty.
     """
@@ -40,7 +40,7 @@ class ElemMatch:
     path: Path
     condition: Condition
     objects: bool
-    """The condition names fields, so that no scalar fulfils it."""
+    """Whether the condition names fields, so that no scalar fulfils it."""
 
     def compile(self, fields: Fields) -> Clause:
         field = fields.get(self.path)
@@ -57,13 +57,13 @@ class ElemMatch:
         )
 
     def uses(self) -> Iterable[Use]:
-        """The array, and paths below it; nothing is known of what lies in an array that is itself an element."""
+        """The array, and paths below it; nothing is known of the contents of nested arrays."""
         yield Use((self.path,), frozenset({"array"}))
         for use in self.condition.uses() if self.path else ():
             yield replace(use, paths=tuple((*self.path, *path) for path in use.paths))
 
     def _with_fields(self, array: list[Json]) -> Iterator[Json]:
-        """MongoDB takes an array for an object whose fields are numbers, which no path names here."""
+        """MongoDB treats an array as an object with numeric field names, which paths here cannot name."""
         for element in array:
             if isinstance(element, dict | list):
                 yield element if isinstance(element, dict) else {}

@@ -1,4 +1,4 @@
-"""What a condition is: a query for OpenSearch and a test in Python, with one meaning."""
+"""A condition: a query for OpenSearch and an equivalent test in Python."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ MATCH_NONE: Query = {"match_none": {}}
 
 @dataclass(frozen=True)
 class Clause:
-    """An OpenSearch query that finds at least what the condition means; `exact` says: nothing else.
+    """An OpenSearch query that finds at least the condition's matches; `exact`: and nothing else.
 
-    What is not exact is completed by `Condition.test` over the objects that the query finds.
+    An inexact one is completed by `Condition.test` on the objects that the query finds.
     """
 
     query: Query
@@ -27,25 +27,25 @@ class Clause:
 
 @dataclass(frozen=True)
 class Use:
-    """What a condition is about: a path, and the JSON types of values that can fulfil it (`None`: any, or null)."""
+    """A path that a condition reads, and the JSON types of values that can fulfil it (`None`: any, or null)."""
 
     paths: tuple[Path, ...]
-    """The path as the request spells it, then where it is looked up instead."""
+    """The path as spelled in the request, then any fallback paths."""
     types: frozenset[JsonType] | None = None
     undated: tuple[str, ...] = ()
-    """Operands that whole texts are compared with, and which are no dates."""
+    """Operands that are not dates, compared with whole texts."""
     ordered: bool = False
-    """What comes before or after the operand is meant, not what equals it."""
+    """Whether it compares by order, not by equality."""
 
 
 def undated(values: Iterable[Json], folded: bool) -> tuple[str, ...]:
-    """The texts among operands that are no dates; that there is any text is what the empty one asks."""
+    """The texts among operands that are not dates; the empty text only asks whether there is any text."""
     texts = [value for value in values if isinstance(value, str) and value]
     return tuple(text for text in texts if parse_date(text.upper() if folded else text) is None)
 
 
 def types_of(values: Iterable[Json]) -> frozenset[JsonType] | None:
-    """The JSON types of operands; `None` if one of them is null, as what is missing equals it."""
+    """The JSON types of operands; `None` if one of them is null, since a missing field equals null."""
     found: set[JsonType] = set()
     for value in values:
         if value is None:
@@ -69,12 +69,12 @@ class Condition(Protocol):
         ...
 
     def uses(self) -> Iterable[Use]:
-        """The paths that the condition reads, for warnings about those that mean nothing."""
+        """The paths that the condition reads, for warnings about those that match nothing."""
         ...
 
 
 def clauses_in(query: Query) -> int:
-    """How many queries a query is made of."""
+    """The number of clauses in a query."""
     inner = query.get("bool")
     if inner is None:
         return 1
@@ -108,7 +108,7 @@ def any_of(clauses: list[Clause]) -> Clause:
 
 
 def none_of(clause: Clause) -> Clause:
-    """The opposite; the opposite of a query that finds too much is not known, so that one tests all."""
+    """The negation; an inexact query cannot be negated, so all objects are tested."""
     if not clause.exact:
         return Clause(MATCH_ALL, exact=False)
     if clause.query == MATCH_ALL:

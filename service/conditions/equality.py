@@ -23,12 +23,12 @@ from service.values import (
 )
 
 MAX_TERMS = 65_536
-"""Of one terms query (`index.max_terms_count`)."""
+"""Per terms query (`index.max_terms_count`)."""
 
 
 @dataclass(frozen=True)
 class Equals:
-    """Equal to one of the operands. Types do not mix; null is also a field that is missing."""
+    """Equal to one of the operands. Types do not mix; a missing field equals null."""
 
     path: Path
     values: tuple[Json, ...]
@@ -67,7 +67,7 @@ class Equals:
         return any_of([nothing, Clause(dsl.term(SHAPE, shape_token(field.name, "null")))])
 
     def _folded(self, field: Field, folded: str) -> Clause:
-        """Strings, whatever their case; a folded form that is no string's own is looked for among the folded only."""
+        """Strings, ignoring case; an operand that can only be a folded form is searched in the `fold` leaf only."""
         keyword = field.leaves.get("keyword")
         if keyword is None:
             return Clause(MATCH_ALL, exact=False) if field.primary_type == "date" else Clause(MATCH_NONE)
@@ -92,7 +92,7 @@ class Equals:
             return None in self._wanted
         if self._key(value) in self._wanted:
             return True
-        # A date that is written in small letters is none, but a text like any other.
+        # A date in lower-case letters is not a date, but a plain text.
         return self.folded and self.instant and isinstance(value, str) and case_fold(value) in self._wanted
 
     @cached_property
@@ -106,7 +106,7 @@ class Equals:
 
 
 def _term(field: Field, value: Json, instant: bool) -> tuple[str, Json] | None:
-    """The index field and its term, None where no such value was met."""
+    """The index field and its term, None if no such value was seen."""
     leaves = field.leaves
     if isinstance(value, bool):
         return (leaves["boolean"], value) if "boolean" in leaves else None

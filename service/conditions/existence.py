@@ -1,4 +1,4 @@
-"""$exists and is_null: whether a field is there at all."""
+"""$exists and is_null: whether a field exists."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.values import MISSING, Json
 
 
 def present(field: Field, *, null: bool) -> Clause:
-    """Something lies at the path: a scalar, an array (be it empty), an object, and `null` if asked for."""
+    """The path has a value: a scalar, an array (even empty), an object, or, if `null`, null."""
     if field.never_null or (field.always and null):
         return Clause(MATCH_ALL)
     leaves, tokens = field.evidence
@@ -24,7 +24,7 @@ def present(field: Field, *, null: bool) -> Clause:
 
 
 def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
-    """All that has an object or array where this one could be found, as a value or as an element."""
+    """Finds every object with an object or array where this one could be, as the value or an element."""
     shape = "object" if isinstance(value, dict) else "array"
     if shape not in field.traits and "array" not in field.traits:
         return Clause(MATCH_NONE)
@@ -34,7 +34,7 @@ def alike(field: Field, value: dict[str, Json] | list[Json]) -> Clause:
 
 @dataclass(frozen=True)
 class Exists:
-    """The field is there, null or not."""
+    """The field exists, null or not."""
 
     path: Path
 

@@ -1,7 +1,7 @@
-"""Comparisons in which case does not count, asked of the index.
+"""Case-insensitive comparisons on the index.
 
-A keyword field has the strings as they are; its `fold` companion has the folded form of those that differ from it.
-Strings that are dates have no folded form in the index: it would be their small `t` and `z`, nothing else.
+A keyword field has the original strings; its `fold` companion has the folded form of those that differ from it.
+Dates have no folded form in the index: it would only lower-case their `t` and `z`.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from service.fields import Field
 from service.values import case_fold
 
 Make = Callable[[str], Query]
-"""From an index field's name to a query on it."""
+"""Maps an index field's name to a query on it."""
 
 
 def any_case(field: Field, keyword: str, operand: str, query: Callable[[str, str], Query]) -> Clause | None:
-    """`query(name, operand)`, put so that it finds the strings whose folded form it holds for; None if it cannot be.
+    """A clause for the strings whose folded form fulfils `query(name, operand)`; None if there is none.
 
-    `operand` is folded. It must hold of parts of strings alone: equality, beginnings, endings, substrings.
+    `operand` is folded. The query must depend on parts of strings only: equality, prefixes, suffixes, substrings.
     """
     if not field.folds:
         return None
@@ -30,12 +30,12 @@ def any_case(field: Field, keyword: str, operand: str, query: Callable[[str, str
     companion = field.leaf("fold")
     folded = Clause(query(companion, operand))
     if "array" not in field.traits:
-        # A string that differs from its folded form counts by that form alone.
+        # A string that differs from its folded form matches only by that form.
         unchanged = Clause(dsl.filtered(plain_of(plain), without=[dsl.exists(companion)]))
         return any_of([unchanged, folded])
     if "denormal" in field.traits or case_fold(operand) != operand:
         return None
-    # What holds of a string in NFC holds of its folded form, too.
+    # A query that matches a string in NFC also matches its folded form.
     return any_of([*(Clause(each) for each in plain), folded])
 
 

@@ -1,4 +1,4 @@
-"""$and, $or, $nor, $not: conditions made of conditions."""
+"""$and, $or, $nor, $not: combined conditions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class And:
-    """All are true; true without any."""
+    """All are true; true if empty."""
 
     conditions: tuple[Condition, ...]
 
@@ -27,7 +27,7 @@ class And:
 
 @dataclass(frozen=True)
 class Or:
-    """At least one is true; false without any."""
+    """At least one is true; false if empty."""
 
     conditions: tuple[Condition, ...]
 
@@ -43,7 +43,7 @@ class Or:
 
 @dataclass(frozen=True)
 class Not:
-    """The condition is not true; so it matches what lacks the field."""
+    """The condition is not true; so it matches objects without the field."""
 
     condition: Condition
 
@@ -58,7 +58,7 @@ class Not:
 
 
 def leaves(condition: Condition, negated: bool = False) -> Iterator[tuple[Condition, bool]]:
-    """The conditions that others are made of, each with whether it counts when it is not true."""
+    """The leaf conditions, each with whether it is negated."""
     match condition:
         case And(conditions) | Or(conditions):
             for each in conditions:

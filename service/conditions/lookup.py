@@ -1,4 +1,4 @@
-"""Conditions on a name that may stand for two places, or for what no index holds."""
+"""Conditions on a name that may refer to two paths, or to a computed number."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Lookup:
-    """On a field at the root where the object has it, else on that path under `metadata` (contract, List filters)."""
+    """On the root field if the object has it, else on that path under `metadata` (contract, List filters)."""
 
     root: Path
-    """The first step, which decides."""
+    """The first step, which decides between the two."""
     here: Condition
     below: Condition
 
@@ -40,7 +40,7 @@ class Lookup:
 
 @dataclass(frozen=True)
 class ComputedCondition:
-    """On a number that is counted when it is asked for, so that no index has it."""
+    """On a number that is counted on read, so that it is not indexed."""
 
     condition: Condition
 

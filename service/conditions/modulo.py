@@ -13,7 +13,7 @@ from service.values import Json, is_number
 
 _SCRIPTS: Final = {
     "long": "for (v in doc[params.f]) { if (v % params.d == params.r) return true; } return false",
-    # A remainder of doubles is exact; as in MongoDB, what lies behind the point does not count.
+    # A remainder of doubles is exact; as in MongoDB, fractions are truncated first.
     "double": "for (v in doc[params.f]) { double whole = v < 0 ? Math.ceil(v) : Math.floor(v); "
     "if (whole % params.d == params.r) return true; } return false",
 }
@@ -21,7 +21,7 @@ _SCRIPTS: Final = {
 
 @dataclass(frozen=True)
 class Modulo:
-    """A number that, divided, leaves just this remainder, which has the number's sign."""
+    """A number that leaves this remainder when divided; the remainder has the number's sign."""
 
     path: Path
     divisor: int

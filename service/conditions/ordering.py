@@ -1,4 +1,4 @@
-"""$gt, $gte, $lt, $lte: comparison within one type, of objects and arrays in BSON's order."""
+"""$gt, $gte, $lt, $lte: comparison within one type; objects and arrays in BSON order."""
 
 import math
 import operator
@@ -33,7 +33,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 class Compare:
     """A value of the operand's type at the path, or an element of an array there, compares with the operand.
 
-    A date operand compares with dates by instant and with other strings as text. In objects and arrays texts are texts.
+    A date operand compares with dates by instant and with other strings as text; inside objects and arrays, as text.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class Compare:
         return any_of(clauses)
 
     def _folded(self, field: Field, keyword: str, folded: str) -> Clause:
-        """The order of folded forms; certain where each object has one string that is no date."""
+        """The order of folded forms; exact if each object has one string that is not a date."""
         if not field.folds or field.traits & {"lengthy", "date", "array"}:
             return Clause(dsl.exists(keyword), exact=False)
         plain: Query = dsl.in_range(keyword, **{self.comparator: folded})
@@ -130,15 +130,15 @@ class Compare:
 
 
 def is_beginning(text: str) -> bool:
-    """A year or a month, which as a text comes before all dates in it and after all that are earlier."""
+    """Whether it is a year or a month, which as text sorts before all dates in it and after all earlier ones."""
     return _BEGINNING.fullmatch(text) is not None
 
 
 def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, int | float] | None:
-    """The same bound for a leaf's own numbers: no rounding ever moves it. None: no number can fulfil it.
+    """The equivalent bound for a leaf's number type, unaffected by rounding. None: no number can fulfil it.
 
-    An integer leaf is bounded by the next integer; a double leaf by the next double where the operand
-    (an integer beyond 2^53) is none itself.
+    An integer leaf is bounded by the next integer; a double leaf by the next double if the operand (an integer beyond
+    2^53) is not a double.
     """
     lower = comparator in ("gt", "gte")
     if leaf == "long":
@@ -153,7 +153,7 @@ def number_bound(comparator: str, value: int | float, leaf: str) -> dict[str, in
             return {"gte": LONG_MIN} if lower else None
         return {"gte" if lower else "lte": limit}
     try:
-        # -0.0 + 0.0 is 0.0: a bound of -0.0 would leave 0 out.
+        # -0.0 + 0.0 is 0.0: a bound of -0.0 would exclude 0.
         double = float(value) + 0.0
     except OverflowError:
         double = math.inf if value > 0 else -math.inf

@@ -1,7 +1,7 @@
-"""Regular expressions: RE2 is what users write; Lucene's `regexp` query gets an exact translation, or none.
+"""Regular expressions: users write RE2 syntax; Lucene's `regexp` query gets an exact translation, or none.
 
-Lucene's dialect reads `^ab` or `(?i)ab` as something else and silently finds nothing; hence nothing that a
-user wrote goes there unparsed. A pattern without a translation is matched by `search` in the service.
+Lucene's dialect interprets `^ab` or `(?i)ab` differently and silently finds nothing, so user patterns are never
+passed to it unparsed. A pattern without a translation is matched by `search` in the service.
 """
 
 import functools
@@ -32,29 +32,29 @@ MAX_LUCENE = 900
 """Below the 1,000 characters of `index.max_regex_length`."""
 
 _MAX_MEMORY = 4 << 20
-"""For RE2's program and its cache of states: `\\pL{100}` fits, `\\pL{1000}` does not."""
+"""Bytes for RE2's program and state cache: `\\pL{100}` fits, `\\pL{1000}` does not."""
 
 Search = Callable[[str], bool]
 
 _Sides = dict[tuple[bool, bool], Node]
-"""An expression without `Anchor`s for each answer to: held at the beginning of the text, held at its end?"""
+"""The expression without `Anchor`s for each combination of: anchored at the start, anchored at the end."""
 
 
 # Checking and matching
 
 
 def check(pattern: str, flags: str = "") -> None:
-    """Raise `ValueError`, saying what is wrong, where, and what to do, unless RE2 accepts the pattern."""
+    """Raises `ValueError` with the problem, its position and a remedy unless RE2 accepts the pattern."""
     _compile(pattern, flags)
 
 
 @functools.lru_cache(maxsize=256)
 def search(pattern: str, flags: str = "") -> Search:
-    """A function that says whether the pattern matches anywhere in a text; `ValueError` as in `check`."""
+    """A function that returns whether the pattern matches anywhere in a text; raises `ValueError` as `check` does."""
     find = _compile(pattern, flags).search
 
     def matches(text: str) -> bool:
-        # Bytes save re2 the way back from byte positions to characters.
+        # With bytes re2 need not convert byte positions back to characters.
         return find(text.encode(errors="surrogatepass")) is not None
 
     return matches
@@ -83,7 +83,7 @@ def _compile(pattern: str, flags: str) -> "re2._Regexp":
     options.max_mem = _MAX_MEMORY
     options.never_capture = True  # a yes or no needs no groups
     try:
-        re2.compile(source, options)  # first without the prefix, so that a message quotes what was written
+        re2.compile(source, options)  # first without the prefix, so that messages quote the user's pattern
         prefix = f"(?{''.join(sorted(set(flags)))})" if flags else ""
         return re2.compile(prefix.encode() + source, options)
     except re2.error as error:
@@ -120,7 +120,7 @@ _HINTS = (
 def _explained(pattern: str, reason: str) -> str:
     what, _, fragment = reason.partition(": ")
     hint = next((hint for expression, hint in _HINTS if re.match(expression, reason)), "see RE2's syntax")
-    # For what is missing RE2 quotes all of the pattern, or all the rest of it: no place.
+    # For something missing, RE2 quotes the whole pattern or the rest of it, which gives no position.
     place = pattern.find(fragment) if fragment and fragment != pattern else -1
     if place < 0:
         return f"Invalid regular expression: {what}; {hint}."
@@ -134,7 +134,7 @@ def _explained(pattern: str, reason: str) -> str:
 def lucene(pattern: str, flags: str = "") -> str | None:
     """A Lucene regexp (flags NONE) that matches the same whole values as `search`; None if none is certain.
 
-    None, too, for what Lucene would refuse as too long or too complex. `ValueError` as in `check`.
+    Also None if Lucene would refuse it as too long or too complex. Raises `ValueError` as `check` does.
     """
     check(pattern, flags)
     try:
@@ -149,7 +149,7 @@ def lucene(pattern: str, flags: str = "") -> str | None:
 
 def literal(text: str) -> str:
     """The text, escaped for use inside a Lucene regexp."""
-    # Never a backslash before a letter or digit: that would be a class, as `\\d`.
+    # Never a backslash before a letter or digit: that would be a class, such as `\\d`.
     return "".join(f"\\{c}" if c.isascii() and not c.isalnum() else c for c in text)
 
 
@@ -161,7 +161,7 @@ def _whole(sides: _Sides) -> Node:
     wholes = []
     for (start, end), node in sides.items():
         items: list[Node] = list(node.items) if isinstance(node, Seq) else [node]
-        # Next to `.*` what may be empty adds nothing, and one repetition is as good as many.
+        # Next to `.*` a possibly empty item adds nothing, and one repetition is equivalent to many.
         while not start and items and _nullable(items[0]):
             del items[0]
         while not end and items and _nullable(items[-1]):
@@ -174,7 +174,7 @@ def _whole(sides: _Sides) -> Node:
             return _ANYTHING
         wholes.append(sequence([*([] if start else [_ANYTHING]), *items, *([] if end else [_ANYTHING])]))
     if not wholes:
-        raise Unsupported  # matches nothing, as `a^b`
+        raise Unsupported  # matches nothing, such as `a^b`
     return _either(wholes)
 
 
@@ -185,7 +185,7 @@ def _least(node: Node) -> Node:
 
 
 def _sides(node: Node) -> _Sides:
-    """Move `^` and `$` out of the tree; exact, because after a character there is no beginning."""
+    """Moves `^` and `$` out of the tree; exact, because the text cannot begin after a character."""
     match node:
         case Anchor(start):
             return {(start, not start): EMPTY}
@@ -211,8 +211,8 @@ def _sides(node: Node) -> _Sides:
 def _joined(
     before: tuple[bool, bool], left: Node, after: tuple[bool, bool], right: Node
 ) -> tuple[tuple[bool, bool], Node] | None:
-    """One after the other; None if that matches nothing."""
-    if after[0]:  # still at the beginning, so what stands to the left is empty
+    """The two in sequence; None if that matches nothing."""
+    if after[0]:  # still at the beginning, so the left part is empty
         if not _nullable(left):
             return None
         left = EMPTY
@@ -231,7 +231,7 @@ def _union(sides: list[tuple[tuple[bool, bool], Node]]) -> _Sides:
 
 
 def _either(nodes: list[Node]) -> Node:
-    """Any of the nodes; `(x|)` becomes `x?`, for Lucene has no empty alternative."""
+    """Any of the nodes; `(x|)` becomes `x?`, because Lucene has no empty alternative."""
     flat = [item for node in nodes for item in (node.items if isinstance(node, Alt) else (node,))]
     unique = [node for node in dict.fromkeys(flat) if node != EMPTY]
     if not unique:
@@ -292,7 +292,7 @@ def _print_chars(ranges: Ranges) -> str:
 def _print_range(low: int, high: int) -> str:
     """A member of a class. No backslash before a lower end: Lucene reads `[\\+-z]` as `+`, `-`, `z`."""
     singles = ""
-    while low < high and chr(low) in "[\\]^-":  # these would not be plain there without a backslash
+    while low < high and chr(low) in "[\\]^-":  # these are not literal there without a backslash
         singles += _one(low)
         low += 1
     if high - low < 2:

@@ -1,9 +1,8 @@
-"""Would Lucene make a deterministic automaton of this expression at a reasonable price?
+"""Whether Lucene can determinize an expression's automaton at reasonable cost.
 
-Lucene gives up, with an error for the whole request, after an effort of 100,000 (10 times
-`max_determinized_states`): the sum, over the deterministic states, of the positions each stands for.
-`.*a.{20}` has a million of them. We count in the same way, with room to spare, so that a query is not
-sent to fail.
+Lucene gives up, failing the whole request, at an effort of 100,000 (10 times `max_determinized_states`): the sum
+over the deterministic states of the positions in each. `.*a.{20}` has a million of them. This counts the same way
+with a safety margin, so that no query is sent that would fail.
 """
 
 from service.conditions.regex_parse import Alt, Chars, Node, Ranges, Repeat, Seq, Unsupported
@@ -11,7 +10,7 @@ from service.conditions.regex_parse import Alt, Chars, Node, Ranges, Repeat, Seq
 _MAX_POSITIONS = 3_000
 _MAX_EFFORT = 50_000
 _MAX_STEPS = 300_000
-"""For our own time: well below 0.1 s."""
+"""Bounds our own computing time: well below 0.1 s."""
 
 
 def affordable(node: Node) -> bool:
@@ -23,7 +22,7 @@ def affordable(node: Node) -> bool:
 
 
 class _Automaton:
-    """The position automaton: a position for each character of the expression, repetitions written out.
+    """The position automaton: one position per character of the expression, repetitions expanded.
 
     Sets of positions are the bits of an int; bit 0 is the start.
     """
@@ -66,7 +65,7 @@ class _Automaton:
                 raise Unsupported
 
     def _repeat(self, item: Node, low: int, high: int | None) -> tuple[bool, int, int]:
-        """Copies of an item, the optional ones nested, `x(x(x)?)?`, as Lucene has them."""
+        """Copies of an item, the optional ones nested as in Lucene: `x(x(x)?)?`."""
         nullable, first, last, ends = True, 0, 0, 0
         for number in range(1, (max(low, 1) if high is None else high) + 1):
             empty, begin, end = self._build(item)

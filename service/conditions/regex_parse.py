@@ -1,7 +1,7 @@
 """Parse RE2 syntax into a small syntax tree.
 
-The parser is only ever given patterns that RE2 has accepted, so it need not detect errors; what it does
-not know for certain it refuses with `Unsupported`, and the caller then does without a translation.
+The parser only gets patterns that RE2 has accepted, so it need not detect errors; for anything it is not certain
+about it raises `Unsupported`, and the caller does without a translation.
 """
 
 import functools
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 import re2
 
 Ranges = tuple[tuple[int, int], ...]
-"""Code points as inclusive ranges: ascending, apart from each other, without surrogates."""
+"""Code points as inclusive ranges: ascending, not adjacent, without surrogates."""
 
 MAX_DEPTH = 40
-"""Groups inside groups; keeps the recursion here, and Lucene's, shallow."""
+"""Nested groups; keeps the recursion shallow here and in Lucene."""
 
 _LAST = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
 UNCASED = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0x20000, _LAST))
-"""Ideographs and Hangul take no part in case folding, nor does what is above plane 1 (a test asks RE2)."""
+"""Ideographs, Hangul and everything above plane 1 have no case folding (a test checks this with RE2)."""
 
 
 class Unsupported(Exception):
-    """There is no translation of which we are certain."""
+    """There is no provably equivalent translation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Chars:
 
 @dataclass(frozen=True, slots=True)
 class Seq:
-    """One item after the other; without items the empty string."""
+    """The items in sequence; without items the empty string."""
 
     items: "tuple[Node, ...]"
 
@@ -49,7 +49,7 @@ class Alt:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """`low` to `high` times the item (`high` None: no limit)."""
+    """The item `low` to `high` times (`high` None: no limit)."""
 
     item: "Node"
     low: int
@@ -72,7 +72,7 @@ EMPTY = Seq(())
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """The ranges in normal form. Surrogates go: no text has them, and no query string can carry them."""
+    """The ranges in normal form. Surrogates are removed: they occur in no text and no query string."""
     out: list[tuple[int, int]] = []
     first, last = _SURROGATES
     for low, high in sorted(ranges):
@@ -139,9 +139,9 @@ def _cased() -> bytes:
 
 @functools.lru_cache(maxsize=2048)
 def folded(ranges: Ranges) -> Ranges:
-    """The ranges with everything that RE2's `(?i)` lets them match as well.
+    """The ranges plus everything that they also match under RE2's `(?i)`.
 
-    RE2 itself is asked, because its Unicode version is not Python's. ASCII letters are answered at once.
+    Determined by RE2 itself, because its Unicode version differs from Python's. ASCII letters take a shortcut.
     """
     if len(ranges) == 1 and ranges[0][0] == ranges[0][1] < 0x80:
         char = chr(ranges[0][0])
@@ -152,7 +152,7 @@ def folded(ranges: Ranges) -> Ranges:
     options.log_errors = False
     spelled = "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in ranges)
     found = re2.compile(f"(?i)[{spelled}]+".encode(), options).finditer(_cased())
-    # Runs of matches, for speed; they may lead across a gap in the text.
+    # Runs of matches, for speed; they may span a gap in the text.
     return merged((*ranges, *((ord(c), ord(c)) for m in found for c in m.group().decode())))
 
 
@@ -176,7 +176,7 @@ class _Flags:
 
 
 def parse(pattern: str, flags: str = "") -> Node:
-    """The syntax tree of a pattern that RE2 accepts; `Unsupported` where its meaning has no node here."""
+    """The syntax tree of a pattern that RE2 accepts; raises `Unsupported` if it cannot be represented."""
     return _Parser(pattern, _Flags("i" in flags, "m" in flags, "s" in flags)).parse()
 
 
@@ -219,7 +219,7 @@ class _Parser:
         return self._text[start:end]
 
     def _alternation(self) -> Node:
-        """Up to the closing parenthesis or the end. Flags set inside hold across `|`."""
+        """Up to the closing parenthesis or the end. Flags set inside persist across `|`."""
         items = [self._sequence()]
         while self._take("|"):
             items.append(self._sequence())
@@ -227,7 +227,7 @@ class _Parser:
 
     def _sequence(self) -> Node:
         items: list[Node] = []
-        # RE2 lets a quantifier reach back over `(?i)` and `\Q\E`; too odd to be sure of.
+        # RE2 applies a quantifier across `(?i)` and `\Q\E`; too unusual to rely on.
         repeatable = False
         while self._at < len(self._text) and self._text[self._at] not in "|)":
             bounds = self._quantifier()
@@ -242,7 +242,7 @@ class _Parser:
         return items[0] if len(items) == 1 else Seq(tuple(items))
 
     def _quantifier(self) -> tuple[int, int | None] | None:
-        """The bounds of a quantifier, greedy or lazy alike; None, and nothing consumed, for other text."""
+        """The bounds of a greedy or lazy quantifier; None, and nothing consumed, for other text."""
         for sign, low, high in (("*", 0, None), ("+", 1, None), ("?", 0, 1)):
             if self._take(sign):
                 self._take("?")
@@ -262,7 +262,7 @@ class _Parser:
         return int(first), int(second) if second else None
 
     def _item(self, items: list[Node]) -> None:
-        """One atom, appended to `items`; a flag group appends nothing, a quotation several."""
+        """Appends one atom to `items`; a flag group appends nothing, a quotation several."""
         char = self._next()
         if char == "(":
             group = self._group()
@@ -299,7 +299,7 @@ class _Parser:
         return folded(ranges) if ranges and self._flags.ignore_case else ranges
 
     def _group(self) -> Node | None:
-        """After `(`. None for a group that only sets flags, which hold to the end of the group around it."""
+        """After `(`. None for a group that only sets flags, which apply to the end of the enclosing group."""
         before = self._flags
         if self._take("?"):
             if self._take("P<") or self._take("<"):
@@ -329,7 +329,7 @@ class _Parser:
         if ranges is None:
             return None
         self._at += 1
-        # RE2 folds first and negates then, so `(?i)\W` matches neither `K` nor the KELVIN SIGN.
+        # RE2 folds first and then negates, so `(?i)\W` matches neither `K` nor the KELVIN SIGN.
         ranges = self._fold(ranges)
         return ranges if letter.islower() else complement(ranges)
 
@@ -404,7 +404,7 @@ def _repeated(item: Node, low: int, high: int | None) -> Node:
 
 
 def sequence(items: Sequence[Node]) -> Node:
-    """The items one after the other, as flat as possible."""
+    """The items in sequence, flattened as far as possible."""
     flat: list[Node] = []
     for item in items:
         flat.extend(item.items if isinstance(item, Seq) else (item,))

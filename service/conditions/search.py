@@ -1,4 +1,4 @@
-"""`search` of a list: a text somewhere."""
+"""`search` of a list: a substring anywhere."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,17 +31,17 @@ class Search:
         return any(map(meets, found))
 
     def uses(self) -> Iterable[Use]:
-        """None that a user named."""
+        """None: the user names no paths."""
         return ()
 
 
 def _texts(value: Json) -> Iterator[str]:
-    """A text, or those of an array."""
+    """A text, or the texts in an array."""
     return (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
 
 
 def _all_texts(value: Json) -> Iterator[str]:
-    """The texts in a value at any depth; an array in an array is one value, into which nothing looks."""
+    """The texts in a value at any depth; an array in an array is one value and is not searched."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

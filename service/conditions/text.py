@@ -16,10 +16,10 @@ from service.paths import Path, candidates, ends
 from service.values import MISSING, Json, case_fold, case_fold_all, identity
 
 MAX_WILDCARD = 100
-"""Characters; the automaton of `*text*` takes up to their square in steps, of which Lucene allows 10,000."""
+"""Characters; the automaton of `*text*` takes up to their square in steps, and Lucene allows 10,000."""
 
 MAX_WORDS = 10
-"""Words of an operand that narrow the search; the others are only looked for in what it finds."""
+"""Words of an operand used in the query; the rest are only tested on its hits."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class OnStrings:
         yield Use((self.path,), frozenset({"text"}))
 
     def clause(self, field: Field, keyword: str) -> Clause | None:
-        """What finds these strings, None if nothing does."""
+        """The clause for these strings, None if there is none."""
         if len(self.operand) > MAX_WILDCARD:
             return None
         if self.folded:
@@ -57,7 +57,7 @@ class OnStrings:
         return Clause(self.query(keyword, self.operand))
 
     def query(self, name: str, operand: str) -> Query:
-        """What finds exactly these strings in a keyword field."""
+        """The query for exactly these strings in a keyword field."""
         raise NotImplementedError
 
     def meets(self) -> Callable[[str], bool]:
@@ -92,7 +92,7 @@ class EndsWith(OnStrings):
 
 @dataclass(frozen=True)
 class Text(OnStrings):
-    """The operand is a substring; of the list form's `text` whatever the case."""
+    """The operand is a substring; for the list form's `text`, ignoring case."""
 
     folded: bool = True
 
@@ -137,7 +137,7 @@ class Words(OnStrings):
     ordered: ClassVar[bool] = False
 
     def clause(self, field: Field, keyword: str) -> Clause | None:
-        """What has all the words as parts of words, at least."""
+        """Finds at least the strings that contain all the words as substrings."""
         wanted = [word for word in dict.fromkeys(words(self.operand, self.folded)) if len(word) <= MAX_WILDCARD]
         parts = [
             any_case(field, keyword, word, substring) if self.folded else Clause(substring(keyword, word))
@@ -156,7 +156,7 @@ class Words(OnStrings):
 
 
 class Phrase(Words):
-    """The words of the operand stand in the string one after the other."""
+    """The words of the operand occur consecutively in the string."""
 
     ordered = True
 
@@ -179,7 +179,7 @@ class Contains:
         element = Equals(self.path, (self.operand,), folded=self.folded).compile(fields)
         array = Clause(dsl.term(SHAPE, shape_token(field.name, "array")))
         if "nested" in field.traits or not field.folds:
-            # An array below another one shares its field with what lies beside it there.
+            # A nested array shares its index field with its sibling values.
             element = Clause(MATCH_ALL, exact=False)
         return any_of([all_of([element, array]), all_of([part, none_of(array)])])
 
@@ -210,7 +210,7 @@ def substring(name: str, part: str) -> Query:
 
 
 def wildcard_literal(text: str) -> str:
-    """A value inside a wildcard query: no sign of it is a pattern."""
+    """Escapes a value for a wildcard query."""
     return re.sub(r"([\\*?])", r"\\\1", text)
 
 

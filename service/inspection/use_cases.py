@@ -1,4 +1,4 @@
-"""Looking into a namespace: its indices, and the fields of its objects and records. Nothing is changed here."""
+"""Inspecting a namespace: its indices, and the fields of its objects and records. Read-only."""
 
 import asyncio
 import hashlib
@@ -25,19 +25,19 @@ from service.values import Json, encode_json, render_date
 
 _ROUNDS: Final = 10
 _BUCKETS: Final = 200
-"""Buckets whose fields are shown together."""
+"""Maximum number of buckets whose fields are shown together."""
 
 _CONTAINERS: Final = 100
-"""Containers that one look at the catalogue brings."""
+"""Containers per catalogue read."""
 
 _STREAMS: Final = 10_000
 _SHOWN: Final = 100
-"""Characters of a text that is an example."""
+"""Maximum characters of an example text."""
 
 
 @dataclass(frozen=True)
 class FieldsRequest:
-    """Which fields are asked for: of one bucket, or of all; those that begin with a prefix; a page of them."""
+    """The requested fields: of one bucket or of all, with a prefix, and one page of them."""
 
     bucket: str | None = None
     prefix: str = ""
@@ -46,7 +46,7 @@ class FieldsRequest:
 
 
 class Inspecting:
-    """The use cases of looking into a namespace."""
+    """The use cases for inspecting a namespace."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Inspecting:
         self._cursors = cursors
 
     async def indices(self, namespace: str) -> Json:
-        """The indices of a namespace and of the project of the same name, sorted by their names."""
+        """The indices of a namespace and of the project of the same name, sorted by name."""
         scope, _ = await self._namespaces.find(namespace)
         streams = await self._catalog.find(_of(scope, "stream"), _STREAMS)
         incarnations = {(entry.name, entry.body["making"]) for entry in streams}
@@ -71,7 +71,7 @@ class Inspecting:
         return {**_named(scope), "results": [_index(each, incarnations) for each in found], "total_count": len(found)}
 
     async def fields(self, namespace: str, asked: FieldsRequest) -> Json:
-        """A page of fields: first those of the objects, in the order of their paths, then those of containers.
+        """A page of fields: first those of objects, by path, then those of containers.
 
         Raises `NotFound` for the namespace or the bucket, `Invalid` or `Gone` for a cursor.
         """
@@ -107,7 +107,7 @@ class Inspecting:
     async def _reports(
         self, scope: Scope, bucket: OpenBucket | None, asked: FieldsRequest, after: Sequence[str]
     ) -> tuple[int, int, list[FieldReport], bool]:
-        """How many paths there are, and objects; the page, and whether more come after it."""
+        """The numbers of paths and objects, the page, and whether there are more."""
         source = await self._source(scope, bucket)
         for _ in range(_ROUNDS):
             known = await asyncio.to_thread(_paths, source, asked.prefix)
@@ -142,7 +142,7 @@ class Inspecting:
         return await BucketSource.at(self._buckets.store, scope, buckets, [])
 
     async def _columns(self, scope: Scope, prefix: str, after: Sequence[str], most: int) -> list[PropertyColumn]:
-        """Properties of the project's containers, in the order of space, container, property."""
+        """Properties of the project's containers, ordered by space, container, property."""
         place = " ".join(after[:2]) if len(after) > 1 else ""
         found: list[PropertyColumn] = []
         query = _of(scope, "container")
@@ -174,13 +174,13 @@ def _bound(scope: Scope, bucket: OpenBucket | None, prefix: str) -> str:
 
 
 def _paths(source: BucketSource, prefix: str) -> dict[str, Path]:
-    """Path by its spelling, sorted by that."""
+    """Spelling → path, sorted by spelling."""
     found = ((paths.text(path), path) for path in map(path_of, source.fields.names))
     return dict(sorted((text, path) for text, path in found if text.startswith(prefix)))
 
 
 def _some(entry: Entry, prefix: str, after: Sequence[str]) -> list[PropertyColumn]:
-    """A container's properties that begin with a prefix and come after one."""
+    """A container's properties that have a prefix and come after a given one."""
     ((_, columns),) = columns_of([entry]).items()
     found = [column for _, column in sorted(columns.items()) if "/".join(column.key).startswith(prefix)]
     return [column for column in found if len(after) < 2 or column.key > tuple(after)]
@@ -192,7 +192,7 @@ def _index(index: Index, incarnations: set[tuple[str, str]]) -> Json:
         stream, incarnation, deletions = index.stream
         report["holds"] = "tombstones" if deletions else "records"
         report["stream"] = stream
-        # The data of a deleted stream waits for its time.
+        # A deleted stream's data is retained for a while.
         report["stream_status"] = "ACTIVE" if (stream, incarnation) in incarnations else "DELETING"
     return {
         **report,

@@ -1,4 +1,4 @@
-"""What is listed, as the walk through it sees it, and what a page is."""
+"""The interface of list sources for a walk, and the result types for pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Hit:
-    """One thing found, as it is stored, and the values that it is sorted by."""
+    """One hit as stored, with its sort values."""
 
     source: Mapping[str, Json]
     sort: Sequence[Json]
@@ -21,17 +21,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """A page of hits; `total` and `aggs` where they were asked for."""
+    """A page of hits; `total` and `aggs` if requested."""
 
     hits: Sequence[Hit]
     total: int
     aggs: Mapping[str, Json]
     size: int
-    """Bytes of the answer."""
+    """Size of the answer in bytes."""
 
 
 class ListSource(Protocol):
-    """What is listed: a bucket's objects, a namespace's buckets."""
+    """The source of a list: a bucket's objects, a namespace's buckets."""
 
     @property
     def resource(self) -> Resource: ...
@@ -41,27 +41,27 @@ class ListSource(Protocol):
 
     @property
     def warns(self) -> bool:
-        """Whether `fields` are what was met, so that a path that is not there means nothing."""
+        """Whether `fields` are the observed ones, so that an unknown path matches nothing."""
         ...
 
     @property
     def identity(self) -> Sequence[str]:
-        """What a cursor is bound to."""
+        """The identity that a cursor is bound to."""
         ...
 
     @property
     def query(self) -> Json:
-        """What finds all of them."""
+        """The query for all items."""
         ...
 
     @property
     def aggs(self) -> Mapping[str, Json]:
-        """Aggregations over everything that matched, for `stats`."""
+        """Aggregations over all matches, for `stats`."""
         ...
 
     @property
     def stats_indexed(self) -> bool:
-        """The index holds what `aggs` need."""
+        """Whether the index has all that `aggs` need."""
         ...
 
     @property
@@ -77,11 +77,11 @@ class ListSource(Protocol):
 
     @property
     def ties(self) -> list[Json]:
-        """The clauses for what ties in all keys: the order of arrival, and at the end an id that no two share."""
+        """The clauses for ties in all keys: the order of arrival, and last a unique id."""
         ...
 
     def item(self, source: Mapping[str, Json]) -> dict[str, Json]:
-        """What filters are tested on."""
+        """The item as filters are tested on it."""
         ...
 
     async def stats(self, total: int, aggs: Mapping[str, Json]) -> Json:
@@ -95,7 +95,7 @@ class ListSource(Protocol):
     async def search(self, body: Mapping[str, Json], view: str | None) -> SearchPage: ...
 
     async def open(self) -> str:
-        """A point in time, which lives as long as a cursor after each use."""
+        """Opens a point in time, which lives as long as a cursor after each use."""
         ...
 
     async def close(self, view: str) -> None: ...
@@ -115,17 +115,17 @@ class StatsAccumulator(Protocol):
 
 @dataclass(frozen=True)
 class ListPage:
-    """One page: the things as they are stored, and what is known of all that matched."""
+    """One page: the items as stored, and totals and statistics of all matches."""
 
     sources: Sequence[Mapping[str, Json]]
     start: int
     total: int
     stats: Json
     cursor: str | None
-    """Where the next page begins, None at the end."""
+    """The start of the next page, None at the end."""
     opened: str | None = None
     """The point in time that this page opened."""
     warnings: Sequence[str] = ()
-    """Parts of the question that mean nothing."""
+    """Parts of the request that match nothing."""
     settled: bool = False
-    """It comes from a point in time that is older than this request, so that no writer could change it."""
+    """Whether it comes from a point in time older than this request, so that no writer could change it."""

@@ -1,4 +1,4 @@
-"""Lists that are filtered or sorted by numbers that are counted when they are asked for."""
+"""Lists filtered or sorted by numbers that are counted on read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -14,7 +14,7 @@ from service.planning.order import SortKey
 from service.values import MISSING, Json, order, parse_date
 
 COUNTED: Final = 1_000
-"""Resources whose computed numbers one answer may need (contract, Sorting, search, paging)."""
+"""Maximum number of resources to count for one answer (contract, Sorting, search, paging)."""
 
 
 def is_computed(key: SortKey, listed: ListSource) -> bool:
@@ -30,10 +30,10 @@ async def computed_page(
     keys: Sequence[SortKey],
     bound: str,
 ) -> ListPage:
-    """Filters and sorts by numbers that are counted now; a cursor goes on after the same result, wherever it is."""
+    """Filters and sorts by current counts; a cursor continues after the same result, wherever that is now."""
     given = request.cursor
     gone_on = cursors.open(given, bound, request.cursor_at) if given and given != "*" else None
-    # In order of arrival; the clauses of stored keys come after it only for their values, by which rows are sorted.
+    # In order of arrival; the stored keys' clauses follow only to return the values by which rows are sorted.
     sort = [*listed.ties, *sort_clauses([key for key in keys if not is_computed(key, listed)], listed)]
     body = {"query": query, "sort": sort, "size": COUNTED, "_source": listed.source}
     found = await listed.search({**body, "track_total_hits": True}, None)
@@ -67,9 +67,9 @@ Row = tuple[Mapping[str, Json], Hit]
 
 
 def _sorted(rows: list[Row], keys: Sequence[SortKey], listed: ListSource) -> list[Row]:
-    """Rows in order of arrival by all keys: computed fields by their values, stored ones by those that OpenSearch gave.
+    """Sorts rows, given in order of arrival, by all keys: computed fields by value, stored ones by OpenSearch's values.
 
-    A stored key is one clause, whose value is never null. What has no value of a computed field comes last.
+    A stored key is one clause, whose value is never null. Rows without a value for a computed field come last.
     """
     stored = [key for key in keys if not is_computed(key, listed)]
     for key in reversed(keys):

@@ -1,4 +1,4 @@
-"""Cursors: sealed, so that nobody makes or changes one, and bound to the list that they belong to."""
+"""Cursors: signed, so that they cannot be forged or changed, and bound to their list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from service.values import Json
 
 @dataclass
 class Secret:
-    """What cursors are sealed with; the service learns it from the catalogue, which may be there only later."""
+    """The secret that signs cursors; read from the catalogue, which may become available only later."""
 
     text: str = ""
     earlier: str = ""
-    """What release 0.1.0 sealed with: a cursor of sync goes on as long as its stream does, over an upgrade too."""
+    """Release 0.1.0's secret: a sync cursor stays valid as long as its stream, across upgrades too."""
 
 
 @dataclass(frozen=True)
 class Cursors:
-    """Seals and opens cursors; what somebody else made, or changed, is none."""
+    """Signs and opens cursors; a forged or changed one is not valid."""
 
     secret: Secret
     lifetime: float
-    """Seconds after its last use in which a cursor can be gone on with."""
+    """Seconds after its last use for which a cursor stays valid."""
 
     def seal(self, **content: Json) -> str:
         return self._sealer.dumps({**content, "until": clock.now() + self.lifetime})
@@ -49,7 +49,7 @@ class Cursors:
     def _sealer(self) -> URLSafeSerializer:
         if not self.secret.text:
             raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
-        # The last one seals, all of them open.
+        # The last one signs; any of them verifies.
         return URLSafeSerializer([self.secret.earlier or self.secret.text, self.secret.text], salt="tally-cursor")
 
 

@@ -1,8 +1,8 @@
-"""The use case of lists: filters, order, search and page in; one page, totals and statistics out.
+"""The use case for lists: takes filters, order, search and page; returns one page, totals and statistics.
 
-OpenSearch filters, sorts, counts and pages. Where the index holds less than a filter asks, what it finds is walked in
-order and tested here, so that memory stays flat and the answer exact. Numbers that are counted when they are asked for
-(a bucket's objects) can be filtered and sorted by while no more than a thousand resources match.
+OpenSearch filters, sorts, counts and pages. Where the index holds too little to decide a filter, its hits are walked in
+order and tested here, so that memory use stays constant and the answer exact. Filtering and sorting by numbers counted
+on read (a bucket's objects) is possible while at most a thousand resources match.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from service.values import Json, encode_json
 
 
 async def page_of(request: ListRequest, listed: ListSource, cursors: Cursors, budget: int) -> ListPage:
-    """The page; raises `Invalid` (422) for what is wrong in the request, `Gone` (410) for a cursor that has ended."""
+    """The page; raises `Invalid` (422) for errors in the request, `Gone` (410) for an expired cursor."""
     condition, computes = _condition(request, listed)
     keys = _order(request, listed)
     warnings = _warned(request, listed, condition, keys)
@@ -49,7 +49,7 @@ async def page_of(request: ListRequest, listed: ListSource, cursors: Cursors, bu
 
 
 def warned_of(request: ListRequest, listed: ListSource) -> list[str]:
-    """What the filters and the order of a list name in vain."""
+    """Warnings about paths in a list's filters and order that match nothing."""
     condition, _ = _condition(request, listed)
     return _warned(request, listed, condition, _order(request, listed))
 
@@ -59,14 +59,14 @@ def _warned(request: ListRequest, listed: ListSource, condition: Condition, keys
 
 
 async def everything(request: ListRequest, listed: ListSource) -> AsyncIterator[Sequence[Mapping[str, Json]]]:
-    """All that matches, page by page, as one state of the data has it; for what is too much for one answer.
+    """All matches, page by page, from one state of the data; for results too large for one answer.
 
-    Each is tested here: a writer may have brought a kind of value that the query does not reckon with.
+    Each is tested here: a writer may have added a type of value that the query does not cover.
     """
     condition, clause = matching(request, listed)
     query = all_of([Clause(listed.query), clause]).query
     walk = Walk(listed, condition, query, sort_clauses(_order(request, listed), listed))
-    # Nothing is asked of an object: nothing needs a look at it.
+    # Without conditions, no object needs to be tested.
     every = not request.filters and not request.search
     async with one_state(listed, None) as view, aclosing(ahead(walk.pages(view, None, FIRST_PAGE))) as pages:
         async for page in pages:
@@ -76,7 +76,7 @@ async def everything(request: ListRequest, listed: ListSource) -> AsyncIterator[
 
 
 def matching(request: ListRequest, listed: ListSource) -> tuple[Condition, Clause]:
-    """What is meant, and what finds it or more; raises `Invalid`."""
+    """The condition, and a clause that finds at least its matches; raises `Invalid`."""
     condition, computes = _condition(request, listed)
     if computes:
         raise Invalid.at(("body", "filters"), "computed fields cannot be used here")
@@ -102,24 +102,24 @@ def _order(request: ListRequest, listed: ListSource) -> list[SortKey]:
 
 
 def _sorted_by(request: ListRequest, keys: Sequence[SortKey]) -> list[Use]:
-    """As the request spells it, and where it lies."""
+    """The sort fields, as the request spells them and where they are stored."""
     options = request.sorts or ([request.sort] if request.sort else [])
     return [Use((parse(option.field), key.path)) for option, key in zip(options, keys, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Paging:
-    """One page of a list, the first one or one that a cursor leads to."""
+    """One page of a list, the first one or one from a cursor."""
 
     request: ListRequest
     walk: Walk
     cursors: Cursors
     exact: bool
-    """The query decides the condition, and the index holds what statistics need."""
+    """Whether the query decides the condition and the index has everything for the statistics."""
     lasting: bool
-    """No update changes a result's place, so that no point in time is needed."""
+    """Whether no update can move a result, so that no point in time is needed."""
     bound: str
-    """What a cursor is bound to."""
+    """The identity that a cursor is bound to."""
 
     @property
     def listed(self) -> ListSource:
@@ -147,7 +147,7 @@ class _Paging:
         )
 
     async def _further(self, content: Mapping[str, Json]) -> ListPage:
-        """From a cursor on: what is known of everything that matched came with it."""
+        """The page from a cursor, which carries totals and statistics of all matches."""
         if content["view"] is not None:
             return replace(await self._after(content, content["view"]), settled=True)
         if self.lasting:
@@ -163,11 +163,11 @@ class _Paging:
             raise
 
     async def _after(self, content: Mapping[str, Json], view: str | None) -> ListPage:
-        # A new kind of value would be one more key of the order, which the cursor has no place in.
+        # A new type of value would add a sort key, for which the cursor has no value.
         walk = replace(self.walk, sort=content["sort"])
         hits: list[Hit] = []
         size, start = self.request.size, content["start"]
-        # One more than the page tells whether there is a next one: the total may be an old one.
+        # One extra result shows whether there is a next page: the total may be outdated.
         async for page in walk.pages(view, content["after"], size + 1):
             hits += page if self.exact else [hit for hit, _ in await walk.sifted(page)]
             if len(hits) > size:
@@ -196,7 +196,7 @@ class _Paging:
         return ListPage([hit.source for hit in hits], start, total, stats, cursor)
 
     async def _tested(self, start: int, size: int, view: str | None) -> tuple[list[Hit], int, Json]:
-        """So many of the hits that pass, from a place on, and what is known of all of them."""
+        """Up to `size` passing hits from position `start`, and the total and statistics of all passing hits."""
         tally, total = self.listed.tally(), 0
         kept: list[Hit] = []
         async with one_state(self.listed, view) as state:

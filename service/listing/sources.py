@@ -1,4 +1,4 @@
-"""What lists are made of: a bucket's objects in their index, resources in the catalogue."""
+"""List sources: a bucket's objects in their index, resources in the catalogue."""
 
 import asyncio
 from collections import Counter
@@ -27,16 +27,16 @@ from service.storage.views import BucketSource
 from service.values import Json, index_date
 
 ID: Final = "@id"
-"""Where an item of a list keeps its id in the catalogue."""
+"""The key of a list item's catalogue id."""
 
 _INLINE: Final = 100_000
-"""Bytes of an answer that are read in the event loop; more go to a thread."""
+"""Bytes of an answer that are parsed in the event loop; larger ones in a thread."""
 
 
 async def search(
     gateway: Gateway, index: str, body: Mapping[str, Any], view: str | None, lifetime: float
 ) -> SearchPage:
-    """Asks the index, or one state of it; raises `Absent`, or `Gone` for a state that is there no more."""
+    """Searches the index, or one state of it; raises `Absent`, or `Gone` for an expired state."""
     if view is None:
         text = await gateway.search(index, body)
     else:
@@ -60,9 +60,9 @@ class ObjectListSource:
 
     bucket: BucketSource
     lifetime: float
-    """Seconds that a cursor lives."""
+    """Lifetime of a cursor in seconds."""
     unchanged_since: int | None = None
-    """Only what was last changed up to then (epoch milliseconds)."""
+    """Only objects last changed up to then (epoch milliseconds)."""
     resource: ClassVar[Resource] = OBJECT
 
     warns = True
@@ -164,7 +164,7 @@ def _object_stats(objects: int, blobs: int, by_status: Mapping[str, int]) -> Jso
 
 @dataclass
 class ResourceListSource:
-    """Resources of one kind in the catalogue; the kind's own class says what they are."""
+    """Resources of one kind in the catalogue; subclasses define the kind."""
 
     catalog: Catalog
     namespace_id: str | None
@@ -172,18 +172,18 @@ class ResourceListSource:
     resource: ClassVar[Resource]
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
-    """The fields that `search` looks into."""
+    """The fields that `search` covers."""
     instants: ClassVar[frozenset[str]] = frozenset({"created_at", "updated_at"})
     stats_indexed: ClassVar[bool] = True
     source: ClassVar[Json] = True
-    """Whole: where OpenSearch leaves something out, it shuffles the keys of what is left."""
+    """The whole source: when filtering it, OpenSearch reorders the remaining keys."""
 
     def view(self, entry: Entry) -> dict[str, Json]:
-        """The resource as filters see it, computed fields apart."""
+        """The resource as filters see it, without computed fields."""
         raise NotImplementedError
 
     async def counts(self, entries: Sequence[str]) -> Mapping[str, Mapping[str, Json]]:
-        """The computed fields of resources, by their ids in the catalogue."""
+        """The computed fields of resources, by catalogue id."""
         raise NotImplementedError
 
     def summed(self, total: int, counts: Mapping[str, Mapping[str, Json]] | None, aggs: Mapping[str, Json]) -> Json:
@@ -282,6 +282,6 @@ def mean(total: int | None, count: int) -> float | None:
 
 
 def with_omitted(stats: dict[str, Json]) -> dict[str, Json]:
-    """Statistics that would need more than may be counted are null, and named."""
+    """Sets statistics that would need too much counting to null, and names them in `omitted`."""
     omitted = [name for name, value in stats.items() if value is None]
     return {**stats, "omitted": omitted} if omitted else stats

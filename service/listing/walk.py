@@ -1,4 +1,4 @@
-"""A walk through what matches: page after page, in order, tested where the query does not decide."""
+"""A walk through all matches: page by page, in order, tested where the query does not decide."""
 
 import asyncio
 import sys
@@ -17,7 +17,7 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Walk:
-    """What is looked for, in which order, and how many results may be read."""
+    """The condition, the order, and how many results may be read."""
 
     listed: ListSource
     condition: Condition
@@ -56,7 +56,7 @@ class Walk:
             size = next_page(len(found.hits), found.size)
 
     async def sifted(self, hits: Sequence[Hit]) -> list[tuple[Hit, Mapping[str, Json]]]:
-        """Those that the condition means, with their items."""
+        """The hits that fulfil the condition, with their items."""
 
         def work() -> list[tuple[Hit, Mapping[str, Json]]]:
             items = ((hit, self.listed.item(hit.source)) for hit in hits)
@@ -66,7 +66,7 @@ class Walk:
 
 
 async def ahead(pages: AsyncGenerator[Sequence[Hit]]) -> AsyncGenerator[Sequence[Hit]]:
-    """The same pages; the next one is fetched while one is worked on. Each has the time of a request."""
+    """The same pages, fetching one ahead. Each has a request's time limit."""
     async with aclosing(pages):
         coming = asyncio.ensure_future(anext(pages, None))
         try:
@@ -91,5 +91,5 @@ async def one_state(listed: ListSource, view: str | None) -> AsyncIterator[str]:
 
 
 def sort_clauses(keys: Sequence[SortKey], listed: ListSource) -> list[Json]:
-    """OpenSearch's `sort`: key after key, and what ties in all of them in order of arrival."""
+    """OpenSearch's `sort`: key after key, with ties in order of arrival."""
     return [*(clause for key in keys for clause in listed.order(key)), *listed.ties]

@@ -1,9 +1,9 @@
 """Backups: snapshots of OpenSearch, taken and restored in an order that keeps answers exact while services run.
 
-A snapshot copies one shard after the other, so two indices in it are of two moments. The catalogue has to be the later
-one: it then knows every field, bucket and namespace of the objects that are there. So a backup is two snapshots, the
-data's (`NAME-data`) and, when that is complete, the catalogue's (`NAME-catalog`). What the catalogue knows to be
-deleted by then, a restore removes from the data.
+A snapshot copies shard after shard, so its indices are from different moments. The catalogue must be the later one, so
+that it knows every field, bucket and namespace of the objects. So a backup is two snapshots: the data's (`NAME-data`)
+and, when that is complete, the catalogue's (`NAME-catalog`). Data that the catalogue has as deleted by then is removed
+during a restore.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ _EVERYTHING: Final = f"{names.PREFIX}-*"
 _POLL: Final = 0.5
 _ROUNDS: Final = 5
 _MOST: Final = 10_000
-"""Entries of a kind that are looked at together."""
+"""Maximum number of entries of a kind read together."""
 _TERMS: Final = 65_000
-"""Bucket ids of one clause (`index.max_terms_count` is 65,536)."""
+"""Bucket ids per clause (`index.max_terms_count` is 65,536)."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
 Say = Callable[[str], None]
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot as its repository tells of it."""
+    """One snapshot as its repository reports it."""
 
     name: str
     state: str
@@ -69,7 +69,7 @@ class Backups:
         return sorted(name for name in found if f"{name}-catalog" in there)
 
     async def take(self, name: str | None = None) -> str:
-        """Holds all that was acknowledged before it began; services go on meanwhile. Raises if it is not complete."""
+        """Backs up everything acknowledged before it began; services keep running. Raises if it is incomplete."""
         name = name or f"{names.PREFIX}-{datetime.now(UTC):%Y%m%dt%H%M%S}"
         if not _NAME.fullmatch(name):
             raise BadRequest(
@@ -81,9 +81,9 @@ class Backups:
         return name
 
     async def restore(self, name: str, *, replace: bool = False) -> None:
-        """Puts everything back as it was in a backup; until it is done, services answer 503.
+        """Restores everything from a backup; services answer 503 until it is done.
 
-        `replace`: Tally's indices that are there now are deleted. Interrupted, it can be run again.
+        `replace`: deletes Tally's existing indices. If interrupted, it can be run again.
         """
         data, catalog = [await self._complete(f"{name}-{part}", name) for part in ("data", "catalog")]
         present = await self._present()
@@ -92,7 +92,7 @@ class Backups:
                 f"OpenSearch holds {len(present)} indices of Tally ({present[0]}, …), which a restore deletes; "
                 "say --replace if that is meant"
             )
-        # A closed catalogue keeps services from answering and from writing, and from making an empty one.
+        # A closed catalogue stops services from answering, from writing, and from creating an empty one.
         for index in present:
             if index.startswith(names.CATALOG):
                 await self._request("POST", f"/{index}/_close")
@@ -119,7 +119,7 @@ class Backups:
         ]
 
     async def _snapshot(self, name: str, indices: str) -> Snapshot:
-        await self._snapshots()  # says what is wrong with the repository
+        await self._snapshots()  # raises if something is wrong with the repository
         if await self._snapshots(name):
             raise BadRequest(f"the repository has a snapshot {name!r} already; choose another name")
         body = {"indices": indices, "include_global_state": False, "metadata": {"tally": __version__}}
@@ -146,7 +146,7 @@ class Backups:
             )
         return found[0]
 
-    # Putting back
+    # Restoring
 
     async def _present(self) -> list[str]:
         params = {"expand_wildcards": "all", "allow_no_indices": "true"}
@@ -165,7 +165,7 @@ class Backups:
             except Rejected as rejected:
                 raise Unavailable(f"OpenSearch does not restore {snapshot.name}: {rejected.reason}") from None
             except TallyError:
-                # A write that was on its way has made one of the indices anew.
+                # A write in flight has recreated one of the indices.
                 if attempt == _ROUNDS - 1:
                     raise
         for index in snapshot.indices:
@@ -180,7 +180,7 @@ class Backups:
     async def _started(self, index: str) -> None:
         """Returns when every shard of an index can be read.
 
-        The status says nothing of that: a shard that is being restored counts as yellow.
+        The health status does not show that: a shard being restored counts as yellow.
         """
         while True:
             health = await self._request(
@@ -192,7 +192,7 @@ class Backups:
             await asyncio.sleep(_POLL)
 
     async def _reconcile(self) -> None:
-        """The data as the later catalogue knows it: nothing that was deleted, an index for every namespace."""
+        """Aligns the data with the later catalogue: removes what was deleted, creates an index for every namespace."""
         namespaces = {each.namespace_id: each for each in await self._entries("namespace")}
         there = {found[1] for index in await self._present() if (found := re.match(r"tally-objects-(ns_\w+)-", index))}
         for id in there - namespaces.keys():
@@ -214,7 +214,7 @@ class Backups:
                     self._say(f"deleted {removal.deleted} objects of buckets that were deleted meanwhile")
 
     async def _entries(self, kind: str) -> list[Entry]:
-        """All entries of a kind, also those that are being deleted."""
+        """All entries of a kind, including those being deleted."""
         found: list[Entry] = []
         after: Json = None
         while True:

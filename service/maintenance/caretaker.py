@@ -1,6 +1,6 @@
-"""What has to be done after an answer was given: deleted buckets and namespaces emptied, expired objects removed.
+"""Work left after a response: emptying deleted buckets and namespaces, removing expired objects.
 
-All of it stands in the catalogue, so any replica can go on where another one stopped.
+All of it is recorded in the catalogue, so any replica can continue where another one stopped.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ log = structlog.get_logger()
 _MOST: Final = 10_000
 
 ABANDONED: Final = 30.0
-"""Seconds for which this process has to see an operation unchanged before it takes it for stopped, and undoes it."""
+"""Seconds for which this process must see an operation unchanged before treating it as stopped and undoing it."""
 
 
 class Caretaker:
-    """Works in the background of every replica; `once` does all there is to do now.
+    """Runs in the background of every replica; `once` does all work currently due.
 
-    `go_on_deleting` goes on with a delete by filter.
+    `go_on_deleting` continues a delete by filter.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Caretaker:
         self._go_on_deleting = go_on_deleting
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Signals that there is work."""
         self._woken.set()
 
     async def upgrade(self) -> None:
-        """Makes lists find what an earlier version put into the catalogue."""
+        """Makes entries written by an earlier version visible to lists."""
         kinds = dsl.terms("kind", ["bucket", "namespace"])
         unlisted = dsl.filtered(without=[dsl.exists("@arrival")])
         undecided = [dsl.exists("intent.do")]
@@ -88,14 +88,14 @@ class Caretaker:
             )
             try:
                 await self._catalog.replace(entry, entry.body, view=rendered)
-            except Conflict:  # changed just now, by somebody who knows
+            except Conflict:  # just changed by another process, which knows the new form
                 continue
             except Invalid as error:
                 log.warning("lists cannot filter by all of a resource", id=entry.id, message=error.text())
                 await self._catalog.replace(entry, entry.body, view={**rendered, "description": None, "metadata": {}})
 
     async def run(self, every: float) -> None:
-        """For ever: at once when woken, else each so many seconds."""
+        """Runs forever: at once when woken, else every so many seconds."""
         while True:
             try:
                 await self.once(every)
@@ -110,20 +110,20 @@ class Caretaker:
             self._woken.clear()
 
     async def once(self, every: float = 0) -> int:
-        """The number of things done; what time has made superfluous only if nobody looked in so many seconds."""
+        """Returns the number of things done; expired data is handled only if no replica did so for `every` seconds."""
         await self._namespaces.end_expired()
         return await self._go_on() + await self._delete_matching() + await self._care(every)
 
     async def _each(self, works: Iterable[tuple[str, Callable[[], Awaitable[int]]]]) -> int:
-        """Does one piece of work after the other; one that fails (one customer's blocked index) stops no other.
+        """Does the work items one by one; a failure (one customer's blocked index) does not stop the others.
 
-        Each has an id for the log, and gives the number of things that it did.
+        Each has an id for the log, and returns the number of things that it did.
         """
         done = 0
         for id, work in works:
             try:
                 done += await work()
-            except Conflict:  # somebody else was faster
+            except Conflict:  # another process was faster
                 continue
             except TallyError as error:
                 log.warning("background work failed, will be tried again", id=id, message=error.message)
@@ -132,7 +132,7 @@ class Caretaker:
         return done
 
     async def _delete_matching(self) -> int:
-        """Deletes by filter that stopped before their end."""
+        """Continues unfinished deletes by filter."""
 
         async def go_on(task: Entry) -> int:
             await self._go_on_deleting(task)
@@ -141,7 +141,7 @@ class Caretaker:
         return await self._each((task.id, partial(go_on, task)) for task in await self._tasks.unfinished(DELETION))
 
     async def _go_on(self) -> int:
-        """Operations that are not at their end: deletions are finished, others if they have stopped."""
+        """Continues unfinished operations: deletions always, others if they have stopped."""
         deleted = [dsl.terms("kind", ["bucket", "namespace"]), dsl.term("status", "DELETING")]  # by version 0.1
         unfinished = [dsl.exists("intent.do"), dsl.filtered(*deleted)]
         found = await self._catalog.find(dsl.either(*unfinished), _MOST)
@@ -162,10 +162,10 @@ class Caretaker:
         return await self._operations.go_on(entry, stopped=self._watch.unchanged(entry) >= ABANDONED)
 
     async def _care(self, every: float) -> int:
-        """What time has made superfluous: looked for once in so many seconds, by one replica."""
+        """Removes expired data; done by one replica every so many seconds."""
         mortal = dsl.filtered(dsl.term("kind", "bucket"), dsl.exists("ttl_seconds@double"))
         done = 0
-        # Two turns: where there are many streams, objects need not wait for them.
+        # Two turns, so that objects need not wait for many streams.
         async with self._tasks.once_per_period("objects", every) as ours:
             if ours:
                 found = await self._catalog.find(mortal, _MOST)
@@ -180,13 +180,13 @@ class Caretaker:
         if entry.kind == "collection" or entry.body.get("undone"):
             await self._remove_data(entry, None)
             return
-        # Of a process that stopped right after it marked the entry there is no task yet.
+        # If a process stopped right after marking the entry, there is no task yet.
         task = await self._tasks.start_removal(entry, {f"{entry.kind}_id": id_of(entry)})
         await self._tasks.record(task, "IN_PROGRESS")
         try:
             await self._remove_data(entry, task)
         except TallyError as error:
-            # The task stays in progress: the next turn, of whichever replica, goes on.
+            # The task stays in progress: the next turn, of any replica, continues it.
             await self._tasks.record(task, "IN_PROGRESS", error.message, **_failed(error))
             raise
         await self._tasks.record(task, "COMPLETED")

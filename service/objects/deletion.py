@@ -1,4 +1,4 @@
-"""Deletes by filter: recorded in their task, so that any replica goes on with one that stopped before its end."""
+"""Deletes by filter: recorded in their task, so that any replica can continue an unfinished one."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ log = structlog.get_logger()
 DELETION: Final = "api_objects_delete"
 
 _HOPELESS: Final = frozenset({WriteOutcome.OVERLOADED, WriteOutcome.UNAVAILABLE, WriteOutcome.NO_INDEX})
-"""What the next page would meet, too, after waiting as long."""
+"""Outcomes that the next page would have too, after waiting as long."""
 
 
 @dataclass
 class Progress:
-    """What was done so far; `cause` is the first failure's."""
+    """Progress so far; `cause` is that of the first failure."""
 
     deleted: int = 0
     failed: int = 0
@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Removes the objects that match as they were when it was asked for."""
+    """Removes the objects that matched at the time of the request."""
 
     buckets: BucketService
     store: ObjectStore
@@ -57,7 +57,7 @@ class Deletion:
     cursors: Cursors
 
     async def go_on(self, task: Entry) -> None:
-        """What was changed after it was asked for stays, as it would have stayed then."""
+        """Continues the task; objects changed since the request are kept, as they would have been then."""
         recorded = task.body["work"]
         if task.body["created_at"] < now_millis() - KEPT:
             await self.tasks.record(task.name, "FAILED", task.body.get("error") or "it could not be finished in a week")
@@ -72,7 +72,7 @@ class Deletion:
         await self.run(task.name, request, listed, task.body["additional_data"].get("deleted_count", 0))
 
     async def run(self, task: str, request: ListRequest, listed: ObjectListSource, deleted: int = 0) -> None:
-        """The task is done, or interrupted: then what is left is gone on with."""
+        """Runs until the task is done or interrupted; an interrupted one is continued later."""
         progress = Progress(deleted)
         async with self.tasks.lease(task_key(task)) as ours:
             if not ours:
@@ -94,7 +94,7 @@ class Deletion:
                 return
             log.warning("delete by filter was interrupted", task=task, message=progress.cause.message)
             ended = "INTERRUPTED" if progress.cause.status >= 429 else "FAILED"
-            with suppress(TallyError):  # if that cannot be written either, its lease ends
+            with suppress(TallyError):  # if this write fails too, the lease expires
                 await self.tasks.record(task, ended, progress.cause.message, **progress.data)
 
     async def _remove(self, task: str, request: ListRequest, listed: ObjectListSource, progress: Progress) -> None:
@@ -110,7 +110,7 @@ class Deletion:
         await self.store.refresh(source.scope)
 
     async def _own(self, listed: ObjectListSource, page: Sequence[Json], items: Sequence[BulkItem]) -> int:
-        """Of a request that was sent again, as its answer was lost, what is gone was deleted by its first sending."""
+        """Number of missing objects that a retried request deleted itself, in an attempt whose answer was lost."""
         unsure = [each["_id"] for each, item in zip(page, items, strict=True) if item.again and item.outcome in LOST]
         if not unsure:
             return 0
@@ -118,6 +118,6 @@ class Deletion:
 
 
 def _deletion(found: Json) -> tuple[dict[str, Any], None]:
-    """The action that deletes an object if it is still as it was when it matched."""
+    """The action that deletes an object if it is unchanged since it matched."""
     guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
     return {"delete": {"_id": found["_id"], **guard}}, None

@@ -1,4 +1,4 @@
-"""`edges` of an object: a field of the user, in the one form that the vendor's clients can read."""
+"""`edges` of an object: a user field, in the only form that the vendor's clients can read."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,7 +15,7 @@ _FORM: Final = (
 
 
 def edge_problems(edges: Json, at: Location) -> list[Problem]:
-    """What keeps a client from reading the edges. Their types, attributes and further keys are the user's own."""
+    """Problems that keep a client from reading the edges. Their types, attributes and other keys are up to the user."""
     if edges is None:
         return []
     if not isinstance(edges, list):

@@ -1,4 +1,4 @@
-"""An object as it comes in: read, checked, and made ready to be written. Pure: no storage, no clock."""
+"""Incoming objects: parsed, validated and prepared for writing. Pure: no storage, no clock."""
 
 import base64
 import binascii
@@ -35,15 +35,15 @@ STATUSES: Final = (
 )  # fmt: skip
 
 _FLAGS: Final = frozenset({"skip_duplicates", "canonicalize_source", "force_remirror", "auto_process"})
-"""Options of a write that the newest client sends with every object: no fields of it."""
+"""Write options that the newest client sends with every object; they are not fields."""
 
 _NO_UPLOADS: Final = "`upload_id` is not supported: Tally takes no uploads; send `data` in a blob, inline or as a URL"
 
 MAX_KEY_PREFIX: Final = 8_000
-"""UTF-8 bytes of a key prefix, which is indexed as one term."""
+"""Maximum UTF-8 bytes of a key prefix, which is indexed as one term."""
 
 MAX_SIZE: Final = 2**53
-"""Bytes of all the blobs of an object: the largest number that every client reads exactly."""
+"""Maximum total bytes of an object's blobs: the largest number that every client reads exactly."""
 
 _parts = msgspec.json.Decoder(Parts).decode
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -52,7 +52,7 @@ _value = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True)
 class Incoming:
-    """A checked object: its fields as they were sent, and their values."""
+    """A validated object: its fields as sent, and their values."""
 
     parts: Parts
     value: dict[str, Json]
@@ -61,7 +61,7 @@ class Incoming:
 
 
 def read_incoming(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> Incoming:
-    """Reads one object; raises `Invalid` that names every wrong place."""
+    """Reads one object; raises `Invalid` with all of its problems."""
     try:
         value = _value(raw)
         if not isinstance(value, dict):
@@ -171,7 +171,7 @@ def with_blobs(incoming: Incoming) -> tuple[Incoming, int]:
 
 
 def size_of(data: Json) -> int:
-    """The decoded length of inline data: a data URI, base64, else UTF-8 text; 0 without any (contract, Writing)."""
+    """The decoded length of inline data: a data URI, base64, else UTF-8 text; 0 if none (contract, Writing)."""
     if data is None:
         return 0
     if not isinstance(data, str):
@@ -191,7 +191,7 @@ def size_of(data: Json) -> int:
 
 
 def merged(stored: Stored, incoming: Incoming) -> Incoming:
-    """A stored object with the incoming fields over it; `metadata` is merged, all else replaced (contract: PUT)."""
+    """A stored object with the incoming fields applied; `metadata` is merged, the rest replaced (contract: PUT)."""
     parts = {**stored.parts, **incoming.parts}
     if "metadata" in stored.parts and isinstance(incoming.value.get("metadata"), dict):
         before = stored.parts["metadata"]
@@ -204,7 +204,7 @@ def merged(stored: Stored, incoming: Incoming) -> Incoming:
 
 
 def validate(incoming: Incoming, schema: Mapping[str, Any] | None) -> None:
-    """Raises `Invalid` if the object does not fulfil the bucket's schema."""
+    """Raises `Invalid` if the object does not conform to the bucket's schema."""
     problems = list(check(incoming.value, schema))
     if problems:
         raise Invalid(problems)
@@ -225,7 +225,7 @@ def unique_values(incoming: Incoming, key: UniqueKey) -> list[Json]:
 
 
 def object_id(bucket_id: str, incoming: Incoming, key: UniqueKey | None) -> str:
-    """Random; the same for the same unique key or idempotency key of a bucket, so that the id settles races."""
+    """Random, or derived from the unique key or idempotency key within a bucket, so that the id settles races."""
     if key is not None:
         values = json.dumps(_spelled(unique_values(incoming, key)), sort_keys=True)
         text = f"{bucket_id} key {values}"
@@ -237,22 +237,22 @@ def object_id(bucket_id: str, incoming: Incoming, key: UniqueKey | None) -> str:
 
 
 def _spelled(value: Json) -> Json:
-    """What is one value here is spelled in one way: 2024.0 as 2024."""
+    """Equal values get the same spelling: 2024.0 becomes 2024."""
     if isinstance(value, list):
         return [_spelled(item) for item in value]
     if isinstance(value, dict):
         return {name: _spelled(item) for name, item in value.items()}
-    # Ids of stored objects were made so: how answers spell a number does not matter here.
+    # Ids of stored objects depend on this; how answers spell numbers does not matter here.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def location_of(name: str) -> Location:
-    """Where in the body the values of an index field are."""
+    """The location in the request body of an index field's values."""
     return ("body", *path_of(name))
 
 
 class EncodedBatch:
-    """Documents of a batch of objects, and what they bring to index and catalogue."""
+    """Documents of a batch of objects, and the fields they add to index and catalogue."""
 
     def __init__(self, primary_types: dict[str, str], known: Mapping[str, ObservedField], budget: int) -> None:
         self._encoder = Encoder(primary_types, known, budget=budget)

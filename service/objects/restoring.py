@@ -1,4 +1,4 @@
-"""Exported objects on their way back: with their own ids, times and statuses, each in its place in the order."""
+"""Restoring exported objects with their own ids, times, statuses and order."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from service.values import Json, key_given_twice, members_of, no_json, parse_dat
 
 _ID: Final = re.compile(r"obj_[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SET: Final = ("object_id", "bucket_id", "created_at", "updated_at")
-"""What the service sets, and an exported line has."""
+"""Fields set by the service and present in an exported line."""
 
 _parts = msgspec.json.Decoder(Parts).decode
 _list = msgspec.json.Decoder(list[Parts]).decode
@@ -23,7 +23,7 @@ _value = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True)
 class Restored:
-    """What an exported object was before."""
+    """The original values of an exported object."""
 
     object_id: str
     created_at: int
@@ -31,12 +31,12 @@ class Restored:
 
     @property
     def arrival(self) -> int:
-        """Microseconds, as new objects have them: objects of one millisecond keep the order of their lines."""
+        """Microseconds, as for new objects: objects of the same millisecond keep the order of their lines."""
         return self.created_at * 1_000
 
 
 def read_restored(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> tuple[Incoming, Restored]:
-    """Reads one exported object; raises `Invalid` for what no export writes."""
+    """Reads one exported object; raises `Invalid` for anything that no export writes."""
     try:
         parts = _parts(raw)
     except msgspec.ValidationError:
@@ -68,7 +68,7 @@ def read_restored(raw: bytes | msgspec.Raw, at: Location = ("body",)) -> tuple[I
 
 
 def _time(text: Json, at: Location, problems: list[Problem]) -> int:
-    """Epoch milliseconds; 0 beside a problem."""
+    """Epoch milliseconds; 0 if it adds a problem."""
     millis = parse_date(text) if isinstance(text, str) and "T" in text else None
     if millis is None or re.search(r"\.[0-9]{3}[0-9]*[1-9]", text):
         problems.append(
@@ -84,7 +84,7 @@ def _shown(value: Json) -> str:
 
 
 def _without_derived(raw: msgspec.Raw) -> msgspec.Raw:
-    """Blobs without the `properties` that an answer adds to them: stored, they could be searched."""
+    """Blobs without the `properties` that answers add: stored, they would be searchable."""
     try:
         blobs = _list(raw)
     except msgspec.DecodeError:
@@ -97,17 +97,17 @@ def _without_derived(raw: msgspec.Raw) -> msgspec.Raw:
 
 
 def second_address(bucket_id: str, object_id: str) -> str:
-    """Where an object lies in the index when another bucket's object of that id has the place of its own."""
+    """The document id for an object whose own id is already another bucket's document id."""
     return f"obj_{hashlib.sha256(f'{bucket_id} restored {object_id}'.encode()).hexdigest()[:24]}"
 
 
 def is_same(stored: Stored, other: Stored) -> bool:
-    """Whether two are one object: fields, status and times."""
+    """Whether two objects are equal in fields, status and times."""
     same = (stored.status, stored.created_at, stored.updated_at) == (other.status, other.created_at, other.updated_at)
     return same and _plain(stored.parts) == _plain(other.parts)
 
 
 def _plain(parts: Parts) -> dict[str, Json]:
-    """The values, with what an answer adds where an object lacks it."""
+    """The values, with the defaults that an answer adds."""
     defaults: dict[str, Json] = {"key_prefix": None, "blobs": [], "metadata": {}}
     return defaults | {name: _value(raw) for name, raw in parts.items()}

@@ -1,4 +1,4 @@
-"""Objects: created one by one and in batches, read, changed, deleted."""
+"""Objects: create singly and in batches, read, update, delete."""
 
 import asyncio
 import secrets
@@ -39,16 +39,16 @@ from service.wire import WireModel
 log = structlog.get_logger()
 
 Line = tuple[int, bytes | None]
-"""A line's number (from 1) and what it holds, None for one that is too long."""
+"""A line's number (from 1) and its content, None if it is too long."""
 
 _PATIENCE: Final = 20.0
-"""Seconds that an answer waits for what could also go on in the background."""
+"""Seconds that an answer waits for work before it continues in the background."""
 
 _INLINE: Final = 100
-"""Objects that are rendered in the event loop."""
+"""Maximum number of objects rendered in the event loop."""
 
 _ERRORS: Final = 20
-"""Errors that the answer to an import tells one by one."""
+"""Maximum number of errors listed in an import's answer."""
 
 
 class ImportSummary(BaseModel):
@@ -66,7 +66,7 @@ class ImportSummary(BaseModel):
 
 
 class ObjectLimits(Protocol):
-    """How much one bucket, and one answer, may cost."""
+    """Limits on the cost of a bucket and of one answer."""
 
     field_budget: int
     object_budget: int
@@ -105,7 +105,7 @@ class ObjectService:
     async def batch(
         self, namespace: str, bucket: str, raws: Sequence[msgspec.Raw], policy: Policy | None
     ) -> list[Write]:
-        """Each object for itself: what fails carries its error, the others are stored."""
+        """Each object independently: a failed one has its error, the others are stored."""
         home = await self._buckets.find(namespace, bucket)
         writes = [Write(position, raw) for position, raw in enumerate(raws)]
         await self._writer.run(home, writes, policy)
@@ -121,12 +121,12 @@ class ObjectService:
         restore: bool = False,
         first_line: int = 1,
     ) -> ImportSummary:
-        """Stores numbered lines batch by batch as they come; visible when it has answered.
+        """Stores numbered lines batch by batch as they arrive; visible when it has answered.
 
         `restore`: the lines are exported objects, which keep their ids, times and order. `first_line`: the number
-        of the first line, where they are a part of a file.
+        of the first line, if they are part of a file.
 
-        The next batch is read while the last one is written; two is the most there ever is in memory.
+        The next batch is read while the last one is written; at most two are in memory.
         """
         home = await self._buckets.find(namespace, bucket)
         summary = ImportSummary()
@@ -138,7 +138,7 @@ class ObjectService:
 
         async def store(batch: list[Line]) -> list[Write]:
             deadline.renew()
-            # Deleted meanwhile: what would still be written, nobody would remove.
+            # If the bucket was deleted meanwhile, nobody would remove further writes.
             now = await self._buckets.find(home.scope.namespace_id, home.id)
             writes = [
                 Write(number + first_line - 1, raw, error=None if raw is not None else _too_long())
@@ -169,7 +169,7 @@ class ObjectService:
         return render_stored((await self._read(home, id))["_source"])
 
     async def update(self, namespace: str, bucket: str, id: str, raw: bytes) -> Answer:
-        """PUT and PATCH: metadata is merged, other fields are replaced, what is not given stays."""
+        """PUT and PATCH: metadata is merged, other given fields are replaced, the rest is kept."""
         home = await self._buckets.find(namespace, bucket)
         incoming = read_incoming(raw)
         self._writer.look(home)
@@ -189,14 +189,14 @@ class ObjectService:
         home = await self._buckets.find(namespace, bucket)
         found = await self._read(home, id)
         (item,) = await self._store.write(home.scope, [({"delete": {"_id": found["_id"]}}, None)])
-        if item.outcome is WriteOutcome.ABSENT and not item.again:  # another one deleted it since it was read
+        if item.outcome is WriteOutcome.ABSENT and not item.again:  # deleted by another request since it was read
             raise NotFound("Object", id)
         if not item.done and item.outcome is not WriteOutcome.ABSENT:
             raise item.error
         await self._store.refresh(home.scope)
 
     async def list(self, namespace: str, bucket: str, request: ListRequest) -> tuple[ListPage, list[Json]]:
-        """One page of objects; made anew if the fields grew meanwhile, as an aggregate is."""
+        """One page of objects; recomputed if new fields appeared meanwhile, as for an aggregate."""
         source = await self._buckets.source(namespace, bucket)
         select = _selected(request)
         for _ in range(ROUNDS):
@@ -213,7 +213,7 @@ class ObjectService:
     async def export(
         self, namespace: str, bucket: str, request: ListRequest
     ) -> tuple[Sequence[str], AsyncIterator[bytes]]:
-        """Warnings as lists have them, and all objects that match, as lines of JSON, from one state of the bucket."""
+        """Warnings as for lists, and all matching objects as lines of JSON, from one state of the bucket."""
         listed = ObjectListSource(await self._buckets.source(namespace, bucket), self._cursors.lifetime)
         select = _selected(request)
         matching(request, listed)
@@ -228,7 +228,7 @@ class ObjectService:
         return warned_of(request, listed), pages()
 
     async def delete_matching(self, namespace: str, bucket: str, request: DeleteObjects) -> Json:
-        """Removes what matches; what takes long goes on in the background, and its task tells how far it is."""
+        """Removes matching objects; a long removal continues in the background, and its task shows the progress."""
         source = await self._buckets.source(namespace, bucket)
         asked = ListRequest(filters=request.filters, case_sensitive=request.case_sensitive)
         listed = ObjectListSource(source, self._cursors.lifetime)
@@ -258,11 +258,11 @@ class ObjectService:
         return {**rendered, "error": state["error"]} if state["error"] else rendered
 
     async def go_on(self, task: Entry) -> None:
-        """Goes on with a delete by filter that stopped before its end, in whichever process."""
+        """Continues an unfinished delete by filter of any process."""
         await self._deletion.go_on(task)
 
     async def close(self) -> None:
-        """Stops what goes on in the background; its tasks say so."""
+        """Stops background work and records that in its tasks."""
         for work in self._running:
             work.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -270,7 +270,7 @@ class ObjectService:
     async def _read(self, home: OpenBucket, id: str) -> Json:
         found = await self._lookup(home, [id, second_address(home.id, id)], id)
         if found is None and home.unique_key:
-            # One that was restored lies in the place of its key.
+            # A restored object is stored under the document id of its key.
             found = await self._lookup(
                 home, list((await self._store.addresses(home.scope, home.id, [id])).values()), id
             )
@@ -282,7 +282,7 @@ class ObjectService:
         return found
 
     async def _lookup(self, home: OpenBucket, places: Sequence[str], id: str) -> Json:
-        """The bucket's object of this id in one of these places of the index, or None."""
+        """The bucket's object with this id under one of these document ids, or None."""
         for found in await self._store.read(home.scope, places):
             source = found["_source"] if found.get("found") else {}
             if (source.get("bucket_id"), source.get("object_id")) == (home.id, id):
@@ -291,7 +291,7 @@ class ObjectService:
 
 
 def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
-    """How an object is rendered: whole, or the selected paths and its ids."""
+    """The function that renders an object: whole, or the selected paths and its ids."""
     if request.select is None:
         return render_stored
     chosen = [read_path(text, ("body", "select", position)) for position, text in enumerate(request.select)]
@@ -309,7 +309,7 @@ def _selected(request: ListRequest) -> Callable[[Mapping[str, Any]], Answer]:
 async def _render_all(
     select: Callable[[Mapping[str, Any]], Answer], documents: Sequence[Mapping[str, Any]]
 ) -> list[Answer]:
-    """Many are rendered in a thread, so that no other request waits for them."""
+    """Renders documents, many of them in a thread so as not to block other requests."""
 
     def work() -> list[Answer]:
         return [select(each["_source"]) for each in documents]
@@ -318,7 +318,7 @@ async def _render_all(
 
 
 def _copy_path(kept: dict[str, Json], item: Json, path: Path) -> None:
-    """Copies what lies at a path, through arrays of objects element by element."""
+    """Copies the value at a path, through arrays of objects element by element."""
     step, rest = path[0], path[1:]
     if not isinstance(item, dict) or step not in item:
         return
@@ -337,7 +337,7 @@ def _copy_path(kept: dict[str, Json], item: Json, path: Path) -> None:
 
 
 def raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
-    """Nothing is wrong with any of the objects: all of them are to be sent again, later."""
+    """Raises if all failures are the backend's: the objects are fine, and the client should send all of them again."""
     errors = [write.error for write in writes]
     backend = [error for error in errors if error and (error.status == 429 or error.status >= 500)]
     if backend and len(backend) == len(errors):
@@ -345,7 +345,7 @@ def raise_if_only_the_backend_failed(writes: Sequence[Write]) -> None:
 
 
 def _count(summary: ImportSummary, writes: list[Write]) -> None:
-    """Raises if none of a batch could be stored for reasons that are not its own: so would none that come after it."""
+    """Raises if a whole batch failed for reasons that are not its own: later batches would fail, too."""
     try:
         raise_if_only_the_backend_failed(writes)
     except TallyError as error:

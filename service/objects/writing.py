@@ -1,4 +1,4 @@
-"""Writes on their way into a bucket: decided by the policy, encoded, stored, and tried again when a race is lost."""
+"""Writes to a bucket: resolved by the policy, encoded, stored, and retried after a lost race."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,34 +31,34 @@ from service.storage.objects import FullIndex, ObjectStore, Renamed
 from service.values import Json
 
 ROUNDS: Final = 10
-"""Times that a write is tried while others change the same object or bring the same fields."""
+"""Maximum attempts for a write while others change the same object or add the same fields."""
 
 _SLICE: Final = 25
-"""Objects that are encoded before others get their turn (about 2 ms)."""
+"""Objects encoded before yielding to the event loop (about 2 ms)."""
 
 
 @dataclass
 class Write:
-    """One object on its way into a bucket, and how it ended."""
+    """The write of one object and its outcome."""
 
     position: int
     raw: bytes | msgspec.Raw | None = None
     incoming: Incoming | None = None
     id: str = ""
-    """Where it lies in the index: the object's id, but for some that were restored."""
+    """Its document id: the object's id, except for some restored objects."""
     restored: Restored | None = None
-    """What it was before, for one that comes back."""
+    """Its earlier ids and times, for a restored object."""
     stored: Stored | None = None
     value: Mapping[str, Json] = field(default_factory=dict)
     action: dict[str, Any] = field(default_factory=dict)
     error: TallyError | None = None
     replayed: bool = False
     retried: bool = False
-    """A lost race is decided again (update, upsert) instead of being an error."""
+    """Whether a lost race is resolved again (update, upsert) instead of being an error."""
     lost_race: bool = False
-    """Another request changed the object first, so that nothing was written."""
+    """Another request changed the object first, so nothing was written."""
     races: int = 0
-    """Races that it has lost."""
+    """Number of races lost so far."""
 
     @property
     def answer(self) -> Answer:
@@ -68,7 +68,7 @@ class Write:
 
 
 class Writer:
-    """Takes writes to their end: stored, or with an error."""
+    """Completes writes: stored, or with an error."""
 
     def __init__(self, store: ObjectStore, field_budget: int) -> None:
         self._store = store
@@ -85,7 +85,7 @@ class Writer:
         refresh: bool = True,
         restore: bool = False,
     ) -> None:
-        """Takes each write to its end: stored, or with an error; visible when it returns, if asked for.
+        """Completes each write: stored, or with an error; with `refresh`, visible when it returns.
 
         `restore`: the objects were exported, and keep their ids and times.
         """
@@ -122,17 +122,17 @@ class Writer:
             await self.store(home, [write for write in now if write.error is None and write.action])
             if not restore:
                 await self._replays(home, [write for write in now if isinstance(write.error, AlreadyExists)])
-            # A write that lost a race goes before later ones of the same object.
+            # A write that lost a race precedes later ones of the same object.
             left = [write for write in now if _is_decided_again(write)] + later
         if refresh and any(write.error is None for write in writes):
             await self._store.refresh(home.scope)
 
     def look(self, home: OpenBucket) -> None:
-        """Before a request writes: what was read earlier counts if it is what the look at the catalogue found."""
+        """Before a request writes: drops cached fields unless they are at the version just read from the catalogue."""
         self._store.forget_if_changed(home.scope, home.id, home.fields_version)
 
     def _new(self, home: OpenBucket, write: Write, arrival: int, created: int) -> None:
-        """An object that nobody has yet; a random id needs no check, so a retry does no harm."""
+        """Prepares a new object; a random id needs no check, so a retry is harmless."""
         assert write.incoming is not None  # noqa: S101
         validate(write.incoming, home.schema)
         incoming, size = with_blobs(write.incoming)
@@ -153,7 +153,7 @@ class Writer:
         write.action = {"create" if known else "index": {"_id": write.id}}
 
     def _back(self, home: OpenBucket, write: Write) -> None:
-        """An exported object as it was."""
+        """Prepares an exported object with its original ids and times."""
         write.incoming, write.restored = read_restored(write.raw or b"")
         incoming, restored = write.incoming, write.restored
         before = home.snapshot.expired_before
@@ -175,18 +175,18 @@ class Writer:
             incoming.parts,
         )
         write.value = incoming.value
-        # Lines of one id must see each other, whatever their place in the index.
+        # Lines with the same id must see each other, whatever their document id.
         write.id = restored.object_id
 
     async def _place(self, home: OpenBucket, writes: list[Write]) -> None:
-        """Decides where restored objects lie, and tells apart those that are there already.
+        """Determines the document ids of restored objects, and detects those that already exist.
 
-        An object's place is its id. A copy of another bucket's object in the same namespace has a second place, and one
-        in a bucket with a unique key the place of its key.
+        An object's document id is its own id. A copy of another bucket's object in the same namespace gets a second
+        one, and an object in a bucket with a unique key the one derived from its key.
         """
         places = [self._places(home, write) for write in writes]
         found = iter(await self._store.read(home.scope, [each for group in places for each in group]))
-        # The key's place says nothing of an object with this id and another key.
+        # The key's document id says nothing about an object with this id and another key.
         foreign = [write.id for write, group in zip(writes, places, strict=True) if write.id not in group[:1]]
         elsewhere = await self._store.addresses(home.scope, home.id, foreign) if home.unique_key else {}
         for write, group in zip(writes, places, strict=True):
@@ -215,7 +215,7 @@ class Writer:
         return [object_id(home.id, write.incoming, key), *ids] if key else ids
 
     def change(self, home: OpenBucket, write: Write, found: Json) -> None:
-        """An object that is there, with the incoming fields over it; written only if it is still the same."""
+        """Prepares an existing object with the incoming fields applied; written only if it is unchanged since."""
         assert write.incoming is not None  # noqa: S101
         before = Stored.load(found["_source"])
         incoming = merged(before, write.incoming)
@@ -263,7 +263,7 @@ class Writer:
                 write.error = error
 
     async def store(self, home: OpenBucket, writes: list[Write]) -> None:
-        """Writes what can be indexed. After a `lost_race` the caller decides again."""
+        """Writes what can be indexed. After a `lost_race` the caller resolves the write again."""
         for _ in range(ROUNDS):
             documents = await self._encoded(home, writes)
             pairs = [(write, document) for write, document in documents if write.error is None]
@@ -277,7 +277,7 @@ class Writer:
             ]
             if not writes:
                 return
-            # An older index came back from a snapshot.
+            # An older index was restored from a snapshot.
             self._store.forget(home.scope, home.id)
         for write, item in zip(writes, [item for item in items if item.outcome is WriteOutcome.UNMAPPED], strict=True):
             write.error = item.error
@@ -319,7 +319,7 @@ class Writer:
     async def _refuse_new_fields(
         self, home: OpenBucket, documents: list[tuple[Write, dict[str, Any]]], known: Mapping[str, ObservedField]
     ) -> None:
-        """The namespace's index is full: objects that bring fields which it lacks cannot be searched."""
+        """The namespace's index is full: refuses objects with new fields, as they could not be searched."""
         for write, _ in documents:
             alone = EncodedBatch(await self._store.primary_types(home.scope), known, self._budget)
             assert write.stored is not None  # noqa: S101
@@ -335,7 +335,7 @@ class Writer:
                 )
 
     async def _replays(self, home: OpenBucket, writes: list[Write]) -> None:
-        """Tells apart what was there before from what this very request stored, and honours idempotency keys."""
+        """Distinguishes existing objects from those this same request stored, and honours idempotency keys."""
         if not writes:
             return
         for write, found in zip(writes, await self._store.read(home.scope, [each.id for each in writes]), strict=True):
@@ -343,7 +343,7 @@ class Writer:
                 continue
             stored, mine = Stored.load(found["_source"]), write.stored
             if (stored.arrival, stored.position) == (mine.arrival, mine.position):
-                # The first try was stored though its answer was lost.
+                # The first attempt was stored although its answer was lost.
                 write.error = None
             elif stored.idempotency_key is not None and stored.idempotency_key == mine.idempotency_key:
                 write.stored, write.error, write.replayed = stored, None, True
@@ -352,7 +352,7 @@ class Writer:
 
 
 def _is_decided_again(write: Write) -> bool:
-    """After a lost race, as if it were new; gives up in the end."""
+    """Whether a write that lost a race is resolved again; false after the last attempt."""
     if not write.lost_race:
         return False
     write.lost_race, write.action = False, {}
@@ -363,7 +363,7 @@ def _is_decided_again(write: Write) -> bool:
 
 
 def _first_of_each(writes: list[Write]) -> tuple[list[Write], list[Write]]:
-    """The first write of each id, and the rest: they must see each other."""
+    """The first write of each id, and the rest, which must see the first."""
     seen: set[str] = set()
     first: list[Write] = []
     rest: list[Write] = []

@@ -1,4 +1,4 @@
-"""How a grouping key becomes composite sources, and how a bucket's key becomes the value again."""
+"""How a grouping key is compiled to composite sources, and a bucket's key converted back to the value."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _PARTS: Final = {
     "second": "t.getSecond()",
 }
 _WALL: Final = (
-    # What the zone's clock shows, as `Clock.wall` has it.
+    # The zone's wall-clock time, as in `Clock.wall`.
     "long v = (long) _value; long u = v; long c = params.cycle; "
     f"if (u >= c) {{ u = c + (u - c) % {CYCLE}L; }} "
     "int i = Collections.binarySearch(params.changes, (double) u); "
@@ -50,17 +50,17 @@ _DAY: Final = 86_400_000
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """The composite sources of one key (none where every group has null there) and their reading."""
+    """The composite sources of one key (none if it is null in every group) and how to read them."""
 
     sources: Mapping[str, Json]
     read: Read
     verbatim: bool = False
-    """The one source's key is the value."""
+    """Whether the single source's key is the value itself."""
     ascending: bool = True
-    """Buckets come in the order of the values."""
+    """Whether buckets arrive in value order."""
 
     def reader(self) -> Callable[[Mapping[str, Any]], Json]:
-        """From a bucket's key to the value; called for every group, so the usual case is short."""
+        """The function from a bucket's key to the value; called for every group, so the common case is fast."""
         names, read = tuple(self.sources), self.read
         if self.verbatim:
             return itemgetter(names[0])
@@ -68,9 +68,9 @@ class KeyColumn:
 
 
 def column(key: Key, field: Field, name: str) -> KeyColumn | None:
-    """The key's sources under names that begin with `name`, which is ours: users' names could collide.
+    """The key's sources under names that begin with `name`, which is generated: users' names could collide.
 
-    None: the index fields do not hold this key's values, so the objects must be read.
+    None: the index fields do not hold this key's values, so objects must be read.
     """
     if key.transform is None:
         return _plain(name, field) if field.single else None
@@ -115,7 +115,7 @@ def _truncated(name: str, field: Field, truncate: Truncate) -> KeyColumn:
     unit, here = truncate.unit, clock(truncate.zone)
     back = truncate.week_start - 7 if unit == "week" and truncate.week_start else 0
     if truncate.zone == "UTC" or unit == "second":
-        # Offsets are whole seconds, so that a second is the same everywhere.
+        # Offsets are whole seconds, so seconds are the same in every zone.
         histogram: dict[str, Json] = {"field": field.dates, "missing_bucket": True, "calendar_interval": unit}
         if back:
             histogram["offset"] = f"{back}d"
@@ -133,7 +133,7 @@ def _truncated(name: str, field: Field, truncate: Truncate) -> KeyColumn:
 
 
 def _scripted(dates: str, interval: str, script: str, here: Clock, **params: int) -> Json:
-    """A source of whole numbers made of a date: a `terms` source would tell them as doubles."""
+    """A source of integers computed from a date: a `terms` source would return doubles."""
     return {
         "date_histogram": {
             "field": dates,
@@ -142,7 +142,7 @@ def _scripted(dates: str, interval: str, script: str, here: Clock, **params: int
             "script": {
                 "source": script,
                 "params": {
-                    # As doubles: of integers, a script gets the small ones in another type, and could not search them.
+                    # As doubles: a script would get small integers in another type, and could not search them.
                     "changes": list(map(float, here.changes)),
                     "offsets": list(here.offsets),
                     "cycle": here.cycle,
@@ -161,14 +161,14 @@ def _part(name: str, field: Field, extract: Extract) -> KeyColumn:
 
 
 def _range(name: str, field: Field, ranges: Ranges) -> KeyColumn | None:
-    """The position of the range, as `scan.in_range` gives it; -1 stands for the default bucket."""
+    """The position of the range, as from `scan.in_range`; -1 is the default bucket."""
     if len(field.numbers) > 1 or not exact_as_double(field):
         return None
     if not field.numbers:
         return KeyColumn({}, lambda values: ranges.default)
     params = {
         "f": field.numbers[0],
-        # The numbers here are below 2^53, so that it does not matter how much larger a boundary is.
+        # The numbers here are below 2^53, so any larger boundary is equivalent.
         "b": [float(max(-LARGEST, min(bound, LARGEST))) for bound in ranges.boundaries],
         "d": ranges.default is not None,
     }

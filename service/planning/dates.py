@@ -1,8 +1,8 @@
-"""Truncation of instants and their parts, by the clock of a time zone.
+"""Truncating instants and extracting their parts, by the clock of a time zone.
 
-The calendar is Gregorian throughout. Instants lie in the years 1 to 9999 of UTC; what a clock shows, and where a
-unit starts, may lie a little outside (year 0, year 10000), where `datetime` ends: such times are moved by 400 years,
-after which the calendar repeats, and back.
+The calendar is Gregorian throughout. Instants are within the years 1 to 9999 UTC; local times and unit starts may lie
+slightly outside (year 0, year 10000), beyond the range of `datetime`: such times are shifted by 400 years, after which
+the calendar repeats, and back.
 """
 
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from service.planning.zones import CYCLE, clock
 from service.values import render_date
 
 SPANS: Final = {"hour": 3_600_000, "minute": 60_000, "second": 1_000}
-"""Units of one length, in milliseconds."""
+"""Units of fixed length, in milliseconds."""
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,8 +24,8 @@ _HIGHEST: Final = (datetime(9999, 1, 1) - _EPOCH) // _MILLISECOND
 def truncate(millis: int, unit: Unit, zone: str, week_start: int) -> int:
     """Epoch milliseconds of the start of the unit (docs/exactness.md, Dates).
 
-    Hours, minutes and seconds are full ones of the clock as it is set at the instant, so that the two hours of an
-    autumn night stay apart. Longer units start when the clock first shows midnight of their first day.
+    Hours, minutes and seconds are aligned to the clock's offset at the instant, so that the repeated hour of an
+    autumn night stays separate. Longer units start when the clock first shows midnight of their first day.
     """
     here = clock(zone)
     wall = here.wall(millis)
@@ -65,7 +65,7 @@ def extract(millis: int, part: Part, zone: str) -> int:
 
 
 def render(millis: int, zone: str) -> str:
-    """ISO-8601 with `Z` in UTC, else with the zone's offset at that instant; milliseconds only where there are any.
+    """ISO-8601 with `Z` in UTC, else with the zone's offset at that instant; milliseconds only if not zero.
 
     An offset before standard time has seconds (`+00:53:28`). The year before 1 is `0000`; years that need more than
     four digits, or a sign, are in ISO-8601's expanded form with the six digits that ECMAScript reads: `+010000`.
@@ -90,6 +90,6 @@ def _offset(millis: int, zone: str) -> str:
 
 
 def calendar(wall: int) -> tuple[datetime, int]:
-    """A time as `datetime` has it, and by how many times 400 years it was moved to be well within its range."""
+    """A time as `datetime`, and how many times 400 years it was shifted to be well within its range."""
     moved = 0 if _LOWEST <= wall <= _HIGHEST else -((wall - _LOWEST) // CYCLE)
     return _EPOCH + timedelta(milliseconds=wall + moved * CYCLE), moved

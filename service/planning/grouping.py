@@ -1,4 +1,4 @@
-"""One composite aggregation: what OpenSearch is asked for groups, in pages, and how its answer is read."""
+"""One composite aggregation: the request to OpenSearch for groups, in pages, and how its answer is read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from service.planning.rows import GroupRow
 from service.values import Json, exact_float, is_number
 
 PAGE: Final = 65_535
-"""Groups in one page: the most that OpenSearch gives, because each page reads all that matched."""
+"""Groups per page: OpenSearch's maximum, because each page scans all matches."""
 
 
 class _Composite(msgspec.Struct):
@@ -43,7 +43,7 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True)
 class CompositePage:
-    """An answer of OpenSearch whose buckets are not read yet."""
+    """An OpenSearch answer whose buckets are not parsed yet."""
 
     matched: int
     buckets: Sequence[msgspec.Raw]
@@ -53,7 +53,7 @@ class CompositePage:
 
     @classmethod
     def parse(cls, answer: bytes | str) -> "CompositePage":
-        """An answer that is whole: the gateway lets no other pass."""
+        """Parses an answer; the gateway guarantees that it is whole."""
         read = msgspec.json.decode(answer, type=_Answer)
         groups = msgspec.json.decode(read.aggregations.pop("groups"), type=_Composite)
         beside = {name: msgspec.json.decode(raw, type=_Filtered).doc_count for name, raw in read.aggregations.items()}
@@ -61,7 +61,7 @@ class CompositePage:
 
 
 _AT_ONCE: Final = 1_000
-"""Buckets that are decoded together: half a millisecond."""
+"""Buckets decoded together: half a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Grouping:
         sources = [{name: source} for column in self.columns for name, source in column.sources.items()]
         composite: dict[str, Json] = {
             "size": size,
-            # Without any key there is one group; every object has a position, which is far below that interval.
+            # Without keys there is one group; every object has a position, which is far below that interval.
             "sources": sources or [{"all": {"histogram": {"field": POSITION, "interval": 1e15}}}],
         }
         if after is not None:
@@ -114,7 +114,7 @@ class Grouping:
 
     @property
     def widths(self) -> dict[str, Json]:
-        """Estimates how many values each source has, to tell how a question could be narrowed."""
+        """Aggregations that estimate each source's number of values, to suggest how a request could be narrowed."""
         aggs = {
             name: {"cardinality": {"field": source["terms"]["field"]}}
             for column in self.columns
@@ -124,7 +124,7 @@ class Grouping:
         return {"size": 0, "query": self.query, "aggs": aggs}
 
     def widths_of_keys(self, widths: Mapping[str, int]) -> dict[int, int]:
-        """The estimates by the keys' positions: a key has as many values as its sources together."""
+        """The estimates by key position: a key has as many values as its sources together."""
         found: dict[int, int] = {}
         for position, column in enumerate(self.columns):
             estimates = [widths[name] for name in column.sources if name in widths]
@@ -134,11 +134,11 @@ class Grouping:
 
     @property
     def ascending(self) -> bool:
-        """The groups come in the order of their keys, so that no sort is needed."""
+        """Whether the groups arrive in key order, so that no sort is needed."""
         return all(column.ascending for column in self.columns)
 
     def rows(self, buckets: Sequence[msgspec.Raw], width: int) -> Iterator[tuple[GroupRow, int]]:
-        """Rows with `width` metrics and their documents; in the end raises `InexactMetrics` if any is in doubt."""
+        """Rows with `width` metrics and their document counts; finally raises `InexactMetrics` if any is uncertain."""
         readers = [
             (
                 computed.position,
@@ -165,7 +165,7 @@ class Grouping:
 
 
 def _decoded(buckets: Sequence[msgspec.Raw]) -> Iterator[Any]:
-    """Many at a time is twice as fast as one by one; all at once would keep other threads waiting."""
+    """Decodes in batches: twice as fast as one by one; all at once would block other threads."""
     decode = msgspec.json.Decoder().decode
     for first in range(0, len(buckets), _AT_ONCE):
         yield from decode(b"[%b]" % b",".join(buckets[first : first + _AT_ONCE]))
@@ -174,7 +174,7 @@ def _decoded(buckets: Sequence[msgspec.Raw]) -> Iterator[Any]:
 def selector(having: Having, computed: PushedMetric) -> Json | None:
     """The bucket_selector of a condition, None where the service must apply it.
 
-    Null metrics satisfy `ne`, but OpenSearch drops them, so `ne` goes there only for what is never null.
+    Null metrics satisfy `ne`, but OpenSearch drops them, so `ne` is pushed down only for metrics that are never null.
     """
     chosen = computed.pushdown.selector
     if chosen is None or not is_number(having.value) or not exact_float(having.value):

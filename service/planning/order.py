@@ -1,4 +1,4 @@
-"""The order of a list, as OpenSearch computes it: any field, values of several types, what lacks one last."""
+"""The order of a list, as OpenSearch computes it: any field, mixed types, missing values last."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,11 +9,11 @@ from service.values import Json
 
 _ASCENDING: Final[tuple[Leaf, ...]] = ("double", "date", "keyword", "boolean")
 _DESCENDING: Final[tuple[Leaf, ...]] = ("boolean", "date", "keyword", "double")
-"""Where dates are instants they come before other texts."""
+"""Where dates compare as instants, they come before other texts."""
 
 _FIRST: Final = -62_135_596_800_001
 _LAST: Final = 253_402_300_800_000
-"""Epoch milliseconds just outside the years 1 to 9999: where what has no date is sorted."""
+"""Epoch milliseconds just outside the years 1 to 9999: the sort value of objects without a date."""
 
 _AS_DOUBLE: Final = (
     "double best = params.d ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY; double rest = 0; "
@@ -22,7 +22,7 @@ _AS_DOUBLE: Final = (
     "if ((params.d ? d > best : d < best) || (d == best && (params.d ? r > rest : r < rest))) { best = d; rest = r; } "
     "} } return params.r ? rest : best"
 )
-"""The least number, or the greatest; `r`: what that double lacks of the integer that is meant."""
+"""The minimum or maximum; `r`: the difference between that double and the actual integer."""
 
 _AS_TEXT: Final = (
     "def t = doc[params.t]; if (doc[params.d].size() > 0 || t.size() == 0) { return params.m } "
@@ -30,7 +30,7 @@ _AS_TEXT: Final = (
 )
 
 ARRIVED: Final[list[Json]] = [{name: {"order": "asc"}} for name in ARRIVAL]
-"""The last clauses of every order of objects: those that tie in all keys are in order of arrival."""
+"""The last clauses of every order of objects: ties in all keys are in order of arrival."""
 
 _IMMUTABLE: Final = frozenset({"created_at", "object_id", "bucket_id"})
 """Fields that no update changes."""
@@ -38,22 +38,22 @@ _IMMUTABLE: Final = frozenset({"created_at", "object_id", "bucket_id"})
 
 @dataclass(frozen=True)
 class SortKey:
-    """One key of an order. A later key decides between what ties in all keys before it."""
+    """One sort key. A later key breaks ties in all earlier ones."""
 
     path: Path
     descending: bool
 
     @property
     def immutable(self) -> bool:
-        """No update changes a result's place in this order, so that a walk needs no point in time."""
+        """Whether no update can move a result in this order, so that a walk needs no point in time."""
         return len(self.path) == 1 and self.path[0] in _IMMUTABLE
 
 
 def clauses(field: Field, descending: bool) -> list[Json]:
     """The clauses of one key, without those for ties.
 
-    Ascending: numbers, texts, booleans; descending: the other way round; then, in both, what has none of them.
-    Of an array the least element counts, descending the greatest.
+    Ascending: numbers, texts, booleans; descending: reversed; objects without any of them come last in both.
+    An array sorts by its least element, descending by its greatest.
     """
     direction = "desc" if descending else "asc"
     leaves = _DESCENDING if descending else _ASCENDING
@@ -68,7 +68,7 @@ def _by(field: Field, leaf: Leaf, order: str) -> list[Json]:
             return []
         return [{field.dates: {"order": order, "missing": _FIRST if descending else _LAST}}]
     if leaf == "double" and "long" in leaves:
-        # Large integers lie in a field of their own, in which they are exact.
+        # Large integers have a separate field, in which they are exact.
         params = {"f": list(field.numbers), "d": descending}
         return [
             _script("number", _AS_DOUBLE, {**params, "r": False}, order),
@@ -79,7 +79,7 @@ def _by(field: Field, leaf: Leaf, order: str) -> list[Json]:
     if leaf == "keyword" and field.instant and field.dates:
         if not field.traits & {"text", "lengthy"}:
             return []
-        # Dates are texts, too, but as such they would tell apart what is one instant.
+        # Dates are texts, too, but as texts equal instants would differ.
         params = {"t": leaves["keyword"], "d": field.dates, "l": descending}
         params |= {"s": "1", "m": ""} if descending else {"s": "", "m": "\U0010ffff"}
         return [_script("string", _AS_TEXT, params, order)]

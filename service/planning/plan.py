@@ -1,4 +1,4 @@
-"""What is to be computed, in no dialect: condition, unwind, keys, metrics, having, order, limit."""
+"""What to compute, independent of dialect: condition, unwind, keys, metrics, having, order, limit."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ Comparison = Literal["gt", "gte", "lt", "lte", "eq", "ne"]
 
 @dataclass(frozen=True)
 class Truncate:
-    """The start of the unit that a date lies in, by the clock of a time zone. `week_start`: 0 Monday … 6 Sunday."""
+    """The start of a date's unit, by the clock of a time zone. `week_start`: 0 Monday … 6 Sunday."""
 
     unit: Unit
     zone: str = "UTC"
@@ -34,7 +34,7 @@ class Extract:
 
 @dataclass(frozen=True)
 class Ranges:
-    """The range (lo, hi] that a number lies in; `default` labels what lies outside or is no number."""
+    """The range (lo, hi] that contains a number; `default` labels values outside all ranges or not numbers."""
 
     boundaries: tuple[int | float, ...]
     default: str | None = None
@@ -45,7 +45,7 @@ Transform = Truncate | Extract | Ranges | None
 
 @dataclass(frozen=True)
 class Key:
-    """One grouping key: its column's name, its path, and what is done with the value."""
+    """One grouping key: its column's name, its path, and the value's transformation."""
 
     name: str
     path: Path
@@ -80,7 +80,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Plan:
-    """One aggregate request, understood."""
+    """One interpreted aggregate request."""
 
     condition: Condition
     filtered: bool

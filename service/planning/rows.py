@@ -1,4 +1,4 @@
-"""Finished groups as rows, and what is done with them: having, order, limit."""
+"""Finished groups as rows, and the steps on them: having, order, limit."""
 
 import operator
 from collections.abc import Callable, Hashable, Mapping, Set
@@ -12,7 +12,7 @@ from service.values import Json, identity, is_number, order, parse_date
 
 @dataclass(slots=True)
 class GroupRow:
-    """One group: the cells of its keys (dates that were truncated as epoch milliseconds) and its metrics."""
+    """One group: the cells of its keys (truncated dates as epoch milliseconds) and its metrics."""
 
     cells: tuple[Json, ...]
     metrics: list[Json]
@@ -24,18 +24,18 @@ class GroupRow:
 
 @dataclass
 class Result:
-    """The answer to a plan, in no dialect."""
+    """The answer to a plan, independent of dialect."""
 
     rows: list[GroupRow]
     matched: int
     """Groups after having, before limit."""
     before_having: int | None
-    """Groups in all; None where OpenSearch dropped some."""
+    """Total groups; None where OpenSearch dropped some."""
     strategy: str
     accuracy: Mapping[str, str]
     warnings: list[str] = field(default_factory=list)
     met: Set[Path] = frozenset()
-    """Paths below the unwound one at which an element had a value, where elements were looked at."""
+    """Paths below the unwound one at which an element had a value, if elements were read."""
 
 
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -49,7 +49,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 def fulfils(value: Json, having: Having, dates: bool = False) -> bool:
     """A null metric satisfies only `ne` and `eq null` (contract, HavingCondition); types do not mix.
 
-    A metric that gives dates compares with a date by instant.
+    A metric that returns dates compares with a date by instant.
     """
     if dates and isinstance(value, str) and isinstance(having.value, str):
         mine, theirs = parse_date(value), parse_date(having.value)
@@ -64,7 +64,7 @@ def fulfils(value: Json, having: Having, dates: bool = False) -> bool:
 
 
 def finish(rows: list[GroupRow], plan: Plan, ascending: bool = False) -> tuple[list[GroupRow], int]:
-    """The rows that stay, in order, and how many there were before the limit; `ascending`: by keys they are already."""
+    """The remaining rows, in order, and their number before the limit; `ascending`: already sorted by keys."""
     for having in plan.having:
         rows = [
             row for row in rows if fulfils(row.metrics[having.metric], having, plan.metrics[having.metric].kind.dates)

@@ -1,4 +1,4 @@
-"""The strategy that reads the objects: exact for every plan, within a budget of objects."""
+"""Groups objects in Python: exact for every plan, within the budget of objects."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
@@ -22,15 +22,15 @@ class _Group:
 
 
 class Scan:
-    """Takes objects in order of arrival and groups them as the plan says."""
+    """Takes objects in order of arrival and groups them according to the plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.groups: dict[Hashable, _Group] = {}
         self.dated = [not isinstance(key.transform, Truncate | Extract) for key in plan.keys]
-        """For each key: no date is needed, or one was met."""
+        """For each key: whether it needs no date, or one was seen."""
         self.ignored: Counter[tuple[int, str]] = Counter()
-        """(metric, `arrays` or `others`) → objects or elements whose value there was ignored."""
+        """(metric, `arrays` or `others`) → number of objects or elements whose value was ignored."""
         self.met: set[Path] = set()
         """Paths below the unwound one at which an element had a value."""
         start = plan.unwind or ()
@@ -39,13 +39,13 @@ class Scan:
         }
 
     def take(self, objects: Iterable[Json]) -> None:
-        """Objects that may fulfil the condition."""
+        """Adds those of the objects that fulfil the condition."""
         for item in objects:
             if self.plan.condition.test(item):
                 self.add(item, 1)
 
     def add(self, item: Json, count: int) -> None:
-        """An object that fulfils the condition and stands for so many."""
+        """Adds an object that fulfils the condition, `count` times."""
         for element in unwound(item, self.plan.unwind):
             self._element(element, count)
 
@@ -88,7 +88,7 @@ def paths_of(plan: Plan) -> set[Path]:
 
 
 def transformed(value: Json | Missing, key: Key) -> Json:
-    """The cell of a key: what is no date or no number has null there."""
+    """The cell of a key; null if the value is not a date or number as required."""
     if value is MISSING:
         value = None
     match key.transform:
@@ -105,7 +105,7 @@ def transformed(value: Json | Missing, key: Key) -> Json:
 
 
 def in_range(value: Json, ranges: Ranges) -> int | str | None:
-    """The position of the range (0 below all), or the label of what lies outside, or null (contract, RangeBucket)."""
+    """The position of the range (0 below all), or the label for values outside, or null (contract, RangeBucket)."""
     bounds = ranges.boundaries
     if not is_number(value):
         return ranges.default

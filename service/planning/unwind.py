@@ -7,9 +7,9 @@ from service.values import Json
 
 
 def unwound(item: Json, path: Path | None) -> Iterator[Json]:
-    """The object once per element, the element in the array's place; each array on the way likewise.
+    """Yields the object once per element, with the element in place of the array; also for arrays at parent paths.
 
-    A scalar counts as one element; missing, null and `[]` give nothing.
+    A scalar counts as one element; missing, null and `[]` yield nothing.
     """
     if path is None:
         yield item

@@ -1,4 +1,4 @@
-"""What an answer should be read with: parts of a question that mean nothing, and values that a metric passed by."""
+"""Warnings of an answer: parts of a request that match nothing, and values that a metric ignored."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -27,7 +27,7 @@ _PLURAL: Final[Mapping[JsonType, str]] = {
 
 
 def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
-    """Warnings about the paths of an aggregate, by what is known of the bucket's fields."""
+    """Warnings about the paths of an aggregate, given the bucket's known fields."""
     if not result.matched:
         if not (plan.filtered or plan.unwind or plan.having):
             return [_NO_OBJECTS]  # every object would be in a group
@@ -53,7 +53,7 @@ def of_plan(plan: Plan, fields: Fields, result: Result) -> list[str]:
 
 
 def _having(plan: Plan, fields: Fields) -> list[str]:
-    """Conditions on metrics that no group can fulfil, or every one does, because of the type of the operand."""
+    """Warnings about `having` conditions that no group or every group fulfils because of the operand's type."""
     warnings: dict[str, None] = {}
     for having in plan.having:
         metric = plan.metrics[having.metric]
@@ -80,7 +80,7 @@ def _having(plan: Plan, fields: Fields) -> list[str]:
 
 
 def of_list(condition: Condition, sorts: Iterable[Use], fields: Fields) -> list[str]:
-    """The same for the filters and the order of a list."""
+    """Warnings for the filters and the order of a list."""
     uses = [("filters", use) for use in condition.uses()]
     uses += [("sort", use) for use in sorts]
     if uses and fields.empty:
@@ -89,7 +89,7 @@ def of_list(condition: Condition, sorts: Iterable[Use], fields: Fields) -> list[
 
 
 def unknown(uses: Iterable[tuple[str, Use]], fields: Fields) -> list[str]:
-    """One warning for each path that no object has; (where it stands, what it is) in the order of the request."""
+    """One warning for each path that no object has; `uses` are (location in the request, use) in request order."""
     places: dict[Path, dict[str, None]] = {}
     for place, use in uses:
         if not any(map(fields.knows, use.paths)):
@@ -98,14 +98,14 @@ def unknown(uses: Iterable[tuple[str, Use]], fields: Fields) -> list[str]:
 
 
 def widening(condition: Condition, fields: Fields) -> list[str]:
-    """Conditions on paths that no object has, and which are true for every object because of that."""
+    """Warnings about conditions that are true for every object because no object has the path."""
     found: dict[str, None] = {}
     for leaf, negated in leaves(condition):
         if leaf.test({}) != negated:
             for use in leaf.uses():
                 if not any(map(fields.knows, use.paths)):
                     found[f"{no_object(use.paths[0], fields)}, so this condition is true for all objects"] = None
-        # Texts are before or after something that is no date, whatever they were compared with.
+        # Texts sort before or after a non-date, whatever they are compared with.
         if negated or any(use.undated and use.ordered for use in leaf.uses()):
             found |= dict.fromkeys(mismatched(leaf, fields))
     return list(found)
@@ -118,7 +118,7 @@ def no_object(path: Path, fields: Fields) -> str:
 
 
 def mismatched(condition: Condition, fields: Fields) -> list[str]:
-    """Conditions about values of a type that no object has at the path: a number range over texts and the like."""
+    """Warnings about conditions on a type that no object has at the path, such as a number range over texts."""
     warnings: dict[str, None] = {}
     for use in condition.uses():
         known = [path for path in use.paths if fields.knows(path)]
@@ -137,7 +137,7 @@ def mismatched(condition: Condition, fields: Fields) -> list[str]:
 
 
 def ignored(plan: Plan, counts: Mapping[tuple[int, str], int]) -> list[str]:
-    """Values that metrics passed by: (metric, `arrays` or `others`) → objects or elements."""
+    """Warnings about values that metrics ignored: (metric, `arrays` or `others`) → objects or elements."""
     texts = {
         "arrays": "{n} objects hold an array there, which {kind} ignores; `unwind` would count its elements",
         "others": "{n} objects hold a value there that {kind} ignores, because of its type",
@@ -150,8 +150,8 @@ def ignored(plan: Plan, counts: Mapping[tuple[int, str], int]) -> list[str]:
 
 
 def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
-    """What the field holds, None if some of it is wanted, or nothing certain is known of it."""
-    # Empty arrays, and arrays in arrays, tell no types of elements.
+    """What the field holds, None if it holds a wanted type or nothing certain is known of it."""
+    # Empty arrays, and arrays in arrays, show no element types.
     if not field.types - {"array"} or field.types & wanted:
         return None
     if field.types == {"text"} and _only_dates(field):
@@ -160,7 +160,7 @@ def _only(field: Field, wanted: frozenset[JsonType]) -> str | None:
 
 
 def _only_dates(field: Field) -> bool:
-    """Every text that was met is a date."""
+    """Whether every text seen is a date."""
     return "date" in field.traits and not field.traits & {"text", "lengthy"}
 
 

@@ -1,7 +1,7 @@
 """Time zones as plain lists of clock changes, the same for Python and for scripts in OpenSearch.
 
-The rules are those of `zoneinfo` alone. The node's JVM has a database of its own, which lacks names and differs
-before 1970, so a query never names a zone: it carries the clock changes.
+The rules are those of `zoneinfo` alone. The node's JVM has its own database, which lacks some names and differs
+before 1970, so a query never names a zone but contains the clock changes.
 """
 
 from bisect import bisect_right
@@ -17,7 +17,7 @@ from typing import Final
 from zoneinfo import TZPATH, ZoneInfo
 
 CYCLE: Final = 146_097 * 86_400_000
-"""Milliseconds of 400 years, after which dates and weekdays, and so a rule such as `last Sunday in March`, repeat."""
+"""Milliseconds in 400 years, after which dates and weekdays, and so rules like `last Sunday in March`, repeat."""
 
 NEVER: Final = 2**62
 """Later than every instant."""
@@ -29,7 +29,7 @@ _SECOND: Final = timedelta(seconds=1)
 _WEEK: Final = timedelta(weeks=1)
 _HEADER: Final = 44
 _SECONDS: Final = 2**35
-"""Before and after 1970, what a listed change may be; 32-bit and 64-bit files begin with a placeholder far before."""
+"""The range of listed changes around 1970; 32-bit and 64-bit files begin with a placeholder far earlier."""
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ class Clock:
     changes: tuple[int, ...]
     """The instants at which the offset changes, ascending."""
     offsets: tuple[int, ...]
-    """`offsets[i]` is in force before `changes[i]`, the last one after all of them."""
+    """`offsets[i]` applies before `changes[i]`, the last one after all of them."""
     cycle: int = NEVER
-    """From here on the changes repeat every `CYCLE`; one cycle is listed."""
+    """The instant from which the changes repeat every `CYCLE`; one cycle is listed."""
 
     def offset(self, instant: int) -> int:
-        """What the clock is ahead of UTC."""
+        """The offset from UTC."""
         if instant >= self.cycle:
             instant = self.cycle + (instant - self.cycle) % CYCLE
         return self.offsets[bisect_right(self.changes, instant)]
 
     def wall(self, instant: int) -> int:
-        """What the clock shows, in milliseconds since its own 1970-01-01T00:00."""
+        """The local time, in milliseconds since 1970-01-01T00:00 local time."""
         return instant + self.offset(instant)
 
     def first(self, wall: int) -> int:
-        """The first instant at which the clock shows this; where it is set forward past it, that instant."""
+        """The first instant with this local time; if the clock skips it, the instant of that change."""
         early = wall - 2 * _DAY
         shift = (early - self.cycle) // CYCLE * CYCLE if early >= self.cycle else 0
         wall -= shift
@@ -69,13 +69,13 @@ class Clock:
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
-    """The IANA names, as the `tzdata` package lists them; what a system has besides means something there alone."""
+    """The IANA names listed by the `tzdata` package; a system's additional names are not portable."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
 
 
 @lru_cache(maxsize=1024)
 def clock(name: str) -> Clock:
-    """The clock of an IANA zone; raises `KeyError` for a name that is none."""
+    """The clock of an IANA zone; raises `KeyError` for an unknown name."""
     if name not in names():
         raise KeyError(name)
     zone = ZoneInfo(name)
@@ -94,10 +94,10 @@ def clock(name: str) -> Clock:
 
 
 def _by_rule(zone: ZoneInfo, start: int) -> Iterator[datetime]:
-    """The changes of 401 years: one more than a cycle, so that days around its end find theirs.
+    """The changes of 401 years: one more than a cycle, to cover days around its end.
 
-    The last line of a zone's file is a rule by month, week and weekday, or by day of the year. So years that are
-    of one length and begin on one weekday have the same changes, and few have to be searched.
+    The last line of a zone's file is a rule by month, week and weekday, or by day of the year. So years of equal
+    length that begin on the same weekday have the same changes, and only a few have to be searched.
     """
     known: dict[tuple[bool, int], list[timedelta]] = {}
     for year in range(start, start + 401):
@@ -109,7 +109,7 @@ def _by_rule(zone: ZoneInfo, start: int) -> Iterator[datetime]:
 
 
 def _listed(name: str) -> list[datetime]:
-    """The instants that the zone's file lists (RFC 8536); a rule in its last line may go on from there."""
+    """The instants listed in the zone's file (RFC 8536); a rule in its last line may continue them."""
     data = _file(name)
     version, counts = data[4:5], unpack_from(">6l", data, 20)
     start, width = _HEADER, 4
@@ -132,7 +132,7 @@ def _file(name: str) -> bytes:
 
 
 def _searched(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The changes of the offset after `start`, to `end`; two within a week would be missed, which no rule has."""
+    """The offset changes after `start` up to `end`; would miss two within a week, which no rule has."""
     offset = _offset(zone, start)
     while start < end:
         following = min(start + _WEEK, end)

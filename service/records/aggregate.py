@@ -27,13 +27,13 @@ from service.tokens import string_term
 from service.values import Json
 
 _ROUNDS: Final = 10
-"""Times that a tree is asked while indices come and go."""
+"""Maximum attempts for a tree while indices are created and removed."""
 _TOKENS: Final = "sha256:"
 _TOKEN = re.compile(rf"…{_TOKENS}[0-9a-f]{{64}}$")
 
 
 class RecordLimits(Protocol):
-    """How much one answer may cost."""
+    """Limits on the cost of one answer."""
 
     bucket_limit: int
     fold_budget: int
@@ -41,7 +41,7 @@ class RecordLimits(Protocol):
 
 @dataclass(frozen=True)
 class _Computed:
-    """Aggregates, how they were computed, and what `info` says of them."""
+    """Aggregates, how they were computed, and their `info`."""
 
     result: Json
     strategy: str
@@ -51,7 +51,7 @@ class _Computed:
 
 
 class RecordAggregator:
-    """The use case of aggregates over records."""
+    """The use case for aggregates over records."""
 
     def __init__(self, opening: Opening, catalog: Catalog, store: RecordStore, limits: RecordLimits) -> None:
         self._opening = opening
@@ -90,7 +90,7 @@ class RecordAggregator:
         return rendered
 
     async def _computed(self, stream: OpenStream, tree: Tree, query: Query, indices: str, named: Named) -> _Computed:
-        """From one request; where that cannot be proved exact from a more careful one, else from the records."""
+        """Computed in one request; if that is not provably exact, in a more careful one, else from the records."""
         how = QueryEffort(self._store.shards if stream.mutable else 2)
         for _ in range(_ROUNDS):
             text = await self._asked(tree, query, indices, how, named)
@@ -102,7 +102,7 @@ class RecordAggregator:
                 how = QueryEffort(shards, how.careful)
                 continue
             try:
-                # Most answers name no long text, which is seen faster in the text than in the parsed answer.
+                # Most answers contain no long text, which is quicker to detect before parsing.
                 tokens = list(_tokens(answer.get("aggregations"))) if _TOKENS in text else []
                 result = await self._read(stream, tree, answer, tokens, reading)
             except Inexact:
@@ -140,7 +140,7 @@ class RecordAggregator:
         )
 
     async def _texts(self, stream: OpenStream, tree: Tree, tokens: Sequence[str]) -> dict[str, str]:
-        """Long texts are in the index as tokens: what they stand for is read from a record that has one."""
+        """Resolves the tokens by which the index holds long texts, each from a record that has it."""
         columns = [column for column in tree.columns if column.type in ("text", "direct", "enum")]
         should = [dsl.terms(column.field, list(tokens)) for column in columns]
         body: dict[str, Json] = {

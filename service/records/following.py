@@ -1,14 +1,14 @@
 """Sync: what was written to a stream after a cursor, in the order in which OpenSearch numbered the writes.
 
-A shard numbers its writes and knows up to which of them all are there, its global checkpoint; what was acknowledged
-lies up to it. A cursor goes in rounds. A round notes the checkpoints of all shards, its goals, then refreshes, so that
-all up to them is visible, and tells page by page what lies between the marks of the round before and the goals. What is
-changed meanwhile moves beyond its shard's goal and comes in the next round; busy shards keep no other one waiting.
+A shard numbers its writes and knows its global checkpoint, up to which all of them are complete; acknowledged writes
+are at or below it. A cursor advances in rounds. A round records the checkpoints of all shards as its goals, refreshes
+so that everything up to them is visible, and returns page by page the writes between the previous round's marks and the
+goals. A record changed meanwhile moves beyond its shard's goal into the next round; busy shards do not delay others.
 
-Deletions come last in a round, from an index of their own, where each is written before the record is deleted. It names
-the version that is to be deleted: if just that one is still there, whoever wanted to delete it is about to, or died,
-so it is deleted here, and the deletion is reported only once it has happened. If another one is there, the deletion
-lost a race and will be reported if it is tried again.
+Deletions come last in a round, from a separate index, where each is written before the record is deleted. It names the
+version to delete: if exactly that one still exists, the process that wanted to delete it is about to or has died, so it
+is deleted here, and the deletion is reported only once it has happened. If a different version exists, the deletion
+lost a race and will be reported if it is retried.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,33 +24,33 @@ from service.storage.records import RecordStore, Shard, StreamLocation
 from service.values import Json, index_date
 
 MAX_SYNC: Final = 10_000_000
-"""Bytes of a page."""
+"""Maximum bytes of a page."""
 
 _FIRST: Final = 50
-"""Records that are asked for while their size is not known."""
+"""Records requested while their size is unknown."""
 _AROUND: Final = 250
-"""Bytes of a record in an answer beside its properties and its id."""
+"""Bytes of a record in an answer in addition to its properties and id."""
 _MARGIN: Final = 600_000
 """Milliseconds by which clocks may differ."""
 
 
 @dataclass
 class ShardPosition:
-    """How far a cursor is in one shard."""
+    """A cursor's position in one shard."""
 
     uuid: str
-    """Of the index and of the shard's history: another one numbers its writes anew."""
+    """The ids of the index and of the shard's history: a different history numbers its writes anew."""
     at: int
-    """Everything up to here was delivered."""
+    """Everything up to this number was delivered."""
     goal: int
-    """Up to here this round tells."""
+    """This round delivers up to this number."""
     since: int | None = None
-    """In a shard that the cursor has not seen yet: the first `lastUpdatedTime` that is delivered, None for any."""
+    """For a shard new to the cursor: the earliest `lastUpdatedTime` to deliver, None for any."""
 
 
 @dataclass
 class SyncPage:
-    """A page as it grows: the latest of each record."""
+    """A page under construction: the latest state of each record."""
 
     limit: int
     found: dict[str, tuple[Json, bool]] = field(default_factory=dict)
@@ -60,14 +60,14 @@ class SyncPage:
 
     @property
     def room(self) -> int:
-        """How many more may fit."""
+        """How many more records may fit."""
         left = self.limit - len(self.found)
         if not self.found:
             return min(left, _FIRST)
         return min(left, max(1, (MAX_SYNC - self.size) * len(self.found) // self.size))
 
     def take(self, id: str, source: Json, *, gone: bool) -> bool:
-        """False, and nothing taken, if the page would become too large."""
+        """Adds a record; returns False and adds nothing if the page would become too large."""
         size = _AROUND + len(source["externalId"].encode()) + len(source.get("@raw", "").encode())
         if self.found and self.size + size > MAX_SYNC:
             self.full = True
@@ -81,7 +81,7 @@ class SyncPage:
 
 @dataclass(frozen=True)
 class Follower:
-    """Follows one stream from one cursor on."""
+    """Follows one stream from one cursor."""
 
     store: RecordStore
     location: StreamLocation
@@ -90,7 +90,7 @@ class Follower:
     query: Query
 
     async def page(self, limit: int) -> tuple[list[tuple[Json, bool]], bool]:
-        """Records and deletions (true), and whether there are more by now; `marks` have moved on."""
+        """Records and deletions (true), and whether there are more; advances `marks`."""
         shards = await self._shards()
         page = SyncPage(limit)
         await self._emit_all(shards, page)
@@ -105,7 +105,7 @@ class Follower:
                 await self._emit(shard, page)
 
     async def _shards(self) -> list[Shard]:
-        """Records before deletions: what comes last about an id is its state."""
+        """Records before deletions: the last item about an id is its state."""
         patterns = [self.location.pattern]
         if self.location.mutable:
             patterns.append(names.tombstones(self.location.prefix))
@@ -117,7 +117,7 @@ class Follower:
                 uuid = there.get(f"{self.location.prefix}-{key.rpartition('.')[0]}")
                 if uuid is not None and self.marks[key].uuid.startswith(uuid):
                     raise Unavailable("a part of the stream is not available; try again", retry_after=5)
-                del self.marks[key]  # its index expired, or was made anew with fewer shards
+                del self.marks[key]  # its index expired, or was recreated with fewer shards
         return shards
 
     def _key(self, shard: Shard) -> str:
@@ -128,26 +128,26 @@ class Follower:
         return mark is not None and mark.uuid == shard.uuid and mark.at < mark.goal
 
     def _behind(self, shard: Shard) -> bool:
-        """Something was written that was not delivered."""
+        """Whether there are undelivered writes."""
         mark = self.marks.get(self._key(shard))
         return mark is None or mark.uuid != shard.uuid or mark.at < max(mark.goal, shard.checkpoint)
 
     async def _begin(self, shards: Sequence[Shard]) -> None:
-        """A new round."""
+        """Starts a new round."""
         first = not self.marks
         for shard in shards:
             mark = self.marks.get(self._key(shard))
             if mark is not None and mark.uuid == shard.uuid:
                 mark.goal, mark.since = max(mark.at, shard.checkpoint), None
                 continue
-            # A new index has nothing but news; one that was recreated has what was delivered before, too.
+            # A new index has only undelivered records; a recreated one also has records delivered before.
             since = self.since if first else self.since - _MARGIN if mark is not None else None
             self.marks[self._key(shard)] = ShardPosition(shard.uuid, -1, shard.checkpoint, since)
         if any(map(self._unfinished, shards)):
             await self.store.refresh_whole(f"{self.location.prefix}-*")
 
     async def _emit(self, shard: Shard, page: SyncPage) -> None:
-        """Moves the mark over what was delivered, and over what is not to be."""
+        """Advances the mark past what was delivered or need not be."""
         mark = self.marks[self._key(shard)]
         gone = shard.index == names.tombstones(self.location.prefix)
         filters: list[Query] = [] if gone or self.query == MATCH_ALL else [self.query]
@@ -166,7 +166,7 @@ class Follower:
                 mark.at = mark.goal
 
     async def _deleted(self, hits: Sequence[Json]) -> dict[str, str]:
-        """Of deletions as they were announced those that are true: their ids → the records' ids."""
+        """The announced deletions that have happened: their ids → the records' ids."""
         announced = {hit["_id"]: victim(hit) for hit in hits}
         index = names.live(self.location.prefix)
         there = await self._there(index, list(announced.values()))
@@ -188,27 +188,27 @@ class Follower:
 
 
 TOMBSTONE_FIELDS: Final[Mapping[str, Json]] = {"@of": {"type": "long", "index": False, "doc_values": False}}
-"""What an announced deletion has beside the fields that every record has."""
+"""The additional fields of an announced deletion."""
 
 
 def tombstone_id(found: Json) -> str:
-    """One for each version of a record, so that deletions that race do not hide each other."""
+    """Unique per version of a record, so that racing deletions do not hide each other."""
     return f"{found['_id']}@{found['_seq_no']}.{found['_primary_term']}"
 
 
 def version_of(found: Json) -> list[int]:
-    """What a deletion says of its record; the time tells versions apart if all indices were made anew."""
+    """The version of a record as its deletion names it; the time distinguishes versions of recreated indices."""
     return [found["_seq_no"], found["_primary_term"], found["_source"]["lastUpdatedTime"]]
 
 
 def deletion(index: str, found: Json) -> dict[str, Any]:
-    """The bulk action that deletes just this version of a record."""
+    """The bulk action that deletes exactly this version of a record."""
     guard = {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
     return {"delete": {"_index": index, "_id": found["_id"], **guard}}
 
 
 def victim(hit: Json) -> str:
-    """The id of the record that an announced deletion is about."""
+    """The id of the record in an announced deletion."""
     return str(hit["_id"]).rpartition("@")[0]
 
 

@@ -1,4 +1,4 @@
-"""Records as they come in: read, checked against their containers, made ready to be written. Pure: no storage."""
+"""Incoming records: parsed, validated against their containers, prepared for writing. Pure: no storage."""
 
 import hashlib
 import re
@@ -57,7 +57,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """A space has no colon, so the two parts cannot be cut elsewhere; a long one is identified by its hash."""
+        """Unambiguous, since a space has no colon; a long id is replaced by its hash."""
         text = f"{self.space}:{self.external_id}"
         if len(text.encode()) <= _SHORT:
             return text
@@ -78,7 +78,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class IncomingRecord(msgspec.Struct, frozen=True):
-    """A record as it was sent, its form checked but not its values."""
+    """A record as sent, its form validated but not its values."""
 
     at: Location
     space: str
@@ -87,14 +87,14 @@ class IncomingRecord(msgspec.Struct, frozen=True):
 
 
 class PreparedRecord(msgspec.Struct, frozen=True):
-    """A record that can be written."""
+    """A record ready to be written."""
 
     space: str
     external_id: str
     id: str
     now: int
     raw: bytes
-    """The properties as they are given back."""
+    """The properties as returned to callers."""
     has: list[str]
     fields: Mapping[str, Any]
 
@@ -140,7 +140,7 @@ def _members(records: list[_Record]) -> int:
 
 
 def _explained(body: bytes) -> list[IncomingRecord]:
-    """The same of what is not of the form that the fast way expects, to tell what is wrong with it."""
+    """The same for input that the fast path rejects, to report what is wrong with it."""
     try:
         given = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -207,7 +207,7 @@ def _item(at: Location, space: Json, external_id: Json, sources: list[tuple[Json
 
 
 class Preparing:
-    """Makes records of one request ready to be written. `content`: equal records have equal ids."""
+    """Prepares the records of one request for writing. `content`: equal records have equal ids."""
 
     def __init__(self, columns: Columns, now: int, *, content: bool) -> None:
         self._columns = columns
@@ -315,5 +315,5 @@ def _index(column: PropertyColumn, value: Json, fields: dict[str, Any], has: lis
         return
     fields[column.field] = terms
     if column.mapping["type"] == "keyword" and len(set(terms)) < len(terms):
-        # A keyword field counts a value once in a record, however often it is there.
+        # A keyword field counts a value once per record, however often it occurs.
         fields[column.extra] = len(terms) - len(set(terms))

@@ -1,4 +1,4 @@
-"""What a request about records needs first: the stream and the containers that it names, by one look."""
+"""The first step of a request about records: reads the stream and containers that it names, in one request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,14 +15,14 @@ from service.scope import Scope
 from service.storage.catalog import Entry, Version
 
 _KNOWN: Final = 1_000
-"""Combinations of stream and containers that are kept in mind."""
+"""Cached combinations of stream and containers."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _KnownStream:
-    """A stream and containers as they were when the catalogue was last read."""
+    """A stream and containers as of the last catalogue read."""
 
     stream: OpenStream
     columns: Columns
@@ -42,7 +42,7 @@ class Opening:
     async def with_containers(
         self, project: str, stream_id: str, containers: Iterable[tuple[str, str]], spaces: Iterable[str] = ()
     ) -> tuple[OpenStream, Columns, set[str]]:
-        """The stream, the columns of containers, and which of the spaces there are, by one look at the catalogue."""
+        """The stream, the containers' columns, and which of the spaces exist, with one catalogue read."""
         containers, spaces = list(containers), list(spaces)
 
         def keys(scope: Scope) -> list[str]:
@@ -63,7 +63,7 @@ class Opening:
         containers: Iterable[tuple[str, str]],
         work: Callable[[OpenStream, Columns], Awaitable[T]],
     ) -> T:
-        """Reads with what was known last while the catalogue is looked at; once more if that has changed."""
+        """Does `work` with the cached state while the catalogue is read; repeats it if the catalogue has changed."""
         containers = sorted(containers)
         key = (project, stream_id, *containers)
         known = self._known.get(key)

@@ -1,4 +1,4 @@
-"""Records are read: filtered, and followed by sync (contract, records, 2 and 3)."""
+"""Reading records: filter and sync (contract, records, 2 and 3)."""
 
 import re
 from collections.abc import Sequence
@@ -32,16 +32,16 @@ from service.storage.records import RecordStore
 from service.values import Json
 
 MAX_ANSWER: Final = 20_000_000
-"""Bytes of the records in one answer."""
+"""Maximum bytes of the records in one answer."""
 _ENDLESS: Final = 10 * 365 * 86_400.0 * 10
-"""Seconds that a follower's cursor lives."""
+"""Lifetime of a sync cursor in seconds."""
 
 _AGO = re.compile(r"([1-9][0-9]{0,6})(m|h|d)-ago", re.ASCII)
 _UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 class RecordReader:
-    """The use cases that give records back."""
+    """The use cases that return records."""
 
     def __init__(self, opening: Opening, catalog: Catalog, store: RecordStore, cursors: Cursors) -> None:
         self._opening = opening
@@ -69,7 +69,7 @@ class RecordReader:
         return {"items": items, **await self._typing(stream, body, items, columns)}
 
     async def _typing(self, stream: OpenStream, body: Selection, items: Sequence[Json], columns: Columns) -> Json:
-        """The types of what the items hold and the filter names, if asked for."""
+        """The types of the properties in the items and the filter, if requested."""
         if not body.include_typing:
             return {}
         mentioned: dict[tuple[str, str], set[str]] = {}
@@ -84,7 +84,7 @@ class RecordReader:
         return {"typing": typing_of([entry for entry in found if entry], mentioned)}
 
     async def sync(self, project: str, stream_id: str, body: SyncRequest) -> Json:
-        """What was written after a cursor, each record as it is now; nothing that was acknowledged is left out."""
+        """Writes after a cursor, each record in its current state; no acknowledged write is left out."""
         stream, columns, _ = await self._opening.with_containers(project, stream_id, named(list(body.mentions())))
         wanted = read_filter(body.filter, ("filter",), References(columns))
         sources = wanted_properties(body.sources, columns)

@@ -1,4 +1,4 @@
-"""Which records a request means, in which order, and what of them it gets."""
+"""Which records a request selects, their order, and which properties it returns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -23,7 +23,7 @@ STORED: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw"
 
 
 def where(stream: OpenStream, body: FilterRequest | RecordsAggregate, references: References) -> tuple[Query, str]:
-    """The query of a request, and the indices in which its records can lie."""
+    """The query of a request, and the indices that can hold its records."""
     now = now_millis()
     low, high = updated_within(
         body.last_updated_time, ("lastUpdatedTime",), widest=stream.widest, needed=not stream.mutable, now=now
@@ -38,7 +38,7 @@ def where(stream: OpenStream, body: FilterRequest | RecordsAggregate, references
 
 
 def unexpired(stream: OpenStream) -> list[Query]:
-    """What finds the records that are not to be deleted yet."""
+    """The filters for records that have not expired."""
     return [] if stream.mutable or stream.kept is None else between(now_millis() - stream.kept, None)
 
 
@@ -59,7 +59,7 @@ def sort_clauses(given: Sequence[Sort] | None, references: References) -> list[J
 
 
 def wanted_properties(given: Sequence[SourceProperties] | None, columns: Columns) -> set[Key] | None:
-    """The properties that are given back, None for all."""
+    """The properties to return, None for all."""
     if given is None:
         return None
     found: set[Key] = set()

@@ -1,4 +1,4 @@
-"""The use cases of records: written into streams, read, followed and aggregated (contract, records, 1 to 3)."""
+"""The use cases of records: write, read, sync and aggregate (contract, records, 1 to 3)."""
 
 from service.catalog.streams import StreamService
 from service.listing.cursors import Cursors
@@ -11,7 +11,7 @@ from service.storage.records import RecordStore
 
 
 class RecordService:
-    """One object for each way to use records, over the same streams."""
+    """Bundles the services for records, over the same streams."""
 
     def __init__(
         self, streams: StreamService, catalog: Catalog, store: RecordStore, cursors: Cursors, limits: RecordLimits

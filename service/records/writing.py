@@ -1,4 +1,4 @@
-"""Records are written: created, appended, replaced, deleted (contract, records, 2)."""
+"""Writing records: create, append, replace, delete (contract, records, 2)."""
 
 import asyncio
 import time
@@ -21,25 +21,25 @@ from service.storage.records import RecordStore
 from service.values import Json
 
 ROUNDS: Final = 10
-"""Times that a record is tried while others change it."""
+"""Maximum attempts for a record while others change it."""
 _RECOUNT: Final = 10.0
-"""Seconds for which a stream's number of records is taken for known."""
+"""Seconds for which a stream's record count stays valid."""
 _CLOSE: Final = 600_000
-"""Milliseconds around the change from one index of an immutable stream to the next."""
+"""Milliseconds around the switch from one index of an immutable stream to the next."""
 _SLICE: Final = 25
-"""Records that are prepared before others get a turn."""
+"""Records prepared before yielding to the event loop."""
 
 T = TypeVar("T")
 
 
 @dataclass
 class _Fill:
-    """How many records a stream has, as far as this process knows."""
+    """The number of records in a stream, as far as this process knows."""
 
     records: int = 0
     size: int = 0
     coming: int = 0
-    """Records that are being written."""
+    """Records being written."""
     at: float = float("-inf")
     turn: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -52,11 +52,11 @@ class RecordWriter:
         self._store = store
         self._fills: dict[str, _Fill] = {}
         self._known_slices: dict[str, tuple[str, float, list[str]]] = {}
-        """Stream → its current index, and for how long which ones are taken for all of them."""
+        """Stream → its current index, the expiry of this entry, and the known indices of the stream."""
         self._preparing = asyncio.Lock()
 
     async def ingest(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
-        """New records; one that an immutable stream has is dropped, an id that a mutable one has is an error."""
+        """Adds records; one that exists is dropped for an immutable stream, an error for a mutable one."""
         stream, prepared = await self._prepared(project, stream_id, body)
         async with self._room(stream, prepared):
             try:
@@ -67,7 +67,7 @@ class RecordWriter:
                     await self._store.refresh(stream.location)
 
     async def upsert(self, project: str, stream_id: str, body: bytes, *, refresh: bool) -> None:
-        """Records that replace those of the same id."""
+        """Writes records, replacing those with the same id."""
         stream, prepared = await self._prepared(project, stream_id, body, changing=True)
         async with self._room(stream, prepared):
             await self._settle(stream, prepared, self._replacing)
@@ -75,7 +75,7 @@ class RecordWriter:
             await self._store.refresh(stream.location)
 
     async def delete(self, project: str, stream_id: str, body: RecordIds, *, refresh: bool) -> None:
-        """Unknown ids are ignored; sync tells of those that were there."""
+        """Unknown ids are ignored; sync reports those that existed."""
         stream = await self._opening.stream(project, stream_id)
         require_mutable(stream)
         known = (Identity(each.space, each.external_id) for each in body.items)
@@ -104,7 +104,7 @@ class RecordWriter:
         now = now_millis()
         preparing = Preparing(columns, now, content=not stream.mutable)
         prepared: list[PreparedRecord] = []
-        # One after the other: taking turns, all would be ready late and at once, and OpenSearch idle until then.
+        # One at a time: interleaved, all would finish late and together, and OpenSearch would be idle until then.
         async with self._preparing:
             for number, item in enumerate(items):
                 if number % _SLICE == _SLICE - 1:
@@ -132,7 +132,7 @@ class RecordWriter:
                 fill.records, fill.size = await self._store.size(stream.location)
                 fill.at = time.monotonic()
             if fill.records + fill.coming + more > 0.95 * stream.max_records:
-                # Near the limit one after the other, so that none is refused, or let in, because of another.
+                # Near the limit one at a time, so that none is refused, or admitted, because of another.
                 await fill.turn.wait_for(lambda: not fill.coming)
                 fill.records = await self._store.count(stream.location)
                 await self._check_room(stream, prepared, fill)
@@ -151,7 +151,7 @@ class RecordWriter:
                 fill.turn.notify_all()
 
     async def _check_room(self, stream: OpenStream, prepared: Sequence[PreparedRecord], fill: "_Fill") -> None:
-        """What is there already takes no more room."""
+        """Raises as `_room` does; records that already exist do not count."""
         if fill.records + len(prepared) <= stream.max_records:
             return
         there = await self._store.present(stream.location.pattern, [each.id for each in prepared], ())
@@ -174,7 +174,7 @@ class RecordWriter:
         _raise_partial_failure(prepared, codes, results, "is stored already; use upsert to replace it")
 
     async def _own(self, index: str, prepared: Sequence[PreparedRecord], codes: list[int]) -> None:
-        """Of a request that was sent again, as its first answer was lost, the records are there already: its own."""
+        """Changes 409 to 202 for records that a retried request stored itself, in an attempt whose answer was lost."""
         taken = [place for place, code in enumerate(codes) if code == 409]
         there = await self._store.read(index, [prepared[place].id for place in taken], source=["createdTime", "@raw"])
         for place, found in zip(taken, there, strict=True):
@@ -183,13 +183,13 @@ class RecordWriter:
                 codes[place] = 202
 
     async def _append(self, stream: OpenStream, prepared: Sequence[PreparedRecord]) -> None:
-        """Equal records have equal ids, in whichever index they lie."""
+        """Drops existing records: equal records have equal ids, whichever index they are in."""
         now = prepared[0].now
         index = stream.location.slice(now)
         others = [each for each in await self._slices(stream, index) if each != index]
         ids = [each.id for each in prepared]
         there = await self._store.present(stream.location.named(others), ids, unexpired(stream))
-        # Around the change from one index to the next, of which others may think otherwise, a refresh may be to come.
+        # Near the switch to the next index another process's clock may differ, and a refresh may be outstanding.
         for near in {stream.location.slice(now - _CLOSE), stream.location.slice(now + _CLOSE)} - {index}:
             there |= {each["_id"] for each in await self._store.read(near, ids, source=False) if each["found"]}
         actions = [
@@ -219,7 +219,7 @@ class RecordWriter:
             [OpenStream, Sequence[T], Sequence[Json]], Awaitable[list[tuple[T, list[tuple[Json, bytes | None]]]]]
         ],
     ) -> None:
-        """Writes what is decided upon what is there; what somebody else changed meanwhile is decided again."""
+        """Writes what `decide` makes of the stored state; items changed concurrently are decided again."""
         left = list(items)
         index = names.live(stream.location.prefix)
         for _ in range(ROUNDS):
@@ -249,7 +249,7 @@ class RecordWriter:
             if old["found"]:
                 guard = {"if_seq_no": old["_seq_no"], "if_primary_term": old["_primary_term"]}
                 before = old["_source"]
-                # Later than its creation: that is how sync knows an update.
+                # Later than its creation, by which sync recognises an update.
                 updated = max(item.now, before["lastUpdatedTime"], before["createdTime"] + 1)
                 document = item.document(before["createdTime"], updated)
                 decided.append((item, [({"index": {"_index": index, "_id": item.id, **guard}}, document)]))
@@ -260,7 +260,7 @@ class RecordWriter:
     async def _deleting(
         self, stream: OpenStream, items: Sequence[Identity], found: Sequence[Json]
     ) -> list[tuple[Identity, list[tuple[Json, bytes | None]]]]:
-        """The deletion is announced first, so that sync tells of it even if this process dies in between."""
+        """Announces the deletion first, so that sync reports it even if this process dies in between."""
         live, gone = names.live(stream.location.prefix), names.tombstones(stream.location.prefix)
         now = now_millis()
         there = [(item, old) for item, old in zip(items, found, strict=True) if old["found"]]
@@ -294,7 +294,7 @@ def _once(prepared: Sequence[PreparedRecord]) -> None:
 
 
 def _code(item: BulkItem) -> int:
-    """Of one record among others: 202, 409, 500 or 503 (contract, records, 6), whatever the whole request would be."""
+    """The status of one record: 202, 409, 500 or 503 (contract, records, 6), whatever that of the whole request."""
     if item.done:
         return 202
     if item.outcome is WriteOutcome.CONFLICT:
@@ -305,7 +305,7 @@ def _code(item: BulkItem) -> int:
 def _raise_partial_failure(
     prepared: Sequence[PreparedRecord], codes: Sequence[int], items: Sequence[BulkItem], message: str
 ) -> None:
-    """Which records are stored and which are not; where none could be stored, for one reason, that is the error."""
+    """Raises which records are stored and which are not; if all failed for one reason, raises that error."""
     if all(code not in (202, 409) for code in codes):
         raise items[0].error
     partial: list[Json] = []

@@ -1,4 +1,4 @@
-"""Whether OpenSearch takes writes: what it says of its blocks, looked at again and again."""
+"""Whether OpenSearch accepts writes: polls its cluster and index blocks."""
 
 import asyncio
 from typing import Final
@@ -15,13 +15,13 @@ from service.values import Json
 log = structlog.get_logger()
 
 _EVERY: Final = 15.0
-"""Seconds between two looks."""
+"""Seconds between polls."""
 
 
 async def write_block(gateway: Gateway) -> str | None:
-    """Why Tally's indices take no writes, None if they do; also notes it at the gateway, for log and metric.
+    """Why Tally's indices accept no writes, None if they do; also passes it to the gateway, for log and metric.
 
-    Raises `TallyError` if OpenSearch does not say.
+    Raises `TallyError` if OpenSearch does not answer.
     """
     try:
         state = await gateway.json("GET", f"/_cluster/state/blocks/{names.PREFIX}-*")
@@ -35,7 +35,7 @@ async def write_block(gateway: Gateway) -> str | None:
 def _cause(blocks: Json) -> str | None:
     """`blocks`: `{"global": {"6": …}, "indices": {"tally-…": {"12": …}}}`; both may be left out."""
     found = {int(id) for each in (blocks.get("global", {}), *blocks.get("indices", {}).values()) for id in each}
-    # 12 first: what OpenSearch does because of a full disk is more urgent than what somebody set.
+    # 12 first: a block for a full disk is more urgent than one that an operator set.
     for id in sorted(found & WRITE_BLOCKS, reverse=True):
         if error := block_error(id):
             return error.message
@@ -43,7 +43,7 @@ def _cause(blocks: Json) -> str | None:
 
 
 async def watch_blocks(gateway: Gateway) -> None:
-    """For ever: notes when OpenSearch stops taking writes, and when it goes on."""
+    """Runs forever: reports when OpenSearch stops accepting writes, and when it resumes."""
     while True:
         deadline.start(_EVERY)
         try:

@@ -1,4 +1,4 @@
-"""Puts what `mappings/` holds into OpenSearch; again and again without harm."""
+"""Installs the contents of `mappings/` in OpenSearch; idempotent."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -21,9 +21,9 @@ def mappings() -> Path:
 
 
 async def bootstrap(gateway: Gateway) -> list[str]:
-    """Puts templates that are newer than what is there, and the catalogue's index; tells what it did.
+    """Installs templates newer than the existing ones, and the catalogue's index; returns what it did.
 
-    Raises `Unavailable`, and changes nothing, where there is data and no catalogue that says whose it is.
+    Raises `Unavailable`, and changes nothing, if there is data but no catalogue that says whose it is.
     """
     done: list[str] = []
     await _check(gateway)
@@ -36,7 +36,7 @@ async def bootstrap(gateway: Gateway) -> list[str]:
     template = (mappings() / "templates" / f"{names.CATALOG}.json").read_bytes()
     catalog = msgspec.json.decode(template)["template"]["mappings"]
     try:
-        # New fields of a newer version; those that are there stay as they are.
+        # Adds a newer version's fields; existing ones stay as they are.
         await gateway.request("PUT", f"/{names.CATALOG}/_mapping", catalog)
     except Absent:
         try:
@@ -45,13 +45,13 @@ async def bootstrap(gateway: Gateway) -> list[str]:
         except Rejected as rejected:
             if rejected.kind != "resource_already_exists_exception":
                 raise
-    # Another process may just have made it: what was made a moment ago cannot be searched yet.
+    # Another process may have just created it: a new index cannot be searched at once.
     await gateway.request("GET", f"/_cluster/health/{names.CATALOG}", params={"wait_for_active_shards": "1"})
     return done
 
 
 async def _check(gateway: Gateway) -> None:
-    """A catalogue that is missing is made in an empty cluster only: elsewhere it was lost, and has to be restored."""
+    """A missing catalogue is created only in an empty cluster: elsewhere it was lost and must be restored."""
     params = {"expand_wildcards": "all", "allow_no_indices": "true"}
     indices = await gateway.json("GET", f"/{names.PREFIX}-*/_alias", params=params)
     if names.CATALOG in indices:
@@ -80,7 +80,7 @@ async def _check(gateway: Gateway) -> None:
 
 
 async def ready(gateway: Gateway) -> bool:
-    """The catalogue answers and the template of objects is there."""
+    """Whether the catalogue answers and the objects' template exists."""
     template = await _version(gateway, _ROUTES["templates"], "tally-objects")
     return template is not None and await _exists(gateway, names.CATALOG)
 

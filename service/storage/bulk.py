@@ -1,7 +1,7 @@
-"""Bulk writes and deletions by query: the one place that looks at what became of every item.
+"""Bulk writes and deletes by query: the one place that checks the outcome of every item.
 
-OpenSearch answers 200 to a bulk request of which every item failed. Callers get an `Item` for each write, never the raw
-answer, and `settled` raises for whatever is neither done nor a lost race, so no failure can pass for success.
+OpenSearch answers 200 to a bulk request even if every item failed. Callers get a `BulkItem` for each write, never the
+raw answer, and `settled` raises for anything that is neither done nor a lost race, so no failure passes for success.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,48 +30,48 @@ _NDJSON: Final = {"content-type": "application/x-ndjson"}
 _PARTS: Final = "items.*.status,items.*.error.type,items.*.error.reason,items.*.error.index"
 
 _TRIES: Final = 8
-"""Times that a bulk request is sent while OpenSearch is too busy for all of it."""
+"""Maximum attempts for a bulk request while OpenSearch is too busy for all of it."""
 
 _LONGEST: Final = 10.0
-"""Seconds between two of them."""
+"""Maximum seconds between two attempts."""
 
 
 class WriteOutcome(Enum):
-    """What became of one write."""
+    """The outcome of one write."""
 
     STORED = "stored"
     DELETED = "deleted"
     ABSENT = "absent"
-    """There was no such document to delete or update."""
+    """No such document to delete or update."""
     CONFLICT = "conflict"
-    """Another version is there than the write named."""
+    """The document's version is not the one that the write named."""
     NO_INDEX = "no index"
-    """The index or alias is not there; nothing was made in its place."""
+    """The index or alias does not exist; none was created."""
     BLOCKED = "blocked"
-    """The index takes no writes: flood stage, or a block that somebody set."""
+    """The index accepts no writes: flood stage, or a block set by an operator."""
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
     UNMAPPED = "unmapped"
-    """The index lacks a field of the document: it is not the index that the caller knew."""
+    """The index lacks a field of the document: it is not the index that the caller expected."""
     REJECTED = "rejected"
-    """OpenSearch will never take this document."""
+    """OpenSearch will never accept this document."""
 
 
 DONE: Final = frozenset({WriteOutcome.STORED, WriteOutcome.DELETED})
 LOST: Final = frozenset({WriteOutcome.ABSENT, WriteOutcome.CONFLICT})
-"""Somebody else was first; what that means, and whether it is tried again, is the caller's to know."""
+"""Another writer was first; the caller decides what that means and whether to retry."""
 
 
 @dataclass(frozen=True)
 class BulkItem:
-    """One write of a bulk request, or one failure of a deletion by query, as it ended."""
+    """The result of one write of a bulk request, or one failure of a delete by query."""
 
     outcome: WriteOutcome
     again: bool = False
-    """The request was sent more than once: ABSENT and CONFLICT may be the effect of its first sending."""
+    """The request was sent more than once: ABSENT and CONFLICT may be effects of the first attempt."""
     status: int = 200
     cause: Mapping[str, Json] = field(default_factory=dict)
-    """OpenSearch's `error`, for the log and for `error`; users never see it."""
+    """OpenSearch's `error`, for the log and for `error()`; users never see it."""
 
     @property
     def done(self) -> bool:
@@ -79,7 +79,7 @@ class BulkItem:
 
     @property
     def error(self) -> TallyError:
-        """The error that a user sees, by the same rules as for a whole request that failed so."""
+        """The error that a user sees, by the same rules as for a whole request that failed this way."""
         if self.outcome is WriteOutcome.NO_INDEX:
             return Unavailable(
                 f"the index {self.cause.get('index')} is not there in OpenSearch; try again", retry_after=5
@@ -92,7 +92,7 @@ class BulkItem:
 
 @dataclass(frozen=True)
 class Removal:
-    """What a deletion by query did."""
+    """The result of a delete by query."""
 
     deleted: int
     conflicts: int
@@ -105,22 +105,22 @@ class Removal:
 
 
 def settled(items: Iterable[BulkItem]) -> None:
-    """Raises the first error of what is neither done nor a lost race."""
+    """Raises the first error that is not a lost race."""
     for item in items:
         if not item.done and item.outcome not in LOST:
             raise item.error
 
 
 def counted(error: TallyError, failed: int) -> TallyError:
-    """The error, with the number of items that it stands for."""
+    """The error, with the number of items that failed."""
     error.details["failed_count"] = failed
     return error
 
 
 async def bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[BulkItem]:
-    """Writes, each as the lines of a bulk request; what became of each, in order.
+    """Sends writes, each given as the lines of a bulk request; returns their outcomes, in order.
 
-    What OpenSearch is too busy for is sent again, and is OVERLOADED only in the end. A block is not waited for.
+    Items that OpenSearch is too busy for are retried, and become OVERLOADED only at the end. Blocks are not retried.
     """
     results = [BulkItem(WriteOutcome.OVERLOADED, status=429)] * len(writes)
     patience = AsyncRetrying(
@@ -148,7 +148,7 @@ class _Busy(Exception):
 
 
 async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[BulkItem]:
-    # Nobody knows of a write that waits for its shard there when the answer is not waited for any more.
+    # A write must not stay queued for its shard in OpenSearch after this client has stopped waiting for the answer.
     params = {"filter_path": _PARTS, "timeout": gateway.limit(0.9)}
     body = b"\n".join(line for lines in writes for line in lines) + b"\n"
     text, again = await gateway.request_once_or_again("POST", "/_bulk", body, headers=_NDJSON, params=params)
@@ -163,12 +163,12 @@ async def _bulk(gateway: Gateway, writes: Sequence[Sequence[bytes]]) -> list[Bul
 
 
 async def delete_by_query(gateway: Gateway, index: str, query: Json, params: Mapping[str, Any]) -> Removal:
-    """Deletes what a query finds; conflicts are counted, not raised. Raises `Absent` if the index is not there."""
+    """Deletes what a query matches; conflicts are counted, not raised. Raises `Absent` if the index does not exist."""
     path = f"/{quote(index, safe='*,')}/_delete_by_query"
     try:
         answer = await gateway.json("POST", path, {"query": query}, params={"conflicts": "proceed", **params})
     except TallyError as error:
-        # Failures decide the status of the whole answer, which still tells what was deleted before them.
+        # Failures set the status of the whole answer, which still reports what was deleted before them.
         answer = getattr(error.__cause__, "info", None)
         if not isinstance(answer, dict) or "failures" not in answer:
             raise
@@ -206,6 +206,6 @@ def _outcome(verb: str, status: int, kind: str) -> WriteOutcome:
 
 
 def _enough(state: RetryCallState) -> bool:
-    """No more tries, or no time for the pause and another one."""
+    """Whether no attempts are left, or no time for the pause and another one."""
     needed = state.upcoming_sleep + 1.0
     return stop_after_attempt(_TRIES)(state) or deadline.left(2 * needed) <= needed

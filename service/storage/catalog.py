@@ -1,7 +1,7 @@
-"""The catalogue: small documents about namespaces, buckets and fields, read by id so that they are never stale.
+"""The catalogue: small documents about namespaces, buckets and fields, read by id so that reads are never stale.
 
-Every write carries an id of its own, which the document keeps (`ops`). If a write is refused because another version is
-there, and that version has the write's id, then the write was done and only its answer was lost.
+Every write has a unique id, which the document keeps (`ops`). If a write is refused because of another version, and
+that version has the write's id, the write was applied and only its answer was lost.
 """
 
 import secrets
@@ -21,12 +21,12 @@ from service.values import Json
 __all__ = ["Catalog", "Entry", "Version"]
 
 _OPS: Final = 8
-"""Writes whose ids a document keeps: a writer recognises its own if fewer came after it."""
+"""Number of write ids a document keeps: a writer recognises its own write if fewer followed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One document of the catalogue and the version that a careful write names."""
+    """One document of the catalogue and its version, for conditional writes."""
 
     id: str
     kind: str
@@ -36,13 +36,13 @@ class Entry:
     seq_no: int
     primary_term: int
     intent: Mapping[str, str] | None = None
-    """What somebody is about to do with it (`operations`)."""
+    """The operation in progress on it (`operations`)."""
     ops: tuple[str, ...] = ()
-    """The ids of its last writes, the newest last."""
+    """The ids of its latest writes, newest last."""
 
     @classmethod
     def of(cls, document: Json) -> "Entry":
-        """From a document as OpenSearch gives it, found by id or by a search."""
+        """From a document as OpenSearch returns it, for a get or a search."""
         source = document["_source"]
         return cls(
             document["_id"],
@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def live(self) -> bool:
-        """There for its users: neither still being made nor being deleted."""
+        """Whether users can see it: neither being created nor being deleted."""
         made = self.intent is None or self.intent["do"] != "create"
         return made and self.body.get("status", "ACTIVE") == "ACTIVE"
 
@@ -86,14 +86,14 @@ class Catalog:
     async def get_with_versions(
         self, ids: Iterable[str], of: Iterable[str]
     ) -> tuple[list[Entry | None], list[Version | None]]:
-        """Entries, and the versions of others that are not read, by one look."""
+        """Entries, and only the versions of others, in one request."""
         ids, of = list(ids), list(of)
         documents = await self.documents.read(ids, of)
         entries = [_entry(document) for document in documents[: len(ids)]]
         return entries, [_version(document) for document in documents[len(ids) :]]
 
     async def get_with_version(self, *ids: str, of: str) -> tuple[list[Entry | None], Version | None]:
-        """Entries, and the version of one more that is not read, by one look."""
+        """Entries, and only the version of one more, in one request."""
         *documents, last = await self.documents.read(ids, (of,))
         return [_entry(document) for document in documents], _version(last)
 
@@ -107,7 +107,7 @@ class Catalog:
         view: Mapping[str, Json] | None = None,
         intent: Mapping[str, str] | None = None,
     ) -> Entry:
-        """Raises `Conflict` if there is one already. `view`: the fields that lists filter and sort by."""
+        """Raises `Conflict` if it already exists. `view`: the fields that lists filter and sort by."""
         entry = Entry(id, kind, namespace_id, name, body, -1, -1, intent)
         return await self._put(entry, None, view)
 
@@ -119,12 +119,12 @@ class Catalog:
         view: Mapping[str, Json] | None = None,
         intent: Mapping[str, str] | None = None,
     ) -> Entry:
-        """Raises `Conflict` if somebody changed the entry meanwhile. What somebody else intended is dropped."""
+        """Raises `Conflict` if the entry was changed concurrently. Drops any existing intent that is not passed in."""
         new = replace(entry, body=body, name=name or entry.name, intent=intent)
         return await self._put(new, entry.version, view)
 
     async def amend(self, entry: Entry, **changes: Json) -> Entry:
-        """Changes parts of the body, not what lists filter by; raises `Conflict` as `replace` does."""
+        """Changes parts of the body, not the fields that lists filter by; raises `Conflict` as `replace` does."""
         return await self._patch(entry, {"body": changes})
 
     async def mark(self, entry: Entry, intent: Mapping[str, str] | None, **changes: Json) -> Entry:
@@ -132,9 +132,9 @@ class Catalog:
         return await self._patch(entry, {"intent": intent, **({"body": changes} if changes else {})})
 
     async def remove(self, entry: Entry, *, seen: bool = False) -> None:
-        """Deletes just this version; one that is gone already is fine, another one raises `Conflict`.
+        """Deletes exactly this version; an already missing entry is fine, another version raises `Conflict`.
 
-        `seen`: lists do not show it any more when this returns.
+        `seen`: lists no longer show it when this returns.
         """
         try:
             await self.documents.remove(entry.id, entry.version)
@@ -146,7 +146,7 @@ class Catalog:
             await self._show()
 
     async def delete(self, id: str, *, seen: bool = False) -> None:
-        """Deletes whichever version is there."""
+        """Deletes the entry, whatever its version."""
         await self.documents.remove(id, None)
         if seen:
             await self._show()
@@ -156,11 +156,11 @@ class Catalog:
         return str(entry.body["owner"]) if entry else None
 
     async def find(self, query: Json, size: int = 1_000, by: Path | None = None) -> list[Entry]:
-        """The entries that a query finds, as conditions make it, oldest first or by a field, up to `size`."""
+        """Up to `size` entries that match a query (as compiled from conditions), oldest first or sorted by a field."""
         return [Entry.of(hit) for hit in (await self._search(query, size, by=by))["hits"]["hits"]]
 
     async def aggregate(self, query: Json, aggs: Mapping[str, Json]) -> Json:
-        """Aggregations over the entries that a query finds."""
+        """Aggregations over the entries that match a query."""
         return (await self._search(query, 0, aggs))["aggregations"]
 
     async def _search(
@@ -176,7 +176,7 @@ class Catalog:
         return await self.documents.search(body)
 
     async def forget(self, namespace_id: str, but: str) -> None:
-        """Removes every entry of a namespace but one, also those that are changed meanwhile."""
+        """Removes every entry of a namespace but one, including any changed meanwhile."""
         mine = dsl.term("namespace_id", namespace_id)
         query = dsl.filtered(mine, without=[{"ids": {"values": [but]}}])
         while True:
@@ -190,7 +190,7 @@ class Catalog:
                 return
 
     async def _show(self) -> None:
-        """Returns when searches see what was written; raises `CatalogMissing` if the alias has gone since."""
+        """Returns when searches see all writes; raises `CatalogMissing` if the alias has disappeared."""
         await self.documents.there(self._refresh(names.CATALOG))
 
     async def _put(self, entry: Entry, version: Version | None, view: Mapping[str, Json] | None) -> Entry:
@@ -227,10 +227,10 @@ class Catalog:
         return await self._once(patched, op, lambda: self.documents.patch(entry.id, document, entry.version))
 
     async def _once(self, entry: Entry, op: str, write: Callable[[], Awaitable[Version]]) -> Entry:
-        """The entry as it was written, with its version.
+        """The entry as written, with its version.
 
-        If others changed it after this very write, it is given with a version that no document has: whoever goes on
-        from it meets a `Conflict`, and whoever is done is done.
+        If others changed it after this write, it is returned with a version that no document has: a further write to
+        it raises `Conflict`; a caller that is done is not affected.
         """
         try:
             version = await write()

@@ -1,4 +1,4 @@
-"""One object as a document of the index, and back: what was sent is kept to the letter in `@raw`."""
+"""Conversion between an object and its index document: the object is kept in `@raw` exactly as sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import msgspec
 from service.values import Json, index_date, parse_date, render_date
 
 SYSTEM: Final = ("object_id", "bucket_id", "status", "key_prefix", "created_at", "updated_at")
-"""Fields that the service sets; the rest of an object comes from `@raw`."""
+"""Fields set by the service; the rest of an object comes from `@raw`."""
 
 Parts = dict[str, msgspec.Raw]
-"""The fields of an object, unread: what is not touched comes back as it was sent."""
+"""The unparsed fields of an object: untouched ones are returned as sent."""
 
 Answer = dict[str, Any]
-"""An object to be written as JSON; some of it is JSON already."""
+"""An object to serialize as JSON; parts of it are JSON already."""
 
 _parts = msgspec.json.Decoder(Parts).decode
 _blobs = msgspec.json.Decoder(list[Parts]).decode
@@ -23,7 +23,7 @@ _blobs = msgspec.json.Decoder(list[Parts]).decode
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it is stored, user part unread."""
+    """An object as stored, the user's part unparsed."""
 
     object_id: str
     bucket_id: str
@@ -38,7 +38,7 @@ class Stored:
     idempotency_key: str | None = None
 
     def document(self, index_fields: Mapping[str, Any], shapes: set[str], key_prefix: str | None) -> dict[str, Any]:
-        """The body for OpenSearch: what people look at, what is searched, and the raw object."""
+        """The body for OpenSearch: readable fields, search fields and the raw object."""
         body: dict[str, Any] = {
             "@timestamp": index_date(self.created_at),
             "object_id": self.object_id,
@@ -74,13 +74,13 @@ class Stored:
         )
 
     def answer(self) -> Answer:
-        """The object as a GET gives it: the documented fields first, then the user's own."""
+        """The object as GET returns it: documented fields first, then the user's own."""
         created, updated = render_date(self.created_at), render_date(self.updated_at)
         return _answer(self.object_id, self.bucket_id, self.status, created, updated, self.parts)
 
 
 def render_stored(source: Mapping[str, Any]) -> Answer:
-    """The same of a document, unread where it can be."""
+    """The same from a document, unparsed where possible."""
     created, updated = (source[name].replace(".000Z", "Z") for name in ("created_at", "updated_at"))
     parts = _parts(source["@raw"])
     return _answer(source["object_id"], source["bucket_id"], source["status"], created, updated, parts)
@@ -101,7 +101,7 @@ def _answer(object_id: str, bucket_id: str, status: str, created: str, updated: 
 
 
 def _with_properties(blobs: msgspec.Raw) -> msgspec.Raw:
-    """Blobs with what the newest client reads: `properties`, data and metadata merged (contract, Writing)."""
+    """Blobs with `properties` (data and metadata merged), which the newest client reads (contract, Writing)."""
     if len(blobs) <= len(b"null"):
         return blobs
     rendered: list[Parts] = []

@@ -1,6 +1,6 @@
-"""The catalogue's documents as OpenSearch keeps them: read by id, written with a condition on their version.
+"""The catalogue's documents in OpenSearch: read by id, written conditionally on their version.
 
-What is here is all that the catalogue needs of a storage, so that tests can put another one in its place.
+This is all the storage that the catalogue needs, so tests can substitute another implementation.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class Version(NamedTuple):
-    """One version of a document. OpenSearch compares the two numbers; a restored snapshot can give them out again."""
+    """One version of a document. OpenSearch compares the two numbers; after a snapshot restore they can repeat."""
 
     seq_no: int
     primary_term: int
     op: str = ""
-    """The id of the write that made it, which no other write has."""
+    """The unique id of the write that created it."""
 
     @classmethod
     def of(cls, document: Json) -> "Version":
@@ -32,7 +32,7 @@ class Version(NamedTuple):
 
 
 _ALIAS: Final = {"require_alias": "true"}
-"""Without the alias there is no catalogue; OpenSearch would make an index of that name, with guessed mappings."""
+"""Without the alias there is no catalogue, and OpenSearch would create an index of that name with dynamic mappings."""
 
 
 class CatalogMissing(Unavailable):
@@ -47,7 +47,7 @@ class CatalogMissing(Unavailable):
 
 
 class DocumentStore:
-    """Documents behind one alias. Every method raises `CatalogMissing` if the alias is not there.
+    """Documents behind one alias. Every method raises `CatalogMissing` if the alias does not exist.
 
     `on_missing` is called whenever that happens.
     """
@@ -58,18 +58,18 @@ class DocumentStore:
         self._on_missing = on_missing
 
     async def read(self, ids: Sequence[str], versions: Sequence[str] = ()) -> list[Json]:
-        """Documents with `found`, and then those of which only the version is wanted; never stale."""
+        """Documents with `found`, followed by those of which only the version is read; never stale."""
         documents: list[Json] = await self.there(self._gateway.get_many(self._alias, ids, versions, ["ops"]))
         return documents
 
     async def put(self, id: str, source: Mapping[str, Json], version: Version | None) -> Version:
-        """A whole document in the place of just this version, None for a new one; raises `Conflict`."""
+        """Replaces exactly this version with a whole document, None for a new one; raises `Conflict`."""
         params = {**_ALIAS, **({"op_type": "create"} if version is None else _guard(version))}
         path = f"/{self._alias}/_doc/{quote(id, safe='')}"
         return _version(await self.there(self._gateway.json("PUT", path, source, params=params)), source)
 
     async def patch(self, id: str, changes: Mapping[str, Json], version: Version) -> Version:
-        """Merged into just this version of a document; raises `Conflict` for another one or none."""
+        """Merges changes into exactly this version of a document; raises `Conflict` for another version or none."""
         path = f"/{self._alias}/_update/{quote(id, safe='')}"
         params = {**_ALIAS, **_guard(version)}
         try:
@@ -79,7 +79,7 @@ class DocumentStore:
             raise Conflict from None
 
     async def remove(self, id: str, version: Version | None) -> None:
-        """Just this version of a document, None for any; raises `Conflict` for another one or none."""
+        """Removes exactly this version of a document, None for any; raises `Conflict` for another version or none."""
         path = f"/{self._alias}/_doc/{quote(id, safe='')}"
         try:
             await self.there(self._gateway.request("DELETE", path, params=_guard(version) if version else {}))
@@ -91,7 +91,7 @@ class DocumentStore:
         return msgspec.json.decode(await self.there(self._gateway.search(self._alias, body)))
 
     async def there(self, answer: Awaitable[T]) -> T:
-        """An answer about the alias, also one that was asked for elsewhere."""
+        """Awaits an answer about the alias, including one requested elsewhere."""
         try:
             return await answer
         except Absent as absent:

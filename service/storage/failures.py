@@ -1,4 +1,4 @@
-"""Errors of OpenSearch as errors of Tally: which status, which cause the caller sees, what only the log knows."""
+"""Maps OpenSearch errors to Tally errors: the status and cause the caller sees, and what only the log gets."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ class Absent(Exception):
 
 
 class Conflict(Exception):
-    """OpenSearch answered 409: somebody else was first."""
+    """OpenSearch answered 409: a concurrent writer was first."""
 
 
 class Rejected(Exception):
@@ -48,7 +48,7 @@ _NO_NEW_INDEX: Final = (
 _NO_SPACE: Final = "the disk of OpenSearch is full: free disk space or add some, then send this again"
 
 _FULL: Final = {12: FLOOD_STAGE, 10: _NO_NEW_INDEX}
-"""Blocks that OpenSearch sets by itself, by their ids."""
+"""Blocks that OpenSearch sets by itself, by id."""
 
 _BY_OPERATOR: Final = {
     5: "an operator of OpenSearch made the index read-only (index.blocks.read_only)",
@@ -58,10 +58,10 @@ _BY_OPERATOR: Final = {
     9: "an operator of OpenSearch blocked the metadata of the index (index.blocks.metadata)",
     13: "an operator of OpenSearch made the cluster read-only (cluster.blocks.read_only_allow_delete)",
 }
-"""Blocks that somebody sets, and has to take away, by their ids."""
+"""Blocks that an operator sets and has to remove, by id."""
 
 WRITE_BLOCKS: Final = frozenset({5, 6, 8, 10, 12, 13})
-"""Those that keep Tally from writing."""
+"""Blocks that prevent Tally from writing."""
 
 
 _CLOSED: Final = "an operator of OpenSearch closed the index; it has to be opened again"
@@ -88,11 +88,11 @@ _PASSING: Final = frozenset(
         "shard_not_in_primary_mode_exception",
     }
 )
-"""What OpenSearch says, some of it with status 500, while a node leaves, hangs or comes back."""
+"""Errors OpenSearch returns, some with status 500, while a node leaves, hangs or comes back."""
 
 
 def block_error(id: int) -> TallyError | None:
-    """What a block of OpenSearch means for a request, None for one that passes by itself while a node starts."""
+    """The error for a request stopped by an OpenSearch block, None for a block that clears once a node has started."""
     if id in _FULL:
         return InsufficientStorage(_FULL[id], retry_after=60)
     if id == 4:
@@ -103,7 +103,7 @@ def block_error(id: int) -> TallyError | None:
 
 
 def cause_error(kind: str, reason: str) -> TallyError | None:
-    """The error for one cause as OpenSearch tells it, alone or of one item of many; None if it is not known here."""
+    """The error for one cause reported by OpenSearch, for a request or one item; None if it is not known here."""
     if kind in ("cluster_block_exception", "index_create_block_exception"):
         return next((found for id in _BLOCK.findall(reason) if (found := block_error(int(id)))), None)
     if kind == "index_closed_exception":
@@ -114,7 +114,7 @@ def cause_error(kind: str, reason: str) -> TallyError | None:
 
 
 def raise_lasting(errors: Iterable[Json]) -> None:
-    """Raises what keeps OpenSearch from serving single items for long: a full disk, a block, a closed index.
+    """Raises errors that persist for single items: a full disk, a block, a closed index.
 
     `errors`: the `error` of each item that failed, in the answer to a bulk or multi-get request.
     """
@@ -124,7 +124,7 @@ def raise_lasting(errors: Iterable[Json]) -> None:
 
 
 def shards_missing(error: TransportError) -> bool:
-    """Whether a search was not done because a shard has no active copy: it is starting, or its node is gone."""
+    """Whether a search failed because a shard has no active copy: it is starting, or its node is gone."""
     cause = error.info.get("error") if isinstance(error.info, dict) else None
     return (
         error.status_code == 503
@@ -135,7 +135,7 @@ def shards_missing(error: TransportError) -> bool:
 
 
 def translated(error: TransportError) -> Exception:
-    """The `TallyError`, or `Absent`, `Conflict`, `Rejected`, for an answer that is no success."""
+    """The `TallyError`, or `Absent`, `Conflict`, `Rejected`, for an unsuccessful answer."""
     status = error.status_code
     info: Any = error.info if isinstance(error.info, dict) else {}
     cause = info.get("error", {}) if isinstance(info.get("error"), dict) else {}
@@ -175,7 +175,7 @@ def translated(error: TransportError) -> Exception:
 
 
 def _causes(info: Json) -> Iterator[tuple[str, str]]:
-    """Type and reason of each cause: of the whole request, of its parts, and what lies behind them."""
+    """Type and reason of each cause: of the whole request, its parts, and their root causes."""
     if not isinstance(info, dict):
         return
     if "type" in info:

@@ -1,4 +1,4 @@
-"""The one door to OpenSearch: requests, retries, time-outs, and its errors in our words."""
+"""The only access to OpenSearch: requests, retries, timeouts, and translation of its errors."""
 
 import asyncio
 import itertools
@@ -31,38 +31,38 @@ log = structlog.get_logger()
 _TOOK = re.compile(r'\{"took":(\d+)')
 
 _TRIES: Final = 3
-"""Times that a request is sent when its answer does not arrive, or a node on the way is not available."""
+"""Maximum attempts for a request whose answer does not arrive, or whose node is unavailable."""
 
 _SHARD_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds between the tries of a read that meets a shard without an active copy.
+"""Seconds between attempts of a read that hits a shard without an active copy.
 
-An index is part of every pattern from the moment of its creation, but its shards start a little later.
+A new index matches patterns as soon as it is created, but its shards start slightly later.
 """
 
 FIRST_PAGE: Final = 200
 _LARGEST_PAGE: Final = 1_000
 _PAGE_BYTES: Final = 4_000_000
-"""About how large a page of a walk becomes."""
+"""Approximate target size of a page of a walk."""
 
 _EARLIER: Final = 0.1
-"""Seconds by which the client gives up before a request has no time left."""
+"""Seconds before a request's time limit at which the client gives up."""
 
 _RETRIED: Final = (502, 503, 504)
 
 OPEN_OR_CLOSED: Final[Mapping[str, str]] = {"expand_wildcards": "open,closed"}
-"""A pattern that finds a closed index fails (503); by default OpenSearch would leave it out and answer without it."""
+"""A pattern that matches a closed index fails (503); by default OpenSearch would silently skip the index."""
 
 OPEN: Final[Mapping[str, str]] = {"expand_wildcards": "open"}
-"""For what is done in the background, which closed indices wait for."""
+"""For background work, which skips closed indices until they are opened."""
 
 
 def next_page(hits: int, size: int) -> int:
-    """How many hits the next page of a walk should have, after one with so many hits and bytes."""
+    """The number of hits for a walk's next page, given the hits and bytes of the last one."""
     return max(10, min(_LARGEST_PAGE, hits * _PAGE_BYTES // size))
 
 
 class _Unread(JSONSerializer):
-    """Answers stay texts until somebody knows how to read them."""
+    """Leaves answers as text; the caller parses them."""
 
     def loads(self, s: str) -> Any:
         return s
@@ -72,9 +72,9 @@ class _Unread(JSONSerializer):
 
 
 class Gateway:
-    """Speaks to one OpenSearch cluster, by any of its nodes' addresses.
+    """Client of one OpenSearch cluster, through any of its nodes' addresses.
 
-    Every method raises only `TallyError`s and the three answers above.
+    Methods raise only `TallyError`s and `Absent`, `Conflict` and `Rejected`.
 
     A request has `timeout` seconds, or what its user's request has left (`deadline`); OpenSearch gets the same limit.
     """
@@ -93,7 +93,7 @@ class Gateway:
         hosts = [urls] if isinstance(urls, str) else list(urls)
         self.timeout = timeout
         self.write_block: str | None = None
-        """Why OpenSearch takes no writes, as far as it is known; None if it takes them."""
+        """Why OpenSearch accepts no writes, as far as known; None if it accepts them."""
         tls: dict[str, Any] = {}
         if hosts[0].startswith("https:"):
             tls = {"verify_certs": verify, "ssl_show_warn": False, "ca_certs": ca} if ca or not verify else {}
@@ -102,8 +102,8 @@ class Gateway:
             http_auth=(user, password) if user else None,
             serializers={"application/json": _Unread(), "text/plain": TextSerializer()},
             timeout=timeout,
-            max_retries=0,  # requests are sent again here, where it is known that they were
-            retry_on_timeout=True,  # they are not, but a node that hangs is put aside for a while
+            max_retries=0,  # the gateway retries, so that it knows of repeats
+            retry_on_timeout=True,  # sends no retries, but marks a hanging node dead for a while
             maxsize=connections,
             **tls,
         )
@@ -115,7 +115,7 @@ class Gateway:
         await self._client.close()
 
     async def request(self, method: str, path: str, body: Any = None, **options: Any) -> str:
-        """The unread body of a good answer; raises `Unavailable` for one that lacks a part of what was asked for."""
+        """The unparsed body of a successful answer; raises `Unavailable` if the answer is incomplete."""
         text, _ = await self.request_once_or_again(method, path, body, **options)
         return text
 
@@ -130,7 +130,7 @@ class Gateway:
     ) -> tuple[str, bool]:
         """The same, and whether the request was sent more than once.
 
-        If so, an earlier one may have been executed, and what this answer says may be its effect.
+        If so, an earlier attempt may have been executed, and this answer may reflect its effect.
         """
         attributes = {
             "db.system.name": "opensearch",
@@ -162,9 +162,9 @@ class Gateway:
                 raise TimeoutError
             until = time.monotonic() + seconds
             waits = iter(_SHARD_WAITS)
-            async with asyncio.timeout(seconds):  # for all tries together
+            async with asyncio.timeout(seconds):  # for all attempts together
                 for tries in itertools.count(1):
-                    # The client has to see the end of the time before it is cut short, or it learns nothing of it.
+                    # The client must time out by itself before it is cancelled, or it does not notice the timeout.
                     left = until - time.monotonic()
                     try:
                         text: str = await self._client.transport.perform_request(
@@ -202,14 +202,14 @@ class Gateway:
         raise AssertionError("unreachable")
 
     async def time(self) -> float:
-        """The time of the cluster's manager, in seconds since 1970: one clock for all who ask."""
+        """The cluster manager's time, in seconds since 1970: one clock for all callers."""
         params = {"filter_path": "nodes.*.timestamp"}
         answer = await self.json("GET", "/_nodes/_cluster_manager/stats/process", params=params)
         (node,) = answer["nodes"].values()
         return float(node["timestamp"]) / 1_000
 
     def note_write_block(self, cause: str | None) -> None:
-        """Tells operators once when OpenSearch stops taking writes, and once when it goes on (`cause` None)."""
+        """Informs operators once when OpenSearch stops accepting writes, and once when it resumes (`cause` None)."""
         if cause == self.write_block:
             return
         if cause is not None:
@@ -232,8 +232,8 @@ class Gateway:
     ) -> str:
         """A search that is whole or fails; without an index the body has a point in time.
 
-        A name that is not there raises `Absent`, a pattern that matches nothing finds nothing. `preference`: the
-        shards that are asked, all by default.
+        A missing index name raises `Absent`; a pattern that matches nothing returns no hits. `preference`: the shards
+        to search, all by default.
         """
         params = {
             **(expand if index else {}),
@@ -246,7 +246,7 @@ class Gateway:
 
     @asynccontextmanager
     async def point_in_time(self, index: str) -> AsyncIterator[str]:
-        """A state of the index that later writes do not change; deleted at the end, whatever happens."""
+        """A state of the index unaffected by later writes; always deleted at the end."""
         pit = await self.open_point_in_time(index, 120)
         try:
             yield pit
@@ -254,15 +254,15 @@ class Gateway:
             closing = deadline.detached(self.close_point_in_time(pit))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-            # One that does not come to its end is no reason to keep anybody waiting.
+            # Do not keep the caller waiting for a close that hangs.
             await asyncio.wait([closing], timeout=deadline.left(1.0))
 
     async def pages(
         self, pit: str, body: Mapping[str, Any], read: Callable[[str], Sequence[tuple[Json, T]]]
     ) -> AsyncIterator[list[T]]:
-        """Everything that a sorted search finds in a point in time, page by page; small pages where hits are large.
+        """All hits of a sorted search in a point in time, page by page; smaller pages for large hits.
 
-        `read` takes an answer apart, in a thread: the sort values of each hit, and what it stands for.
+        `read` parses an answer, in a thread, into each hit's sort values and result.
         """
         size = FIRST_PAGE
         body = {"track_total_hits": False, **body, "pit": {"id": pit, "keep_alive": "2m"}}
@@ -273,7 +273,7 @@ class Gateway:
                 hits = await asyncio.to_thread(read, text)
                 asked = None
                 if len(hits) == size:
-                    # The next page is fetched while this one is worked on.
+                    # The next page is fetched while this one is processed.
                     size = next_page(len(hits), len(text))
                     body["search_after"] = hits[-1][0]
                     asked = asyncio.create_task(self.search(None, {**body, "size": size}))
@@ -283,7 +283,7 @@ class Gateway:
                 asked.cancel()
 
     async def open_point_in_time(self, index: str, seconds: float) -> str:
-        """One that lives so long after its last use."""
+        """A point in time that lives for `seconds` after its last use."""
         keep_alive = f"{max(1, int(seconds))}s"
         params = {"keep_alive": keep_alive, "allow_partial_pit_creation": "false", **OPEN_OR_CLOSED}
         opened = await self.json("POST", f"/{quote(index)}/_search/point_in_time", params=params)
@@ -298,21 +298,21 @@ class Gateway:
             log.warning("a point in time was not closed; it ends by itself in a few minutes")
 
     def limit(self, part: float = 1.0) -> str:
-        """The time that there is, or a part of it, for OpenSearch."""
+        """The remaining time, or a part of it, as OpenSearch's limit."""
         return f"{max(1, int(deadline.left(self.timeout) * part * 1_000))}ms"
 
     async def get_many(
         self, index: str, ids: Sequence[str], partly: Sequence[str] = (), parts: Sequence[str] = ()
     ) -> list[Json]:
-        """Documents by id, also those that no refresh has shown yet; `found` tells whether there is one.
+        """Documents by id, including ones not refreshed yet; `found` says whether each exists.
 
-        After them come those of which only the version and some parts are wanted.
+        They are followed by those of which only the version and some parts are read.
         """
         docs: list[Json] = [{"_id": id} for id in ids] + [{"_id": id, "_source": list(parts)} for id in partly]
         return await self.multi_get(index, docs)
 
     async def multi_get(self, index: str, docs: Sequence[Json], params: Mapping[str, Any] | None = None) -> list[Json]:
-        """What `_mget` finds for each of `docs`, in their order; raises `Absent` if the index is not there."""
+        """The `_mget` result for each of `docs`, in order; raises `Absent` if the index does not exist."""
         if not docs:
             return []
         for wait in (*_SHARD_WAITS, None):
@@ -331,12 +331,12 @@ class Gateway:
 
 
 def error_of(status: int, cause: Mapping[str, Json]) -> Exception:
-    """The error of a part of a request (an item of a bulk), by the same rules as that of a whole one."""
+    """The error for part of a request (a bulk item), by the same rules as for a whole one."""
     return translated(TransportError(status, str(cause.get("type", "")), {"error": dict(cause)}))
 
 
 class Refresher:
-    """Makes writes visible: one refresh serves every writer that waits at its start."""
+    """Makes writes visible: one refresh serves all writers waiting when it starts."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -344,7 +344,7 @@ class Refresher:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     async def refresh(self, index: str) -> None:
-        """Returns once a refresh that began after this call is done."""
+        """Returns when a refresh that began after this call is done."""
         running = self._running.get(index)
         if running is None:
             await self._within(self._start(index))

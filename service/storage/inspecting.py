@@ -1,4 +1,4 @@
-"""What lies in the indices of a namespace: the indices themselves, and how many objects have each field."""
+"""Inspects a namespace's indices: the indices themselves, and how many objects have each field."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from service.storage.views import BucketSource
 from service.values import Json, number, render_date
 
 BATCH: Final = 50
-"""Fields that one search counts: each is up to some twenty small aggregations."""
+"""Fields counted per search: each takes up to about twenty small aggregations."""
 
 EXAMPLES: Final = 5
 
@@ -37,17 +37,17 @@ _SHAPES: Final[tuple[Kind, ...]] = ("null", "array", "object")
 
 @dataclass(frozen=True)
 class Index:
-    """One index. What an index tells only while it is open and whole is None otherwise."""
+    """One index. Values known only while the index is open and whole are None otherwise."""
 
     name: str
     alias: str | None
-    """By the namespace's name; deletions have none."""
+    """The readable alias, by the namespace's name; indices of deletions have none."""
     stream: tuple[str, str, bool] | None
     """Stream, its incarnation, whether it holds deletions; None for objects."""
     documents: int | None
     deleted_documents: int | None
     size_bytes: int | None
-    """Of all copies."""
+    """Over all shard copies."""
     primary_size_bytes: int | None
     primary_shards: int
     replicas: int
@@ -59,7 +59,7 @@ class Index:
 
 @dataclass(frozen=True)
 class IndexLocation:
-    """Where values lie: an index field, its type there, and the term that stands for them if it is not their own."""
+    """Where values are indexed: the field, its type, and the term that stands for them if not the value's own."""
 
     name: str
     type: str
@@ -68,7 +68,7 @@ class IndexLocation:
 
 @dataclass(frozen=True)
 class Dates:
-    """How many objects have an ISO-8601 date among the strings; the earliest and the latest, in epoch milliseconds."""
+    """Number of objects with an ISO-8601 date among the strings; the earliest and latest, in epoch milliseconds."""
 
     count: int
     first: int | None
@@ -81,17 +81,17 @@ class Occurrence:
 
     kind: Kind
     count: int
-    """Objects with such a value there, alone or as an array's element."""
+    """Objects with such a value, alone or as an array element."""
     locations: Sequence[IndexLocation]
     least: int | float | None = None
     most: int | float | None = None
-    """Of numbers; None also where a double does not hold them."""
+    """For numbers; also None where a double cannot represent them."""
     dates: Dates | None = None
 
 
 @dataclass(frozen=True)
 class Example:
-    """A value, and how many objects have it: None if the shards do not tell exactly."""
+    """A value, and how many objects have it: None if the shards give no exact count."""
 
     value: Json
     count: int | None
@@ -99,7 +99,7 @@ class Example:
 
 @dataclass(frozen=True)
 class FieldReport:
-    """What is reported of a path: objects that have it, null or not, and what they have there."""
+    """The report of a path: how many objects have it, null or not, and what values they have."""
 
     field: Field
     count: int
@@ -108,18 +108,18 @@ class FieldReport:
 
 
 class Inspector:
-    """Looks, and changes nothing."""
+    """Read-only inspection."""
 
     def __init__(
         self, gateway: Gateway, refresher: Refresher, missing: Callable[[Scope], Awaitable[TallyError]]
     ) -> None:
-        """`missing`: the error for a namespace whose index is not there."""
+        """`missing`: the error for a namespace whose index does not exist."""
         self._missing = missing
         self._gateway = gateway
         self._refresher = refresher
 
     async def indices(self, scope: Scope) -> list[Index]:
-        """The indices by name; what was acknowledged is counted. Raises `NotFound` if the namespace is gone."""
+        """The indices by name; counts include all acknowledged writes. Raises `NotFound` if the namespace is gone."""
         pattern = f"{names.objects_alias(scope.namespace_id)},{names.records_pattern(scope.namespace_id)}"
         params = {"format": "json", "bytes": "b", "h": _COLUMNS}
         try:
@@ -132,7 +132,7 @@ class Inspector:
         return sorted(found, key=lambda index: index.name)
 
     async def occurrences(self, source: BucketSource, fields: Sequence[Field]) -> tuple[int, list[FieldReport]]:
-        """Objects, and the report of each field, all of it counted in one state of the index."""
+        """The number of objects and the report of each field, all counted in one state of the index."""
         if len(fields) <= BATCH:
 
             async def ask(body: Mapping[str, Any]) -> str:
@@ -170,9 +170,9 @@ def _integer(text: str | None) -> int | None:
 async def _counted(
     ask: Callable[[Mapping[str, Any]], Awaitable[str]], query: Query, fields: Sequence[Field]
 ) -> tuple[int, list[FieldReport]]:
-    """One search: a filter for each field and each JSON type met there, the values that occur most, and their ends.
+    """One search: a filter for each field and JSON type seen there, the most frequent values, minimum and maximum.
 
-    Aggregations are named by the field's place and the type of the index field: paths are of the users' making.
+    Aggregations are named by the field's position and index field type, because paths are user input.
     """
     filters: dict[str, Query] = {}
     aggs: dict[str, Json] = {}
@@ -202,7 +202,7 @@ async def _counted(
 
 
 def _ended(field: Field) -> dict[Leaf, str]:
-    """The index fields that have a least and a greatest value."""
+    """The index fields that have a minimum and maximum."""
     ended = {leaf: name for leaf, name in field.leaves.items() if leaf in _LEAVES["number"]}
     return {**ended, "date": field.dates} if field.dates else ended
 
@@ -216,7 +216,7 @@ def _kinds(field: Field) -> list[Kind]:
 
 
 def _finds(field: Field, kind: Kind) -> Query | None:
-    """What finds the objects with a value of a type; None for a null that only the absence of all else tells."""
+    """The query for objects with a value of a type; None for a null recognisable only by the absence of all else."""
     if kind in _SHAPES:
         return None if field.always else dsl.term(SHAPE, shape_token(field.name, kind))
     return any_of([Clause(dsl.exists(name)) for name in _homes(field, kind).values()]).query
@@ -246,7 +246,7 @@ def _report(place: int, field: Field, total: int, counts: Mapping[str, int], fou
         if count is None:
             count = total - counts[f"{place} string"]
         if not count and kind == "array" and field.through:
-            # The array lies on the way there.
+            # The array is at a parent path.
             continue
         least, most, dates = None, None, None
         if kind == "number":
@@ -259,7 +259,7 @@ def _report(place: int, field: Field, total: int, counts: Mapping[str, int], fou
 
 
 def _ends(place: int, field: Field, found: Mapping[str, Json]) -> list[int | float | None]:
-    """The least and the greatest number; None if there is none, or the server's doubles do not hold its digits."""
+    """The minimum and maximum; None if there is none, or if it has more digits than the server's doubles hold."""
     ends: list[int | float | None] = []
     for end, choose in (("min", min), ("max", max)):
         values = {leaf: found[f"{place} {end} {leaf}"]["value"] for leaf in _ended(field) if leaf != "date"}
@@ -275,14 +275,14 @@ def _dates(place: int, count: int, found: Mapping[str, Json]) -> Dates:
 
 
 def _examples(place: int, field: Field, found: Mapping[str, Json]) -> list[Example]:
-    """The values that occur most, of all types together; without an exact count they still are real values."""
+    """The most frequent values over all types; those without an exact count are real values all the same."""
     examples = [
         (bucket["doc_count"], Example(_value(leaf, bucket), None if inexact else bucket["doc_count"]))
         for leaf in field.leaves
         for bucket in found[f"{place} top {leaf}"]["buckets"]
         for inexact in (bucket["doc_count_error_upper_bound"],)
     ]
-    # Sorting is stable: of the same number, OpenSearch's order stays.
+    # Sorting is stable: ties keep OpenSearch's order.
     return [example for _, example in sorted(examples, key=lambda each: -each[0])[:EXAMPLES]]
 
 

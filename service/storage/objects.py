@@ -1,4 +1,4 @@
-"""The objects of a namespace in its index: fields made known, documents written and read, points in time."""
+"""A namespace's objects in its index: registering fields, writing and reading documents, points in time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -27,13 +27,13 @@ from service.values import Json
 
 _RETRIES: Final = 8
 _REMOVED: Final = 20_000
-"""Objects that one request removes, in seconds."""
+"""Objects removed per request, which takes seconds."""
 
 _KEPT: Final = 10_000
-"""Buckets, and namespaces, whose fields are kept in memory; the ones not used for longest are read again."""
+"""Buckets, and namespaces, whose fields are cached; the least recently used are evicted."""
 
 _NAMED: Final = 100
-"""Indices that one request's address has room for."""
+"""Indices that fit into one request's URL."""
 
 PARAMETERS: Final[Mapping[Leaf, Json]] = {
     "json": {"type": "keyword", "index": False},
@@ -50,20 +50,20 @@ STRICT: Final[Json] = {
     "dynamic": "strict",
     "properties": {name: {"type": "object", "dynamic": "strict"} for name in ("metadata", "blobs")},
 }
-"""What is not mapped is refused instead of being left out of the index. Indices of earlier releases lack it."""
+"""Rejects unmapped fields instead of leaving them out of the index. Indices of earlier releases lack this."""
 
 
 class Renamed(Exception):
-    """Another writer gave a new name another type first; the namespace's names were read again."""
+    """Another writer gave a new name a different type first; the namespace's names have been reloaded."""
 
 
 class FullIndex(Exception):
-    """The namespace's index takes no more fields."""
+    """The namespace's index has reached its field limit."""
 
 
 @dataclass
 class _Names:
-    """What the index of a namespace maps: plain names with their types, and every leaf."""
+    """The mapping of a namespace's index: plain names with their types, and every leaf."""
 
     primary_types: dict[str, str] = field(default_factory=dict)
     leaves: set[str] = field(default_factory=set)
@@ -71,12 +71,12 @@ class _Names:
 
 @dataclass
 class _KnownFields:
-    """What is known of a bucket's fields, and which version of its entry said so."""
+    """What is known of a bucket's fields, and the version of the entry that it was read from."""
 
     observed: dict[str, ObservedField] = field(default_factory=dict)
     version: Version | None = None
     layout: int = LAYOUT
-    """How the bucket's first objects were written."""
+    """The layout of the bucket's first objects."""
 
 
 P = ParamSpec("P")
@@ -86,7 +86,7 @@ T = TypeVar("T")
 def _in_namespace(
     method: Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]],
 ) -> Callable[Concatenate["ObjectStore", Scope, P], Awaitable[T]]:
-    """Without its index a namespace is not found if it was deleted meanwhile; else it is unavailable."""
+    """If the index is missing, raises not found if the namespace was deleted meanwhile, else unavailable."""
 
     @wraps(method)
     async def checked(self: "ObjectStore", scope: Scope, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -99,7 +99,7 @@ def _in_namespace(
 
 
 class ObjectStore:
-    """All namespaces' objects. Every method takes the scope that says whose."""
+    """The objects of all namespaces; methods take the scope of the namespace."""
 
     def __init__(
         self, gateway: Gateway, catalog: Catalog, refresher: Refresher, shards: int, replicas: int | None
@@ -115,7 +115,7 @@ class ObjectStore:
     # The index
 
     async def make(self, scope: Scope) -> None:
-        """The namespace's index and its two aliases; one that is there already stays."""
+        """Creates the namespace's index and its two aliases; an existing one is kept."""
         index = names.first_objects_index(scope.namespace_id)
         aliases: dict[str, Json] = {
             names.objects_alias(scope.namespace_id): {},
@@ -128,7 +128,7 @@ class ObjectStore:
                 raise
 
     async def rename(self, scope: Scope) -> None:
-        """Of the aliases that people look for, the namespace's indices have the one of its name, and no other."""
+        """Gives the namespace's indices the readable alias of its name, and no other readable alias."""
         wanted = names.readable_alias(scope.namespace_name)
         actions: list[Json] = []
         for index, aliases in (await self._indices(names.objects_alias(scope.namespace_id))).items():
@@ -140,7 +140,7 @@ class ObjectStore:
             await self.gateway.request("POST", "/_aliases", {"actions": actions})
 
     async def drop(self, scope: Scope) -> None:
-        """Deletes what is behind the namespace's alias, and what was before operators put another index there."""
+        """Deletes the indices behind the namespace's alias, and those that operators have since replaced."""
         self._names.pop(scope.namespace_id, None)
         alias = names.objects_alias(scope.namespace_id)
         for index in {**await self._indices(alias), **await self._indices(f"{alias}-*")}:
@@ -148,7 +148,7 @@ class ObjectStore:
                 await self.gateway.request("DELETE", f"/{index}")
 
     async def _indices(self, pattern: str) -> dict[str, list[str]]:
-        """The indices behind an alias or a pattern, open or closed, each with all of its aliases."""
+        """The indices that an alias or pattern matches, open or closed, each with all of its aliases."""
         try:
             found = await self.gateway.json("GET", f"/{pattern}/_alias", params={"expand_wildcards": "all"})
         except Absent:
@@ -159,7 +159,7 @@ class ObjectStore:
 
     @_in_namespace
     async def primary_types(self, scope: Scope) -> dict[str, str]:
-        """The types of the namespace's plain names, to encode with (a copy)."""
+        """The types of the namespace's plain names, for encoding (a copy)."""
         if scope.namespace_id not in self._names:
             await self._read_names(scope)
         return dict(self._names[scope.namespace_id].primary_types)
@@ -170,27 +170,27 @@ class ObjectStore:
         return leaf in self._names[scope.namespace_id].leaves
 
     def forget_if_changed(self, scope: Scope, bucket_id: str, version: Version | None) -> None:
-        """Forgets what was read of a bucket's fields and of the index if it was at another version than this.
+        """Drops the cached fields of a bucket and mapping of its index unless they are at this version.
 
-        Another process has learnt something, or a snapshot was restored and there is less than was known.
+        Another process may have added fields, or a restored snapshot may have fewer.
         """
         known = self._known.get(bucket_id)
         if known is not None and known.version != version:
             self.forget(scope, bucket_id)
 
     def forget(self, scope: Scope, bucket_id: str) -> None:
-        """What was read of a bucket's fields and of the index is read again when it is needed."""
+        """Drops the cached fields of a bucket and mapping of its index; they are reloaded on demand."""
         self._known.pop(bucket_id, None)
         self._names.pop(scope.namespace_id, None)
 
     async def known(self, bucket_id: str) -> dict[str, ObservedField]:
-        """What was met in a bucket, as far as this process knows; other processes may know more."""
+        """The fields seen in a bucket, as far as this process knows; other processes may know more."""
         if bucket_id not in self._known:
             await self._read_known(bucket_id)
         return self._known[bucket_id].observed
 
     async def fields(self, versions: Mapping[str, Version | None], instants: Sequence[Path]) -> Fields:
-        """What is known of buckets' fields at versions that were just read from the catalogue."""
+        """Buckets' fields at versions just read from the catalogue."""
         observed: Mapping[str, ObservedField] = {}
         layout = LAYOUT
         for bucket_id, version in versions.items():
@@ -198,7 +198,7 @@ class ObjectStore:
             if known is None or known.version != version:
                 known = await self._read_known(bucket_id)
             if observed:
-                # Each of many buckets may have many fields.
+                # There may be many buckets with many fields each.
                 await asyncio.sleep(0)
             observed = (unite(observed, known.observed) or observed) if observed else known.observed
             layout = min(layout, known.layout)
@@ -207,16 +207,16 @@ class ObjectStore:
         )
 
     async def versions(self, bucket_ids: Sequence[str]) -> list[Version | None]:
-        """The versions of buckets' fields as they are now."""
+        """The current versions of buckets' fields."""
         return await self._catalog.versions(*map(fields_id, bucket_ids))
 
     @_in_namespace
     async def learn(
         self, scope: Scope, bucket_id: str, observed: Mapping[str, ObservedField], leaves: Mapping[str, Leaf]
     ) -> None:
-        """Makes the index and the catalogue know what is about to be written.
+        """Registers the fields about to be written in the index and the catalogue.
 
-        Raises `Renamed` if a name got another type meanwhile, `FullIndex` if the index takes no more fields.
+        Raises `Renamed` if a name got another type meanwhile, `FullIndex` if the index has reached its field limit.
         """
         await self._map(scope, leaves)
         if unite(await self.known(bucket_id), observed) is None:
@@ -311,7 +311,7 @@ class ObjectStore:
         return items
 
     async def missing(self, scope: Scope) -> TallyError:
-        """The error for a namespace whose index is not there: the namespace is gone, or somebody deleted the index."""
+        """The error for a namespace without its index: the namespace is gone, or somebody deleted the index."""
         (entry,) = await self._catalog.get(f"namespace:{scope.namespace_id}")
         if entry is None or not entry.live:
             return NotFound("Namespace", scope.namespace_name)
@@ -331,7 +331,7 @@ class ObjectStore:
         return await self.gateway.get_many(names.objects_alias(scope.namespace_id), ids)
 
     async def addresses(self, scope: Scope, bucket_id: str, object_ids: Sequence[str]) -> dict[str, str]:
-        """Object id → document id of a bucket's objects, wherever they lie; what is not there is left out."""
+        """Object id → document id of a bucket's objects, wherever they are stored; missing ones are left out."""
         if not object_ids:
             return {}
         await self.refresh(scope)
@@ -342,14 +342,14 @@ class ObjectStore:
 
     @_in_namespace
     async def ask(self, scope: Scope, body: Mapping[str, Any]) -> str:
-        """An unread answer."""
+        """The unparsed answer to a search."""
         return await self.gateway.search(names.objects_alias(scope.namespace_id), body)
 
     async def search(self, scope: Scope, body: Mapping[str, Any]) -> Json:
         return msgspec.json.decode(await self.ask(scope, body))
 
     async def count(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
-        """The objects of namespaces, without those that (namespace, query) pairs name."""
+        """Number of objects per namespace, excluding those that the (namespace, query) pairs match."""
         counts: dict[str, int] = {}
         for start in range(0, len(namespace_ids), _NAMED):
             some = namespace_ids[start : start + _NAMED]
@@ -362,7 +362,7 @@ class ObjectStore:
         return counts
 
     async def _counted(self, namespace_ids: Sequence[str], hidden: Sequence[tuple[str, Json]]) -> dict[str, int]:
-        """Raises `Absent` if the index of any is not there."""
+        """Raises `Absent` if the index of any namespace does not exist."""
         if not namespace_ids:
             return {}
         filters = {
@@ -377,15 +377,15 @@ class ObjectStore:
         return {id: each["doc_count"] for id, each in answer["aggregations"]["namespaces"]["buckets"].items()}
 
     async def _gone(self, namespace_ids: Collection[str]) -> None:
-        """Raises `Unavailable` if any of the namespaces is there, though its index is not."""
+        """Raises `Unavailable` if any of the namespaces exists although its index does not."""
         for entry in await self._catalog.get(*(f"namespace:{id}" for id in namespace_ids)) if namespace_ids else ():
             if entry is not None and entry.live:
                 raise await self.missing(Scope(entry.namespace_id, entry.name))
 
     async def remove(self, scope: Scope, query: Json) -> AsyncIterator[int]:
-        """Removes what a query finds, also what is written meanwhile; tells how many after each round, 0 at the end.
+        """Removes what a query matches, including later writes; yields the number removed per round, 0 at the end.
 
-        Raises `Absent` if the namespace's index is gone, and what could not be removed (`Removal.check`).
+        Raises `Absent` if the namespace's index is gone, and the first failure (`Removal.check`).
         """
         alias = names.objects_alias(scope.namespace_id)
         while True:

@@ -1,29 +1,29 @@
-"""Operations of several steps on resources with names: create, rename, delete. Any replica can finish or undo each.
+"""Multi-step operations on named resources: create, rename, delete. Any replica can finish or undo each.
 
-A resource is one entry of the catalogue; a claim is a document whose id is made of a name and that points to an entry.
-**The entry alone says what is true.** It carries its name, its status and the intent of whoever is working on it; a
-claim counts only while its entry *holds* the name: the entry is there, is not being deleted, and has the name or
-intends to take it. Every step is a write with a condition on the version that was read (`Catalog`), so that each step
-happens once or not at all, however often it is sent.
+A resource is one entry of the catalogue; a claim is a document whose id is derived from a name, pointing to an entry.
+**The entry alone is authoritative.** It has the name, the status and the intent of the operation in progress. A claim
+counts only while its entry *holds* the name: the entry exists, is not being deleted, and has the name or intends to
+take it. Every step is a write conditional on the version that was read (`Catalog`), so it happens at most once,
+however often it is sent.
 
     create   1 entry with intent create: absent for readers   2 claim   3 what else it needs
-             4 intent removed: it is there
+             4 intent removed: visible
     rename   1 intent rename, to the new name   2 claim   3 name changed, intent finish
              4 old claim freed, aliases moved   5 intent removed
     delete   1 status DELETING, intent remove: absent for readers   2 claim freed
              3 data removed, by the caretaker   4 entry removed
 
-Up to the step that removes or changes the intent (create 4, rename 3) an operation can be undone by anybody: the entry
-is changed, and the operation's own step fails for its version. From there on it can only be finished, by anybody.
+Up to the step that removes or changes the intent (create 4, rename 3) any process can undo an operation: it changes the
+entry, and the operation's next step fails on the version. After that step any process can only finish it.
 
-Why no two entries have one name, and no entry loses its claim (docs/decisions.md has the whole argument): a claim is
-taken over or removed only in this order: the claim is read, then its entry, the entry does not hold the name, and the
-claim is written or removed *if it is still the version that was read*. Whoever takes a name writes the claim after its
-entry holds the name. So between that write and the moment the entry lets go of the name nobody else's write succeeds:
-it would have to name that very version of the claim, thus have read the entry later, and found it holding the name.
+Why no two entries have the same name and no entry loses its claim (full argument in docs/decisions.md): a claim is
+taken over or removed only in this order: read the claim, read its entry, see that the entry does not hold the name,
+and write or remove the claim *if it is still the version that was read*. A name's claim is written only after the entry
+holds the name. So from that write until the entry releases the name no other process's write can succeed: it would have
+to name that version of the claim, so it would have read the entry later and found it holding the name.
 
-No clock is compared. An operation is taken for abandoned when the observer itself has seen its entry unchanged for a
-while; if it is not abandoned but slow, it fails at its next step, and nothing is wrong.
+No clocks are compared. An operation counts as abandoned when the observer itself has seen its entry unchanged for a
+while; if it was only slow, its next step fails, which does no harm.
 """
 
 import asyncio
@@ -41,26 +41,26 @@ from service.storage.terms import terms
 from service.values import Json
 
 _SHORT_NAME: Final = 300
-"""UTF-8 bytes of a name that fit into a document's id, of which OpenSearch takes 512."""
+"""UTF-8 bytes of a name that fit into a document id, which OpenSearch limits to 512."""
 
 _POLL: Final = 0.2
 _POLLS: Final = 25
-"""Looks at an operation that has a name which is wanted; one that has not moved after all of them is undone."""
+"""Polls of an operation that holds a requested name; if it has not moved after all of them, it is undone."""
 
 _ROUNDS: Final = 100
 
 
 class Taken(Conflict):
-    """The name is another resource's."""
+    """Another resource has the name."""
 
 
 class Homeless(Conflict):
-    """What the resource was to be made in is gone."""
+    """The home of the new resource is gone."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A resource to be made; `view`: the fields that lists filter and sort by."""
+    """A resource to be created; `view`: the fields that lists filter and sort by."""
 
     id: str
     kind: str
@@ -75,7 +75,7 @@ async def _nothing(_: Entry) -> None:
 
 
 class Operations:
-    """The steps, for all kinds of resources. `follow`, by kind: what has to follow a new name, besides the claim."""
+    """The steps, for all kinds of resources. `follow`, by kind: what to update after a rename, besides the claim."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class Operations:
     async def create(
         self, draft: Draft, home: str | None = None, prepare: Callable[[Entry], Awaitable[None]] = _nothing
     ) -> Entry:
-        """Makes a resource with a name of its own.
+        """Creates a resource with a unique name.
 
-        `home`: the entry that it belongs to. `prepare`: makes what the resource needs before it is there. Raises
-        `Taken`, `Homeless`, or `Conflict` if it took so long that somebody undid it; `Invalid`, with nothing written,
-        for a view that cannot be indexed.
+        `home`: the entry that it belongs to. `prepare`: creates what the resource needs before it is visible. Raises
+        `Taken`, `Homeless`, or `Conflict` if it took so long that another process undid it; `Invalid`, with nothing
+        written, for a view that cannot be indexed.
         """
         terms(draft.view)
         entry = await self._catalog.create(
@@ -116,9 +116,9 @@ class Operations:
     # Change and rename
 
     async def change(self, entry: Entry, body: Mapping[str, Json], name: str, view: Mapping[str, Json]) -> Entry:
-        """Replaces the body, and the name if it is another one.
+        """Replaces the body, and the name if it differs.
 
-        Raises `Taken`, or `Conflict` if somebody else changed the entry meanwhile; `Invalid` as `create` does.
+        Raises `Taken`, or `Conflict` if the entry was changed concurrently; `Invalid` as `create` does.
         """
         if _does(entry, "finish"):
             entry = await self.finish(entry)
@@ -130,20 +130,20 @@ class Operations:
         async with self._undone_unless_done(entry):
             await self._claim(entry, name)
             entry = await self._catalog.replace(entry, body, name, view, _intent("finish", former))
-        # The name has changed; what is left will be done by somebody else if it cannot be done now.
+        # The name has changed; if the remaining steps fail now, another process will do them.
         with suppress(TallyError, Conflict):
             return await self.finish(entry)
         return entry
 
     async def finish(self, entry: Entry) -> Entry:
-        """The last steps of a rename; raises `Conflict` if somebody else changed the entry meanwhile."""
+        """The last steps of a rename; raises `Conflict` if the entry was changed concurrently."""
         assert entry.intent is not None  # noqa: S101
         await self.release(entry, entry.intent["name"])
         await self._followed(entry)
         return await self._catalog.mark(entry, None)
 
     async def _followed(self, entry: Entry) -> None:
-        """What has to follow a name does, also if the name was changed again before it did."""
+        """Runs the kind's `follow`, again if the name was changed once more meanwhile."""
         follow = self._follow.get(entry.kind)
         while follow is not None:
             await follow(entry)
@@ -155,25 +155,25 @@ class Operations:
     # Delete
 
     async def retire(self, entry: Entry, view: Callable[[Mapping[str, Json]], Mapping[str, Json]]) -> Entry:
-        """Makes a resource absent for everybody, and its name free; raises `Conflict` if it was changed meanwhile."""
+        """Hides a resource from all readers and frees its name; raises `Conflict` if it was changed concurrently."""
         body = {**entry.body, "status": "DELETING"}
         retired = await self._catalog.replace(entry, body, view=view(body), intent=_intent("remove", entry.name))
-        with suppress(TallyError):  # it is deleted; the caretaker frees the name otherwise
+        with suppress(TallyError):  # already deleted; otherwise the caretaker frees the name
             await self.let_go(retired)
             if entry.intent is not None:
                 await self.release(retired, entry.intent["name"])
         return retired
 
     async def let_go(self, entry: Entry) -> None:
-        """Frees the name of what is being deleted."""
+        """Frees the name of a resource being deleted."""
         await self.release(entry, entry.name)
 
-    # By whoever meets an operation that has stopped
+    # For any process that finds a stopped operation
 
     async def go_on(self, entry: Entry, *, stopped: bool) -> bool:
-        """Finishes a rename that only wants tidying up; undoes what is not so far, if it has `stopped`.
+        """Finishes a rename that needs only cleaning up; undoes an earlier stage if it has `stopped`.
 
-        Whether anything was done; raises `Conflict` if somebody else was faster.
+        Returns whether anything was done; raises `Conflict` if another process was faster.
         """
         if _does(entry, "finish"):
             await self.finish(entry)
@@ -184,7 +184,7 @@ class Operations:
         return False
 
     async def undo(self, entry: Entry) -> None:
-        """Undoes a create or rename that has not come to its end; raises `Conflict` if it moved meanwhile."""
+        """Undoes an unfinished create or rename; raises `Conflict` if it progressed meanwhile."""
         assert entry.intent is not None  # noqa: S101
         wanted = entry.intent["name"]
         if _does(entry, "create"):
@@ -200,13 +200,13 @@ class Operations:
             return
         (owner,) = await self._catalog.get(entry.id)
         if not _holds(owner, name):
-            with suppress(Conflict):  # somebody has taken it over
+            with suppress(Conflict):  # another process has taken it over
                 await self._catalog.remove(claim)
 
     # Claims
 
     async def _claim(self, entry: Entry, name: str) -> None:
-        """Makes the claim of a name point to an entry that holds it already; raises `Taken`."""
+        """Points the claim of a name to an entry that already holds the name; raises `Taken`."""
         id, body = _claim(entry, name), {"owner": entry.id}
         watched: tuple[str, Version] | None = None
         seen = 0
@@ -223,13 +223,13 @@ class Operations:
                 (owner,) = await self._catalog.get(str(claim.body["owner"]))
             if owner is None or not _holds(owner, name):
                 with suppress(Conflict):
-                    # Also if it is ours from earlier: whoever is about to remove that one must not remove this one.
+                    # Even if it is already ours: a process about to remove that version must not remove this one.
                     await self._catalog.replace(replace(claim, namespace_id=entry.namespace_id), body)
                     return
                 continue
             if owner.live and owner.name == name:
                 raise Taken
-            # Somebody is about to take it. Whoever that is gets time; whoever has stopped is undone.
+            # Another operation is taking it. It gets time to finish; if it has stopped, it is undone.
             seen = seen + 1 if watched == (owner.id, owner.version) else 0
             watched = (owner.id, owner.version)
             if seen < _POLLS:
@@ -241,7 +241,7 @@ class Operations:
 
     @asynccontextmanager
     async def _undone_unless_done(self, entry: Entry) -> AsyncIterator[None]:
-        """Undoes what was started with this version of an entry if it fails; what is cut short is undone later."""
+        """Undoes what was started with this version of an entry if it fails; if cancelled, it is undone later."""
         try:
             yield
         except Conflict:
@@ -252,12 +252,12 @@ class Operations:
             raise
 
     async def _abandon(self, entry: Entry) -> None:
-        """What this process began and cannot bring to its end; what is not done here, another one does later."""
+        """Undoes what this process began and cannot finish; whatever is left, another process does later."""
         assert entry.intent is not None  # noqa: S101
         with suppress(TallyError):
             try:
                 await self.undo(entry)
-            except Conflict:  # somebody has undone it already, or it had come to its end
+            except Conflict:  # already undone, or finished
                 await self.release(entry, entry.intent["name"])
 
 
@@ -270,7 +270,7 @@ def _does(entry: Entry, what: str) -> bool:
 
 
 def _holds(entry: Entry | None, name: str) -> bool:
-    """Whether a name is the entry's, or about to be."""
+    """Whether the entry has a name or is about to."""
     if entry is None or entry.body.get("status") == "DELETING":
         return False
     return entry.name == name or (_does(entry, "rename") and entry.intent is not None and entry.intent["name"] == name)
@@ -281,7 +281,7 @@ def _claim(entry: Entry, name: str) -> str:
 
 
 def claim_key(kind: str, namespace_id: str, name: str) -> str:
-    """The id of the document that makes a name one of a kind in its namespace, and of namespaces in the service."""
+    """The id of the claim that makes a name unique in its namespace, or a namespace's name in the service."""
     written = name.encode()
     if len(written) > _SHORT_NAME:
         name = f"sha256:{hashlib.sha256(written).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The records of streams in their indices: made, written, read, searched, and followed in the order of their writes."""
+"""Streams' records in their indices: creating, writing, reading, searching, and following in write order."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ from service.storage.index_settings import index_settings
 from service.values import Json, index_date, moment
 
 _MOST: Final = 10_000
-"""Streams that are looked at together."""
+"""Maximum number of streams queried together."""
 _EXPLICIT: Final = 40
 _LINE: Final = 3_000
-"""Indices, and characters of their names, that are named one by one in a request; more are found by a pattern."""
+"""Characters of index names that are listed in a request; for more, a pattern is used."""
 
 DAY: Final = 86_400_000
 
 
 @dataclass(frozen=True)
 class StreamLocation:
-    """Where a stream's records lie."""
+    """Where a stream's records are stored."""
 
     prefix: str
     mutable: bool
@@ -38,17 +38,17 @@ class StreamLocation:
 
     @property
     def pattern(self) -> str:
-        """Finds the stream's records; a pattern in any case, which need not match anything."""
+        """The index pattern of the stream's records; always a pattern, so it may match nothing."""
         return _exactly(names.live(self.prefix)) if self.mutable else f"{self.prefix}-*"
 
     def slice(self, millis: int) -> str:
-        """The index of records that are stored at a time."""
+        """The index for records stored at a given time."""
         if self.mutable:
             return names.live(self.prefix)
         return self._slice(self._number(millis))
 
     def slices(self, low: int | None, high: int | None) -> str:
-        """The indices in which records of a span of time can lie."""
+        """The indices that can hold records of a time span."""
         if self.mutable or low is None or high is None:
             return self.pattern
         first, last = self._number(low), self._number(high)
@@ -57,12 +57,12 @@ class StreamLocation:
         return self.named(list(map(self._slice, range(first, last + 1))))
 
     def named(self, indices: Sequence[str]) -> str:
-        """Some of the stream's indices, which need not be there; all of them if those are too many to be named."""
+        """Some of the stream's indices, which need not exist; all of them if the list would be too long."""
         text = ",".join(map(_exactly, indices))
         return text if len(text) <= _LINE else self.pattern
 
     def ends(self, index: str) -> int:
-        """Epoch milliseconds before which all records of an index of an immutable stream were stored."""
+        """Epoch milliseconds before which all records in an index of an immutable stream were stored."""
         begins = datetime.strptime(index.rsplit("-", 1)[1], "%Y%m%d").replace(tzinfo=UTC)
         return int(begins.timestamp()) * 1_000 + self.slice_days * DAY
 
@@ -74,26 +74,26 @@ class StreamLocation:
 
 
 def _exactly(index: str) -> str:
-    """A pattern that matches one index, as all parts of a stream's indices are of one length.
+    """A pattern that matches one index, since the suffixes of a stream's indices have equal length.
 
-    OpenSearch takes an index that is not there for an error, or leaves out closed ones, too; a pattern does neither.
+    For a plain name OpenSearch treats a missing index as an error, or also skips closed ones; a pattern does neither.
     """
     return f"{index}*"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard of an index, and how far its writes are certainly there."""
+    """One shard of an index, and up to which write it is complete."""
 
     index: str
     uuid: str
-    """Of its history: another one numbers its writes anew."""
+    """The id of its history: a different history numbers its writes anew."""
     number: int
     checkpoint: int
 
 
 _PRIMARY: Final = {"preference": "_primary"}
-"""What is written but not acknowledged is there first."""
+"""The primary is the first to have unacknowledged writes."""
 _TOLD: Final = ["space", "externalId", "createdTime", "lastUpdatedTime", "@raw", "@of"]
 
 
@@ -106,12 +106,12 @@ class RecordStore:
         self.shards = shards
         self._settings = index_settings(shards, replicas)
         self._mapped: dict[str, dict[str, Json]] = {}
-        """Index → the fields that it has, as far as this process knows."""
+        """Index → its fields, as far as this process knows."""
 
     # Indices
 
     async def ensure(self, location: StreamLocation, index: str, fields: Mapping[str, Json]) -> None:
-        """Makes the index if there is none, and the fields that it lacks."""
+        """Creates the index if it does not exist, and any fields that it lacks."""
         mapped = self._mapped.get(index)
         if mapped is None:
             await self._make(location, index)
@@ -121,7 +121,7 @@ class RecordStore:
             try:
                 await self._map(index, missing)
             except Absent:
-                # It was removed meanwhile: made again, it lacks all of its fields.
+                # It was removed meanwhile: a new index lacks all fields.
                 self._mapped.pop(index, None)
                 await self._make(location, index)
                 await self._map(index, fields)
@@ -157,7 +157,7 @@ class RecordStore:
         return sorted(await self.uuids(pattern))
 
     async def uuids(self, pattern: str) -> dict[str, str]:
-        """Indices by name, also those that are not available now."""
+        """Index UUIDs by name, including unavailable indices."""
         answer = await self.gateway.json("GET", f"/{pattern}/_settings/index.uuid", params={"allow_no_indices": "true"})
         return {index: each["settings"]["index"]["uuid"] for index, each in answer.items()}
 
@@ -168,7 +168,7 @@ class RecordStore:
         return (found["docs"]["count"], found["store"]["size_in_bytes"]) if found else (0, 0)
 
     async def count(self, location: StreamLocation, query: Json | None = None) -> int:
-        """Records of a stream, also those that no refresh has shown yet."""
+        """Number of records in a stream, including ones not refreshed yet."""
         await self.refresh(location)
         body = {"query": query} if query else None
         answer = await self.gateway.json("POST", f"/{location.pattern}/_count", body, params=OPEN_OR_CLOSED)
@@ -188,9 +188,9 @@ class RecordStore:
         items = await bulk(self.gateway, lines)
         unmapped = [position for position, item in enumerate(items) if item.outcome is WriteOutcome.UNMAPPED]
         if unmapped:
-            # An older index came back from a snapshot.
+            # An older index was restored from a snapshot.
             for index in {details["_index"] for position in unmapped for details in actions[position][0].values()}:
-                # One that is dropped meanwhile is not known any more, or not there: its items fail again.
+                # One dropped meanwhile is no longer known, or does not exist: its items fail again.
                 with suppress(Absent):
                     await self._map(index, self._mapped.get(index, {}))
             for position, item in zip(
@@ -200,7 +200,7 @@ class RecordStore:
         return items
 
     async def read(self, index: str, ids: Sequence[str], *, source: Any = True) -> list[Json]:
-        """Documents by id, also those that no refresh has shown yet."""
+        """Documents by id, including ones not refreshed yet."""
         if not ids:
             return []
         docs = [{"_id": id, "_source": source} for id in ids]
@@ -210,7 +210,7 @@ class RecordStore:
             return [{"found": False}] * len(ids)
 
     async def present(self, indices: str, ids: Sequence[str], filters: Sequence[Json]) -> set[str]:
-        """Which ids are in any of the indices, as their refreshed state tells."""
+        """Which ids are in any of the indices, as of the last refresh."""
         if not indices or not ids:
             return set()
         query = dsl.filtered({"ids": {"values": list(ids)}}, *filters)
@@ -219,19 +219,19 @@ class RecordStore:
         return {hit["_id"] for hit in answer["hits"]["hits"]}
 
     async def search(self, indices: str, body: Mapping[str, Any]) -> Json:
-        """The answer; of no index at all, an empty one."""
+        """The answer; an empty one if there is no index."""
         return await self.read_answer(await self.search_text(indices, body))
 
     async def search_text(self, indices: str, body: Mapping[str, Any]) -> str:
-        """The unread answer."""
+        """The unparsed answer."""
         return await self.gateway.search(indices, body)
 
     async def read_answer(self, text: str) -> Json:
-        """What `search_text` gave, as JSON."""
+        """Parses an answer of `search_text`."""
         return msgspec.json.decode(text) if len(text) < 200_000 else await asyncio.to_thread(msgspec.json.decode, text)
 
     async def with_tombstones(self, before: int) -> set[str]:
-        """The indices of deletions that have one from before that time, of all streams."""
+        """The indices of deletions, over all streams, that hold one from before that time."""
         old = dsl.in_range("lastUpdatedTime", lt=index_date(before))
         aggs = {"indices": {"terms": {"field": "_index", "size": _MOST}}}
         pattern = names.tombstones(names.ALL_RECORDS)
@@ -247,7 +247,7 @@ class RecordStore:
             (await delete_by_query(self.gateway, names.tombstones(location.prefix), old, {})).check()
 
     async def holds(self, namespace_id: str, query: Json, but: Sequence[str]) -> bool:
-        """Whether any stream of a namespace, but those that begin so, has a record that a query finds."""
+        """Whether any stream of a namespace, except indices with these prefixes, has a record that matches a query."""
         pattern = f"{names.PREFIX}-records-{namespace_id}.*"
         await self._refresher.refresh(pattern)
         deleted = [{"prefix": {"_index": f"{prefix}-"}} for prefix in but]
@@ -258,10 +258,10 @@ class RecordStore:
     async def drop_all(self, namespace_id: str) -> None:
         await self.drop(f"{names.PREFIX}-records-{namespace_id}.*")
 
-    # In the order of writes
+    # In write order
 
     async def shards_of(self, pattern: str) -> list[Shard]:
-        """The shards of the indices; what was acknowledged lies up to their checkpoints, or will soon."""
+        """The shards of the indices; acknowledged writes are at or below their checkpoints, or will be soon."""
         params = {"level": "shards", **OPEN_OR_CLOSED}
         try:
             answer = await self.gateway.json("GET", f"/{pattern}/_stats/docs", params=params)
@@ -286,7 +286,7 @@ class RecordStore:
         await self.gateway.request("POST", f"/{pattern}/_refresh")
 
     async def written(self, shard: Shard, after: int, until: int, filters: Sequence[Json], size: int) -> list[Json]:
-        """What a shard holds of the writes after one number up to another, in their order."""
+        """A shard's writes with numbers above `after` up to `until`, in order."""
         span = dsl.in_range("_seq_no", gt=after, lte=until)
         body = {
             "size": size,

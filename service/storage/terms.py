@@ -1,10 +1,10 @@
-"""One keyword field for all fields of a small resource: a bucket's name, metadata and so on become typed terms.
+"""One keyword field for all fields of a small resource: a bucket's name, metadata etc. become typed terms.
 
     metadata.team ␟ blue          a text          metadata.team@double ␟ c0451f…      a number, in an order of texts
     metadata.team@fold ␟ …        its folded form metadata.on@boolean ␟ 1             a boolean
 
-So the catalogue's mapping does not grow with what tenants call their fields. Queries are those that conditions make
-for index fields, put on the terms.
+So the catalogue's mapping does not grow with the names of tenants' fields. Queries compiled from conditions for index
+fields are rewritten to terms.
 """
 
 import re
@@ -37,11 +37,11 @@ _SORT: Final = (
     ": i < 2 && c.compareTo(best[r]) < 0)) { best[r] = c } } } } "
     "String all = ''; for (String b : best) { all += b == null ? params.m : '1' + b + params.e } return all"
 )
-"""The best value of each type, one after the other; those that have none of a type come after those that have one."""
+"""The best value of each type, concatenated; resources without a value of a type come after those with one."""
 
 
 class ResourceFields(Fields):
-    """Every path may hold anything; `instants` are the resource's own times."""
+    """Every path may hold any type; `instants` are the resource's own times."""
 
     empty = False
 
@@ -59,7 +59,7 @@ class ResourceFields(Fields):
 
 
 class _Keywords(dict[str, str]):
-    """Every plain name is a keyword's, so that a term's name does not depend on what came first."""
+    """Types every plain name as keyword, so that a term's name does not depend on which value came first."""
 
     def __missing__(self, name: str) -> str:
         return "keyword"
@@ -72,7 +72,7 @@ class _Keywords(dict[str, str]):
 
 
 def terms(view: Mapping[str, Json]) -> tuple[list[str], list[str]]:
-    """The terms and shape tokens of a resource; raises `Invalid` for what cannot be indexed."""
+    """The terms and shape tokens of a resource; raises `Invalid` for values that cannot be indexed."""
     try:
         encoded = Encoder(_Keywords(), {}, skipped=frozenset()).encode(view, {})
     except Unindexable as error:
@@ -103,14 +103,14 @@ def _each(value: Any) -> list[Any]:
 
 
 def _written(leaf: Leaf, value: Any) -> str:
-    """A value so that the order of texts is the order of values."""
+    """A value encoded so that text order equals value order."""
     if leaf in ("keyword", "fold"):
         return str(value)
     if leaf == "boolean":
         return "1" if value else "0"
     if leaf == "date":
         return _sortable(_millis(value))
-    # From 2^53 on an integer is spelled by its double first and then exactly, so that longs and doubles sort as one.
+    # From 2^53 on an integer is written as its double and then exactly, so that longs and doubles sort together.
     large = abs(value) >= SAFE_INTEGER and LONG_MIN <= value <= LONG_MAX
     return _double(float(value)) + (f".{_sortable(int(value))}" if large else "~" if value > LONG_MAX else "")
 
@@ -134,12 +134,12 @@ def _double(number: float) -> str:
 
 
 def term(name: str, leaf: Leaf, value: Json) -> str:
-    """One value of a field, as a term."""
+    """One value of a field as a term."""
     return f"{name if leaf == 'keyword' else f'{name}@{leaf}'}{_SEPARATOR}{_written(leaf, value)}"
 
 
 def on_terms(query: Json) -> Json:
-    """A query on index fields as one on terms."""
+    """Rewrites a query on index fields to one on terms."""
     ((kind, inner),) = query.items()
     match kind:
         case "bool":
@@ -158,7 +158,7 @@ def on_terms(query: Json) -> Json:
 
 
 _FIELDS: Final = frozenset({"@shape", "kind", "namespace_id", "id", "@arrival", "intent.do", TERMS})
-"""Fields of the catalogue's own."""
+"""The catalogue's own fields."""
 
 
 def _on_field(kind: str, name: str, operand: Any) -> Json:
@@ -182,13 +182,13 @@ def _on_field(kind: str, name: str, operand: Any) -> Json:
         case "wildcard":
             return {"wildcard": {TERMS: {"value": wildcard_literal(start) + operand["value"]}}}
         case "regexp":
-            # In parentheses: an alternation begins anew at each of its bars.
+            # Parenthesised: otherwise the prefix would apply only to the first alternative.
             return {"regexp": {TERMS: {**operand, "value": f"{literal(start)}({operand['value']})"}}}
     raise ValueError(f"no query on terms: {kind}")
 
 
 def by_terms(path: Path, descending: bool, *, instant: bool = False) -> Json:
-    """Sorts by the value at a path: numbers, texts, booleans, descending the other way; what lacks one comes last."""
+    """Sorts by the value at a path: numbers, texts, booleans, reversed if descending; missing values come last."""
     start = plain_name(path)
     leaves = (("@date", 0),) if instant else (("@double", 0), ("@long", 0), ("", 1), ("@boolean", 2))
     last = leaves[-1][1]

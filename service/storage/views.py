@@ -1,4 +1,4 @@
-"""A bucket as an aggregate asks it: its fields, its searches, and one state of its objects."""
+"""A bucket as aggregates see it: its fields, its searches, and one state of its objects."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,12 +24,12 @@ from service.values import Json, index_date
 
 @dataclass(frozen=True)
 class BucketSnapshot:
-    """A bucket whose objects are asked, and the version of its fields."""
+    """A bucket to query, and the version of its fields."""
 
     bucket_id: str
     version: Version | None
     expired_before: int | None = None
-    """Objects made before (epoch milliseconds) are there no more, removed or not yet."""
+    """Objects created before this (epoch milliseconds) have expired, whether removed yet or not."""
 
     @property
     def query(self) -> Query:
@@ -41,12 +41,12 @@ class BucketSnapshot:
 
 
 Conditions = Callable[[Fields], Condition]
-"""What objects fulfil to be among those that are asked; a field's meaning depends on what is known of it."""
+"""Selects the objects to query; a filter's meaning depends on what is known of its field."""
 
 
 @dataclass(frozen=True)
 class BucketSource:
-    """The objects of a bucket, or those of several that fulfil a condition, as `service.aggregate` wants them."""
+    """The objects of one bucket, or those of several that match a condition, for `service.aggregate`."""
 
     store: ObjectStore
     scope: Scope
@@ -55,7 +55,7 @@ class BucketSource:
     fields: Fields
     conditions: Conditions = lambda fields: ALWAYS
     newest: Callable[[], Awaitable["BucketSource | None"]] | None = None
-    """Another way to find a newer one than by the versions of the fields."""
+    """An alternative to the fields' versions for finding a newer source."""
 
     @classmethod
     async def at(
@@ -66,7 +66,7 @@ class BucketSource:
         instants: Sequence[Path],
         conditions: Conditions = lambda fields: ALWAYS,
     ) -> "BucketSource":
-        """The buckets as they are known at the versions of their fields."""
+        """The buckets at their fields' versions."""
         fields = await store.fields({snapshot.bucket_id: snapshot.version for snapshot in buckets}, instants)
         return cls(store, scope, buckets, instants, fields, conditions)
 
@@ -107,7 +107,7 @@ class PointInTime:
     pit: str
 
     async def ask(self, body: Mapping[str, Any]) -> str:
-        """An unread answer."""
+        """An unparsed answer."""
         return await self.gateway.search(None, {**body, "pit": self._pit()})
 
     async def search(self, body: Mapping[str, Any]) -> CompositePage:

@@ -1,4 +1,4 @@
-"""What this process has seen of entries, by its own clock: how long one has not changed."""
+"""How long this process, by its own clock, has seen an entry unchanged."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _MOST: Final = 10_000
 
 
 class Watch:
-    """Remembers which version of an entry this process saw first, and when."""
+    """Remembers the version of each entry that this process last saw, and when it first saw it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

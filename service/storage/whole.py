@@ -1,6 +1,6 @@
-"""Whether an answer of OpenSearch covers everything that was asked for: it sends partial answers with a 200, too.
+"""Whether an OpenSearch answer is whole: OpenSearch also sends partial answers with status 200.
 
-`Gateway.request` looks at every answer, so no caller has to, and none can forget it.
+`Gateway.request` checks every answer, so callers neither need to nor can forget it.
 """
 
 import re
@@ -9,17 +9,17 @@ from typing import Final
 import msgspec
 
 _ALL_SHARDS: Final = frozenset({"_search", "_msearch", "_count"})
-"""Operations that have to reach every shard. A shard that has no live copy is not counted as failed."""
+"""Operations that must reach every shard. OpenSearch does not count a shard without a live copy as failed."""
 
 _NO_FAILURE: Final = frozenset({"_refresh", "_stats", "_delete_by_query", "_update_by_query"})
-"""Operations of which no part may have failed. Replicas that are not assigned are no failure."""
+"""Operations of which no part may have failed. Unassigned replicas are not failures."""
 
 _HEAD: Final = re.compile(
     r'\{(?:"(?:_scroll_id|pit_id)":"[^"]*",)?"took":\d+,"timed_out":false,(?P<early>"terminated_early":(?:true|false),)?'
     r'(?:"num_reduce_phases":\d+,)?'
     r'"_shards":\{"total":(\d+),"successful":\2,"skipped":\d+,"failed":0\},"hits":\{'
 )
-"""How nearly all answers to searches begin; one that does is whole, and need not be parsed to know it."""
+"""The beginning of almost all search answers; one that matches is whole, so it need not be parsed."""
 
 
 class _Shards(msgspec.Struct):
@@ -41,22 +41,22 @@ class _SearchStatus(msgspec.Struct):
     failures: list[msgspec.Raw] = []
     error: msgspec.Raw | None = None
     responses: list["_SearchStatus"] | None = None
-    """Of `_msearch`: an answer for each search."""
+    """For `_msearch`: an answer for each search."""
 
 
 _read: Final = msgspec.json.Decoder(_SearchStatus).decode
 
 
 def operation(path: str) -> str:
-    """`_search` of `/index/_search`: what is done, without the names of what it is done to."""
+    """`_search` for `/index/_search`: the operation without the names it applies to."""
     return next((part for part in path.split("/") if part.startswith("_")), "index")
 
 
 def is_whole(method: str, path: str, answer: str, *, limited: bool = False) -> bool:
-    """False for an answer that lacks a part, or does not say that it has all; true for other operations' answers.
+    """False for an answer that lacks a part or does not say it is complete; true for answers of other operations.
 
     `limited`: the request had `terminate_after`, so `terminated_early` means that something is missing. Without it
-    OpenSearch says so, too, of aggregations that it knew before it had looked at all documents.
+    OpenSearch also sets it for aggregations whose result it knew before visiting all documents.
     """
     name = operation(path)
     if method == "DELETE" or (name not in _ALL_SHARDS and name not in _NO_FAILURE):

@@ -1,4 +1,4 @@
-"""What the service tells of its own routes: the OpenAPI document, and a page to read it and to try it out."""
+"""Documentation of the service's routes: the OpenAPI document, and a page to read and try it."""
 
 import asyncio
 import gzip
@@ -28,7 +28,7 @@ _ASSETS: Final = {
     "tally.svg": "image/svg+xml",
 }
 _HTML: Final = {
-    # The style sheet has its icons as data: nothing comes from elsewhere, nothing is said inline.
+    # The style sheet embeds its icons as data URIs: nothing is loaded from elsewhere or inline.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -37,7 +37,7 @@ _HTML: Final = {
 
 @dataclass(frozen=True)
 class _File:
-    """What is sent: plain or packed, and the name of this very content."""
+    """The content to send, plain and compressed, and its ETag."""
 
     plain: bytes
     packed: bytes
@@ -46,9 +46,9 @@ class _File:
 
 @cache
 def _file(name: str) -> _File:
-    """Made once, in a thread: packing the script takes some tenths of a second."""
+    """Built once, in a thread: compressing the script takes a few tenths of a second."""
     if name == _DOCUMENT:
-        from service.web.openapi import encoded  # takes a while, and who only imports this needs none of it
+        from service.web.openapi import encoded  # slow to import, and not needed to import this module
 
         plain = encoded()
     else:
@@ -57,14 +57,14 @@ def _file(name: str) -> _File:
 
 
 def prepare() -> None:
-    """Makes the document before requests come: while its schemas are built, no other thread gets its turn."""
+    """Builds the document before requests arrive: building its schemas blocks all other threads."""
     _file(_DOCUMENT)
 
 
 async def _sent(
     request: web.Request, name: str, media: str, seconds: int, headers: dict[str, str] | None = None
 ) -> Any:
-    """A file of which the caller may keep a copy for so many seconds; 304 if the copy is still good."""
+    """A file that the caller may cache for `seconds`; 304 if the cached copy is current."""
     file = await asyncio.to_thread(_file, name)
     headers = {
         "Cache-Control": f"public, max-age={seconds}" if seconds else "no-cache",

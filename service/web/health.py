@@ -1,4 +1,4 @@
-"""Is the process alive (/healthz), should it get requests (/readyz), and how is it doing (/metrics)."""
+"""Liveness (/healthz), readiness (/readyz) and metrics (/metrics)."""
 
 import asyncio
 from typing import Annotated, Any, Final
@@ -16,7 +16,7 @@ from service.web.route import Answer, Routes
 routes = Routes("Service", "service")
 
 _TIMEOUT: Final = 3.0
-"""Seconds; less than the probes of k8s/ wait."""
+"""Seconds; less than the timeout of the probes in k8s/."""
 
 
 @routes.get("/healthz", public=True)
@@ -52,7 +52,7 @@ async def _status(request: web.Request) -> dict[str, str]:
     if not ready.set_up:
         return {"status": "not set up; run bootstrap"}
     if ready.write_block is not None:
-        # Everything can be read: a balancer that took the process out would make it worse.
+        # Everything can be read: if a load balancer removed the process, it would get worse.
         return {"status": "ready", "writes": f"blocked: {ready.write_block}"}
     return {"status": "ready"}
 

@@ -1,7 +1,7 @@
-"""What handlers declare in their signatures: how each input is read from a request, and what it is of.
+"""Input declarations in handler signatures: how each input is read from a request, and its type.
 
-A handler's parameters are read by name: `request` is the request itself, `path`, `query` and `body` are models;
-anything else carries one of the markers below in its annotation, such as `namespace: Namespace`.
+A handler's parameters are filled by name: `request` is the request itself, `path`, `query` and `body` are models; any
+other has one of the markers below in its annotation, such as `namespace: Namespace`.
 """
 
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 
 RECORDS_LIMIT: Final = 10 * 1024 * 1024
-"""Bytes of a request to the records API, decoded (contract, records, 3)."""
+"""Maximum bytes of a request to the records API, decompressed (contract, records, 3)."""
 
 
 class Marker(Protocol):
@@ -34,7 +34,7 @@ class Marker(Protocol):
 
 @dataclass(frozen=True)
 class Body:
-    """A body that no model reads: its form for the document, and how the handler gets it."""
+    """A body not read by a model: its schema for the document, and how the handler gets it."""
 
     type: Any
     media: str = JSON
@@ -56,7 +56,7 @@ class NdjsonBody(Body):
 
 @dataclass(frozen=True)
 class JsonBody(Body):
-    """JSON that a dialect reads by hand."""
+    """JSON that a dialect parses by hand."""
 
     async def read(self, request: web.Request) -> Json:
         return await _json(request, self.required)
@@ -74,7 +74,7 @@ class NamespaceParameter:
 
 Namespace = Annotated[str, NamespaceParameter()]
 NamespaceOrDefault = Annotated[str, NamespaceParameter("default")]
-"""Of the oldest era alone, whose lists may leave it out."""
+"""Only for the oldest era, whose lists may omit it."""
 
 NAMESPACE_KEY: Final = "namespace"
 
@@ -106,7 +106,7 @@ _NO: Final = ("false", "0", "no")
 
 
 def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] = frozenset()) -> M:
-    """The model of a query string; `but`: keys that something else reads. An empty text is as good as none."""
+    """The model of a query string; `but`: keys read elsewhere. An empty text counts as absent."""
     given: dict[str, Any] = {}
     problems: list[Problem] = []
     prefix: str | None = getattr(model, "open_keys", None)
@@ -147,13 +147,13 @@ def read_query(model: type[M], query: MultiMapping[str], *, but: frozenset[str] 
 
 
 async def read_body(request: web.Request, model: type[M], *, required: bool) -> M | None:
-    """The model of a JSON body; None for no body where it may be left out."""
+    """The model of a JSON body; None if an optional body is missing."""
     value = await _json(request, required)
     return None if value is None and not required else read(model, value)
 
 
 async def refuse_body(request: web.Request) -> None:
-    """A body that nobody reads is refused, unless it says nothing."""
+    """Refuses a body that no input reads, unless it is empty."""
     if request.can_read_body and (await body_of(request, limit_of(request))).strip() not in (b"", b"{}", b"null"):
         raise Invalid.at(("body",), f"{request.method} {request.path} takes no body", "extra_forbidden")
 

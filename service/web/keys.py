@@ -1,4 +1,4 @@
-"""What handlers find in the application."""
+"""The application keys that handlers use."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -22,39 +22,39 @@ from service.settings import Settings
 
 @dataclass
 class State:
-    """Whether the process takes part, and how many requests it is at."""
+    """Whether the process accepts requests, and how many are in flight."""
 
     opensearch_ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """OpenSearch was there and is set up."""
+    """Set once OpenSearch has been reached and set up."""
     draining: bool = False
     in_flight: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Sources(Protocol):
-    """Finds what an aggregate asks."""
+    """Finds the source for an aggregate."""
 
     async def __call__(self, namespace: str, bucket: str, /) -> AggregateSource: ...
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether OpenSearch is there and set up, and why it takes no writes (None: it takes them)."""
+    """Whether OpenSearch is reachable and set up, and why it accepts no writes (None: it accepts them)."""
 
     set_up: bool
     write_block: str | None
 
 
 class ReadinessCheck(Protocol):
-    """Looks whether requests can be answered; raises `TallyError` if OpenSearch is not there."""
+    """Checks whether requests can be answered; raises `TallyError` if OpenSearch is unreachable."""
 
     async def __call__(self) -> Readiness: ...
 
 
 ERROR_CODE: Final = web.RequestKey("error_code", str)
-"""Of the error that a request ended with, for its line in the log."""
+"""The code of the error that a request ended with, for its log line."""
 REASON: Final = web.RequestKey("reason", str)
-"""Why a request was refused, for its line in the log."""
+"""Why a request was refused, for its log line."""
 SETTINGS: Final = web.AppKey("settings", Settings)
 NAMESPACES: Final = web.AppKey("namespaces", NamespaceService)
 INSPECTING: Final = web.AppKey("inspecting", Inspecting)
@@ -70,5 +70,5 @@ COLLECTION_SOURCE: Final[web.AppKey[Sources]] = web.AppKey("collection_source")
 SOURCE: Final[web.AppKey[Sources]] = web.AppKey("source")
 READY: Final[web.AppKey[ReadinessCheck]] = web.AppKey("ready")
 EARLIER_SECRET: Final = web.AppKey("earlier_secret", str)
-"""What release 0.1.0 sealed cursors with."""
+"""The secret with which release 0.1.0 signed cursors."""
 STATE: Final = web.AppKey("state", State)

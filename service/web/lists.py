@@ -19,7 +19,7 @@ _PAGING: Final = frozenset({*ListParameters.model_fields, "next_cursor", "after"
 
 
 def list_request(query: ListQuery, body: ListRequest | None) -> ListRequest:
-    """From body and query; the query counts more, so that the links of a page work with the same body."""
+    """Merges body and query; the query takes precedence, so that a page's links work with the same body."""
     asked = body or ListRequest()
     changes: dict[str, Any] = {}
     if query.sort_field is not None:
@@ -38,7 +38,7 @@ def list_request(query: ListQuery, body: ListRequest | None) -> ListRequest:
 
 
 def _typed(text: str) -> list[Json]:
-    """A number or a truth value in a query matches as such, too."""
+    """The values that a query text matches: a number or boolean also matches as such."""
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -47,9 +47,9 @@ def _typed(text: str) -> list[Json]:
 
 
 def is_list(body: Json, creates: type[WireModel], names: tuple[str, ...]) -> bool:
-    """Whether the body of `POST /v1/buckets` lists; raises `Invalid` for what neither lists nor creates.
+    """Whether the body of `POST /v1/buckets` lists; raises `Invalid` if it neither lists nor creates.
 
-    `names`: the keys of which one is there when something is to be made (contract, the table of eras).
+    `names`: the keys of which a create has one (contract, the table of eras).
     """
     if body is None:
         return True
@@ -85,9 +85,9 @@ _OPENINGS: Final = {
 
 
 def lists_objects(raw: bytes) -> bool:
-    """Whether the body of `POST …/objects` lists (contract, the table of eras); what is no object is for creating.
+    """Whether the body of `POST …/objects` lists (contract, the table of eras); anything but an object is a create.
 
-    Raises `Invalid` for what would make an object, but looks like a misspelt list.
+    Raises `Invalid` for a body that would create an object, but looks like a misspelt list.
     """
     if not raw:
         return True
@@ -104,7 +104,7 @@ def lists_objects(raw: bytes) -> bool:
 
 
 def _refuse_misspelt_list(parts: Mapping[str, msgspec.Raw]) -> None:
-    """Root fields have any name, so `{"limt": 2}` is an object, too; what has nothing else is more often a list."""
+    """Root fields may have any name, so `{"limt": 2}` is an object, too; but on its own it is probably a list."""
     meant: dict[str, str] = {}
     for key in parts:
         name = key if key in _OPENINGS else misspelt(key, _OPENINGS)

@@ -1,4 +1,4 @@
-"""Around every request: its id and log line, its key, its errors in the documented envelope."""
+"""Applied to every request: id and log line, API key, errors in the documented envelope."""
 
 import asyncio
 import hashlib
@@ -41,21 +41,21 @@ log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 _REQUEST: Final = web.RequestKey("request_id", str)
 _UNEXPLAINED: Final = frozenset({401, 404})
-"""Their reason says no more than the status does."""
+"""Statuses whose reason adds nothing."""
 
 _SHOWN: Final = 500
-"""Characters of a reason that the log has."""
+"""Maximum characters of a reason in the log."""
 
 
 async def identified(request: web.Request, response: web.StreamResponse) -> None:
-    """Every answer tells the request's id; one that is streamed has its headers before its handler ends."""
+    """Adds the request's id to every answer; here, since a streamed one sends its headers before its handler ends."""
     if _REQUEST in request:
         response.headers["X-Request-Id"] = request[_REQUEST]
 
 
 @web.middleware
 async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line for each request, and its id for the answer."""
+    """Logs one line per request, and sets its id."""
     given = request.headers.get("X-Request-Id", "")
     id = given if _ID.fullmatch(given) else secrets.token_hex(8)
     request[_REQUEST] = id
@@ -97,7 +97,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @contextmanager
 def _traced(request: web.Request, route: str, id: str) -> Iterator[Any]:
-    """The request as a span; where traces are off, nothing. Its log lines name the trace."""
+    """Traces the request as a span, unless traces are off. Its log lines name the trace."""
     if route in PUBLIC:
         yield None
         return
@@ -122,7 +122,7 @@ def _count(method: str, route: str, status: int, seconds: float, cost: Backend) 
 
 @web.middleware
 async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Knows how many requests are in flight, so that a stop can wait for them."""
+    """Counts the requests in flight, so that a shutdown can wait for them."""
     state = request.app[STATE]
     state.in_flight += 1
     metrics.in_flight.inc()
@@ -137,7 +137,7 @@ async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error becomes the envelope; what nobody expected is logged and not shown."""
+    """Renders every error in the envelope; unexpected ones are logged and not shown."""
     try:
         return await handler(request)
     except TallyError as error:
@@ -186,14 +186,14 @@ def authorized(key: str) -> Middleware:
 
 @web.middleware
 async def reject_until_ready(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Nothing is asked of OpenSearch before it was found to be set up."""
+    """Rejects requests that need OpenSearch until it is set up."""
     if not request.app[STATE].opensearch_ready.is_set() and request.path not in _WITHOUT_OPENSEARCH:
         raise Unavailable("Tally is starting; OpenSearch is not available yet", retry_after=5)
     return await handler(request)
 
 
 async def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    """While the process stops, clients with open connections are asked to close them."""
+    """While the process stops, asks clients to close their connections."""
     if request.app[STATE].draining:
         response.headers["Connection"] = "close"
         response.force_close()

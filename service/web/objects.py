@@ -34,7 +34,7 @@ log = structlog.get_logger()
 WARNINGS: Final = "X-Tally-Warnings"
 
 _HEADER: Final = 4_000
-"""Bytes of warnings in a header, of which clients take 8 kB."""
+"""Maximum bytes of warnings in a header; clients accept 8 kB."""
 
 _ONE: Final = "/{object_identifier}"
 
@@ -165,7 +165,7 @@ async def export_objects(
 
 
 def _in_header(warnings: Sequence[str]) -> str:
-    """As JSON in ASCII; the last ones are left out where a header would be too long."""
+    """Warnings as ASCII JSON; the last ones are dropped if the header would be too long."""
     while len(warnings) > 1 and len(json.dumps(warnings)) > _HEADER:
         warnings = warnings[:-1]
     return json.dumps(warnings)
@@ -201,7 +201,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def _batch(body: bytes) -> tuple[list[msgspec.Raw], bool]:
-    """The objects, untouched; whether the body is the array alone (older era)."""
+    """The unparsed objects, and whether the body is a bare array (older era)."""
     try:
         value = _members(body)
         if isinstance(value, list):

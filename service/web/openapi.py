@@ -1,4 +1,4 @@
-"""The service's OpenAPI 3.1 document, made once from the routes as they are declared (`service.web.route`)."""
+"""The service's OpenAPI 3.1 document, built once from the declared routes (`service.web.route`)."""
 
 import inspect
 import json
@@ -151,14 +151,14 @@ _HEADERS: Final[Mapping[str, Header]] = {
 
 
 class _Schemas(GenerateJsonSchema):
-    """Without titles, which only repeat the names; with every spelling of a field that has several."""
+    """Omits titles, which only repeat the names; includes every spelling of a field that has several."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         made = super().generate_inner(schema)
-        # Limits of what may have several types come in Python's words.
+        # Limits of union types use Python's keywords.
         for ours, theirs in (("ge", "minimum"), ("le", "maximum")):
             if ours in made:
                 made[theirs] = made.pop(ours)
@@ -196,7 +196,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas_of(types: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The schema of each type, and the named ones that they refer to; in one go, so that no name stands for two."""
+    """The schema of each type, and the named ones that they reference; in one pass, so that names are unique."""
     together: Any = tuple.__class_getitem__(tuple(types))
     whole = TypeAdapter[Any](together).json_schema(
         ref_template="#/components/schemas/{model}", schema_generator=_Schemas
@@ -209,7 +209,7 @@ def _schemas_of(types: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, d
 
 @cache
 def examples() -> Mapping[str, Mapping[str, Mapping[str, Json]]]:
-    """By operation, and by `request`, `response`, a media type or a status: examples by what they show."""
+    """Examples by operation, then by `request`, `response`, media type or status, then by what they show."""
     found: dict[str, Any] = {}
     for file in sorted((Path(__file__).parent / "examples").glob("*.json")):
         found |= json.loads(file.read_text(encoding="utf-8"))
@@ -218,7 +218,7 @@ def examples() -> Mapping[str, Mapping[str, Mapping[str, Json]]]:
 
 @cache
 def document() -> dict[str, Any]:
-    """As JSON values; the first time this takes some tenths of a second."""
+    """The document as JSON values; the first call takes a few tenths of a second."""
     types = [each for route in ROUTES for each in _types(route)]
     inline, named = _schemas_of([*types, ValidationDetails, Name, Partial])
     schemas = iter(inline)
@@ -259,12 +259,12 @@ def document() -> dict[str, Any]:
 
 @cache
 def encoded() -> bytes:
-    """The document as it is sent."""
+    """The document as sent."""
     return msgspec.json.encode(document())
 
 
 def _types(route: Route) -> Iterator[Any]:
-    """What schemas are made of, in a fixed order: body, answer, further answers."""
+    """The types that need schemas, in a fixed order: body, answer, further answers."""
     if route.raw_body is not None:
         yield route.raw_body.type
     elif route.body is not None:
@@ -322,7 +322,7 @@ _ALSO: Final = {
 
 
 def _statuses(route: Route) -> set[int]:
-    """Of the errors that a route may have, beside those that its declaration names."""
+    """The statuses of errors that a route may have in addition to the declared ones."""
     found = {500, *(error.status for error in route.errors)}
     found |= {422} if route.api != "records" else {400}
     if not route.public:
@@ -348,7 +348,7 @@ def _headers(route: Route) -> Iterator[str]:
 
 
 def _parameters(model: type[BaseModel], place: str) -> Iterator[Parameter]:
-    """Of a path or a query."""
+    """The parameters of a path or query."""
     made = model.model_json_schema(schema_generator=_Schemas)
     for name, schema in made.get("properties", {}).items():
         if name in getattr(model, "unsupported", {}):
@@ -366,7 +366,7 @@ def _parameters(model: type[BaseModel], place: str) -> Iterator[Parameter]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is never null."""
+    """Removes null from the schema of an optional parameter, which is never null."""
     kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     if len(kinds) != 1:
         return schema
@@ -433,7 +433,7 @@ def _error_headers(error: errors.TallyError) -> Iterable[str]:
 
 
 def _envelope(error: errors.TallyError, api: Api) -> Schema:
-    """Of this error and no other: what `TallyError.envelope` and `record_envelope` make."""
+    """The schema for exactly this error, as rendered by `TallyError.envelope` and `record_envelope`."""
     message = Schema(type="string")
     if api == "records":
         lists: dict[str, Reference | Schema] = {

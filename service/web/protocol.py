@@ -1,7 +1,7 @@
-"""Below the handlers: requests that are no HTTP are answered like all others, and a trailing slash is no other route.
+"""Below the handlers: malformed HTTP requests are answered like all others, and a trailing slash is ignored.
 
-What is malformed never becomes a request, so no middleware sees it. aiohttp would answer it as plain text and log the
-line at fault with a traceback; that line may be the one with somebody's key.
+Malformed input never becomes a request, so no middleware sees it. aiohttp would answer it as plain text and log the
+offending line with a traceback; that line may contain an API key.
 """
 
 import re
@@ -20,8 +20,8 @@ from service.web.render import error_answer
 log = structlog.get_logger()
 
 _SLASHED: Final = frozenset({"GET", "HEAD", "POST"})
-"""Methods for which `/x/` is `/x`. Not for PUT, PATCH and DELETE: a client that fills in an empty name would change,
-or delete, what the name is a part of."""
+"""Methods for which `/x/` is `/x`. Not PUT, PATCH and DELETE: a client that fills in an empty name would change, or
+delete, the parent resource."""
 
 _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (http_exceptions.LineTooLong, "its first line or one of its headers is too long"),
@@ -32,11 +32,11 @@ _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (http_exceptions.ContentLengthError, "its body is not as long as its header says"),
 )
 _DESCRIPTION: Final = re.compile(r"[A-Z](?:[A-Za-z ,/`-]|n't){3,80}")
-"""The parser's own words; what follows a colon or stands in quotes was sent."""
+"""The parser's own words; anything after a colon or in quotes was sent by the client."""
 
 
 class Runner(web.AppRunner):
-    """Serves an application by connections of the kind below."""
+    """Serves an application with the connection class below."""
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -63,7 +63,7 @@ class _Connection(RequestHandler):
             return
         message = self._messages[-1][0]
         if isinstance(message, _ErrInfo) and not self._current_request.content.is_eof():
-            # aiohttp leaves whoever reads the body of the request at hand waiting for what never comes.
+            # aiohttp leaves the reader of the current request's body waiting forever.
             self._current_request.content.set_exception(web.RequestPayloadError(_cause(message.exc)))
 
     def handle_error(
@@ -73,11 +73,11 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP, or (`status` 500) to what failed outside of the middlewares."""
+        """The answer to malformed HTTP, or (`status` 500) to failures outside the middlewares."""
         id = secrets.token_hex(8)
         if status < 500:
             cause = _cause(exc)
-            # The level of every request that is refused; what was sent is in no line of the log.
+            # The same level as for every refused request; nothing that was sent is logged.
             log.info("request", request_id=id, method="(malformed)", route="(malformed)", status=400, reason=cause)
             metrics.requests.labels("(malformed)", "(malformed)", "400").inc()
             error: TallyError = BadRequest(f"this is not a valid HTTP request: {cause}")
@@ -92,7 +92,7 @@ class _Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
-            # Raised before the middlewares: an `Expect` header that asks for something else than 100-continue.
+            # Raised before the middlewares: an `Expect` header other than 100-continue.
             id = secrets.token_hex(8)
             log.info("request", request_id=id, method=request.method, route="(unknown)", status=400, reason=resp.reason)
             resp = _closing(BadRequest(f"this cannot be done: {resp.reason}"), request.path, id)
@@ -100,7 +100,7 @@ class _Connection(RequestHandler):
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         if isinstance(kw.get("exc_info"), web.RequestPayloadError):
-            return  # of a body that nobody read to its end; the request has its answer and its line
+            return  # in a body that was not read to its end; the request is already answered and logged
         log.error("unexpected", cause=str(args[0]) if args else "", exc_info=kw.get("exc_info"))
 
 
@@ -112,7 +112,7 @@ def _closing(error: TallyError, path: str, id: str) -> web.Response:
 
 
 def _cause(error: BaseException | None) -> str:
-    """What is wrong with the form of a request, without anything that was sent in it."""
+    """The problem with a malformed request, without any of its content."""
     text = str(getattr(error, "message", ""))
     if isinstance(error, http_exceptions.BadHttpMethod) and "HTTPS" in text.partition("'")[0]:
         return "it is encrypted, and this port takes plain HTTP"

@@ -1,4 +1,4 @@
-"""Reads requests: the namespace, bodies, JSON, lines of an import."""
+"""Reading requests: the namespace, bodies, JSON, lines of an import."""
 
 import asyncio
 import codecs
@@ -21,7 +21,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 
 MAX_DEPTH: Final = 100
-"""Levels of arrays and objects in a request; what walks over it may then do so recursively."""
+"""Maximum nesting of arrays and objects in a request, so that it can be walked recursively."""
 
 
 def namespace_of(request: web.Request, default: str | None = None) -> str:
@@ -37,13 +37,13 @@ def namespace_of(request: web.Request, default: str | None = None) -> str:
     if not namespace:
         raise BadRequest("name the namespace: header X-Namespace (its id or name), or ?namespace= in the query")
     if not namespace.isascii():
-        # No name is like this, and a header may hold bytes that are no text at all.
+        # No name has such characters, and a header may contain bytes that are not valid text.
         raise NotFound("Namespace", namespace.encode("ascii", "backslashreplace").decode())
     return namespace
 
 
 async def body_of(request: web.Request, limit: int | None = None) -> bytes:
-    """At most so many bytes, unpacked; by default the setting's."""
+    """The decompressed body, at most `limit` bytes; by default the setting's."""
     way_out = "send it in parts" if limit else "use the import route for volumes"
     limit = limit or request.app[SETTINGS].body_limit
     body = bytearray()
@@ -59,7 +59,7 @@ async def body_of(request: web.Request, limit: int | None = None) -> bytes:
 
 
 def json_from(body: bytes) -> Json:
-    """With every digit of every integer; raises `Invalid` for what is nested too deep, and for a key given twice."""
+    """Parses JSON with integers of any size; raises `Invalid` for too deep nesting and duplicate keys."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -89,7 +89,7 @@ def _deeper_than(limit: int, value: Json) -> bool:
 
 
 async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple[int, bytes | None]]]:
-    """Batches of numbered lines of a body of any size; empty lines are passed over, too long ones are None."""
+    """Batches of numbered lines of a body of any size; empty lines are skipped, too long ones are None."""
     batch: list[tuple[int, bytes | None]] = []
     size, number, rest, skipping = 0, 0, b"", False
 
@@ -125,9 +125,9 @@ async def lines_of(request: web.Request, limit: int) -> AsyncIterator[list[tuple
 
 
 async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator[bytes]:
-    """The body without its Content-Encoding, in pieces; raises `BadRequest` for one that is broken or cut off.
+    """The decoded body (Content-Encoding removed), in chunks; raises `BadRequest` if it is corrupt or truncated.
 
-    `sniff`: a gzip file is known by its first bytes, too, as clients rarely name the encoding of a file.
+    `sniff`: also detects gzip by its first bytes, as clients rarely declare the encoding of a file.
     """
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
@@ -144,7 +144,7 @@ async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator
                 continue
             for piece in gzip.unpacked(chunk):
                 yield piece
-                await asyncio.sleep(0)  # kilobytes may unpack to gigabytes: others get their turn
+                await asyncio.sleep(0)  # kilobytes may decompress to gigabytes: yield to others
     except zlib.error as error:
         raise BadRequest(f"the body is not valid gzip: {error}") from None
     except web.RequestPayloadError as error:
@@ -154,9 +154,9 @@ async def _chunks(request: web.Request, *, sniff: bool = False) -> AsyncIterator
 
 
 class _Gzip:
-    """Unpacks gzip in pieces of bounded size, also of several members one after the other.
+    """Decompresses gzip in chunks of bounded size, including multiple members.
 
-    aiohttp would do so itself, but takes a body that was cut off for a whole one.
+    aiohttp could do this itself, but accepts a truncated body as complete.
     """
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class _Gzip:
         full = False
         while data or full:
             if self._member.eof:
-                data = data.lstrip(b"\0")  # padding, as tape archives have it
+                data = data.lstrip(b"\0")  # padding, as in tape archives
                 if not data:
                     return
                 self._member = zlib.decompressobj(_GZIP_FORMAT)

@@ -23,14 +23,14 @@ def _json(body: bytes, status: int = 200) -> web.Response:
 
 
 async def large_answer(value: Any, rows: int, status: int = 200) -> web.Response:
-    """Written in a thread if there are many rows, so that no other request waits for it."""
+    """Serialized in a thread if there are many rows, so as not to block other requests."""
     if rows <= _INLINE_ROWS:
         return answer(value, status)
     return _json(await asyncio.to_thread(encode, value), status)
 
 
 def error_answer(error: TallyError, path: str = "") -> web.Response:
-    """In the envelope of the API that the path belongs to."""
+    """The error in the envelope of the path's API."""
     status, body = record_envelope(error) if path.startswith("/api/") else (error.status, error.envelope())
     response = answer(body, status)
     if error.retry_after is not None:
@@ -44,7 +44,7 @@ def encode(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except OverflowError:
-        # Integers beyond 64 bits, which exact sums may reach.
+        # Integers beyond 64 bits, which exact sums can reach.
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_raw).encode()
 
 

@@ -1,4 +1,4 @@
-"""A route is declared once: its handler's signature says what is read, its docstring and types are the documentation.
+"""A route is declared once: its handler's signature defines the inputs, its docstring and types the documentation.
 
 ```python
 @routes.post("/v1/buckets/{bucket_identifier}/objects/aggregate", errors=(OverBudget,))
@@ -9,8 +9,8 @@ async def aggregate_objects(request: web.Request, namespace: Namespace, path: In
     \"\"\"
 ```
 
-Reading, validation and the OpenAPI document (`service.web.openapi`) all come from this. The operation's id is the
-function's name in camel case; its examples stand under that id in `examples/`, and the tests send them.
+Parsing, validation and the OpenAPI document (`service.web.openapi`) all derive from this. The operation's id is the
+function's name in camel case; its examples are under that id in `examples/`, and the tests send them.
 """
 
 import inspect
@@ -32,14 +32,14 @@ from service.wire import read
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 Api = Literal["objects", "records", "service"]
-"""Whose errors, and whose error envelope, a route has."""
+"""The API that determines a route's errors and error envelope."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """In the annotation of a return type: a media type other than JSON, or more than one."""
+    """For return annotations: a media type other than JSON, or several."""
 
     media: Sequence[str]
     headers: Sequence[str] = ()
@@ -47,22 +47,22 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """One operation: where it is, and the handler that answers it."""
+    """One operation: its path and method, and its handler."""
 
     method: str
     path: str
     id: str
     handler: Callable[..., Awaitable[Any]]
     examples: str
-    """The operation whose examples these are."""
+    """The operation whose examples apply."""
     api: Api
     tag: str
     status: int
     errors: Sequence[type[TallyError]]
     also: Mapping[int, Any]
-    """Answers that are no errors in the envelope: their types, None for no body."""
+    """Additional answers other than enveloped errors: status → type, None for no body."""
     public: bool
-    """Needs no key."""
+    """Whether no API key is needed."""
 
     @cached_property
     def hints(self) -> Mapping[str, Any]:
@@ -91,7 +91,7 @@ class Route:
 
     @property
     def body(self) -> tuple[Any, bool] | None:
-        """The type of a body that a model reads, and whether it has to be there."""
+        """The type of a body read by a model, and whether it is required."""
         hint = self.hints.get("body")
         if hint is None or self.marker("body") is not None:
             return None
@@ -101,7 +101,7 @@ class Route:
         return hint, True
 
     def marker(self, name: str) -> Any:
-        """What reads a parameter that no model reads, None if there is no such."""
+        """The marker that reads a parameter, None if there is none."""
         hint = self.hints.get(name)
         return next((each for each in get_args(hint)[1:] if hasattr(each, "read")), None)
 
@@ -117,7 +117,7 @@ class Route:
 
     @property
     def answer(self) -> tuple[Any, Answer]:
-        """Type and media types of the answer; the type is None where there is no body."""
+        """Type and media types of the answer; the type is None if there is no body."""
         hint = self.hints.get("return")
         if get_origin(hint) is Annotated:
             type, *markers = get_args(hint)
@@ -128,12 +128,12 @@ class Route:
 
     @property
     def pattern(self) -> str:
-        """The path as aiohttp wants it; a name in it may hold anything but a slash."""
+        """The path as an aiohttp pattern; a name in it may contain anything but a slash."""
         return _PLACEHOLDER.sub(r"{\1:[^/]+}", self.path)
 
     def register(self, router: web.UrlDispatcher) -> None:
         if self.method == "get":
-            router.add_get(self.pattern, self.answered)  # HEAD comes with it
+            router.add_get(self.pattern, self.answered)  # includes HEAD
         else:
             router.add_route(self.method, self.pattern, self.answered)
 
@@ -148,7 +148,7 @@ class Route:
         return await large_answer(result, rows, self.status)
 
     async def _given(self, request: web.Request) -> dict[str, Any]:
-        """All inputs; raises `Invalid` with what is wrong with any of them."""
+        """All inputs; raises `Invalid` with the problems of all of them."""
         given: dict[str, Any] = {}
         problems: list[Problem] = []
         for name, reader in self._readers:
@@ -178,7 +178,7 @@ class Route:
             return read_query(query, request.query, but=others)
 
         async def read_model(request: web.Request) -> BaseModel | None:
-            assert body is not None  # noqa: S101 - there is one, or another reader was chosen
+            assert body is not None  # noqa: S101 - it exists, or another reader was chosen
             return await read_body(request, body[0], required=body[1] and request.method != "GET")
 
         yield "request", read_request
@@ -194,7 +194,7 @@ class Route:
 
 
 class Routes:
-    """The routes of one subject, in the order in which they are declared."""
+    """The routes of one subject, in order of declaration."""
 
     def __init__(self, tag: str, api: Api, prefix: str = "") -> None:
         self.declared: list[Route] = []
@@ -229,7 +229,7 @@ class Routes:
         also: Mapping[int, Any] | None = None,
         public: bool = False,
     ) -> Callable[[H], H]:
-        """`id`: where one function answers several routes, that of all but one of them."""
+        """`id`: if one function serves several routes, the id of all but one of them."""
 
         def declare(handler: H) -> H:
             name = to_camel(handler.__name__)

@@ -1,4 +1,4 @@
-"""All routes of the service, in the order in which the document has them."""
+"""All routes of the service, in the document's order."""
 
 from typing import Final
 

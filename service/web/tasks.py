@@ -1,4 +1,4 @@
-"""What goes on in the background."""
+"""Routes of background tasks."""
 
 from aiohttp import web
 from pydantic import Field

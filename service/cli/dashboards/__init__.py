@@ -1,4 +1,4 @@
-"""Saved objects for OpenSearch Dashboards, made of what a namespace or a stream holds."""
+"""Saved objects for OpenSearch Dashboards, generated from the contents of a namespace or stream."""
 
 from service.cli.dashboards.facts import Facts, TallyClient
 from service.cli.dashboards.saved import ndjson, saved_objects

@@ -1,4 +1,4 @@
-"""Which fields are worth a picture: those that many documents have, with neither one value nor as many as documents."""
+"""Chooses fields to visualize: those of many documents, with neither a single value nor one value per document."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,13 +6,13 @@ from typing import Final
 from service.cli.dashboards.facts import TIME, DashboardField, Facts
 
 _COMMON: Final = 0.2
-"""Share of the documents that have a field that is shown."""
+"""Minimum share of documents that have a field to show."""
 
 _COVERED: Final = 0.1
-"""Share of a field's documents that its most frequent values make up; less is an id rather than a kind."""
+"""Minimum share of a field's documents with its most frequent values; below it, it is an id rather than a category."""
 
 _LUMPED: Final = 0.5
-"""The same of numbers: what is nearly always one of a few has no spread to look at."""
+"""Numbers above this share rank lower: a field that nearly always has one of a few values shows no distribution."""
 
 _OWN: Final = frozenset({"object_id", "bucket_id", "created_at", "updated_at", TIME})
 COLUMNS: Final = 8
@@ -24,7 +24,7 @@ _UNITS: Final = (("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800), ("M", 2
 
 
 def categories(facts: Facts) -> list[DashboardField]:
-    """Fields whose values part the documents well, the best first; several buckets of a namespace do so, too."""
+    """Fields whose values divide the documents well, best first; including a namespace's buckets if several."""
     dated = {column.label for column in facts.columns if column.kind == "date"}
     found = [
         column
@@ -38,7 +38,7 @@ def categories(facts: Facts) -> list[DashboardField]:
 
 
 def measures(facts: Facts) -> list[DashboardField]:
-    """Numbers that vary, the best first: negative ones and fractions are no ids, codes or parts of dates."""
+    """Numbers that vary, best first: those with negative values or fractions are not ids, codes or parts of dates."""
     found = [column for column in _common(facts) if column.kind == "number" and _varies(column)]
     return sorted(
         found,
@@ -47,13 +47,13 @@ def measures(facts: Facts) -> list[DashboardField]:
 
 
 def dates(facts: Facts) -> list[DashboardField]:
-    """Times of the documents' own that span some time, the most common first."""
+    """The documents' own date fields that span some time, most common first."""
     found = [column for column in _common(facts) if column.kind == "date" and _varies(column)]
     return sorted(found, key=lambda column: (-column.count, column.label))
 
 
 def columns(facts: Facts, first: Iterable[DashboardField]) -> list[str]:
-    """The index fields that a table of documents shows: those that are pictured, then the most common ones."""
+    """The index fields for a table of documents: the visualized ones, then the most common ones."""
     rest = sorted(
         (column for column in _common(facts) if column.least is None or _varies(column)),
         key=lambda column: (-round(_share(facts, column), 1), len(column.top) < 2),
@@ -62,7 +62,7 @@ def columns(facts: Facts, first: Iterable[DashboardField]) -> list[str]:
 
 
 def interval(low: float, high: float) -> int | float:
-    """A round width that parts numbers into about thirty."""
+    """A round width that divides the range into about thirty intervals."""
     width = (high - low) / 30
     power: float = 1
     while power * 10 <= width:
@@ -74,7 +74,7 @@ def interval(low: float, high: float) -> int | float:
 
 
 def calendar(low: float, high: float) -> str:
-    """The finest calendar interval that parts a span of epoch milliseconds into a hundred at most."""
+    """The finest calendar interval that divides a span of epoch milliseconds into at most a hundred parts."""
     seconds = (high - low) / 1_000
     return next((unit for unit, length in _UNITS if seconds / length <= _BUCKETS), "y")
 

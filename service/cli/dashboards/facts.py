@@ -1,4 +1,4 @@
-"""What dashboards are made of, asked of a running Tally: the index, its time field, and what its fields hold."""
+"""The facts for dashboards, from a running Tally: the index, its time field, and its fields' contents."""
 
 import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,7 +17,7 @@ TIME: Final = "@timestamp"
 
 _PAGE: Final = 500
 _PROPERTIES: Final = 100
-"""Properties of a stream that are looked at."""
+"""Maximum properties of a stream to inspect."""
 
 _TOP: Final = 5
 _TEXTS: Final = frozenset({"text", "enum", "direct"})
@@ -29,7 +29,7 @@ Kind = Literal["keyword", "boolean", "number", "date"]
 
 @dataclass(frozen=True)
 class DashboardField:
-    """A field as Dashboards sees it, and what is known of its values."""
+    """A field as Dashboards sees it, and facts about its values."""
 
     label: str
     """The path or property as users spell it."""
@@ -37,12 +37,12 @@ class DashboardField:
     """The index field."""
     kind: Kind
     count: int
-    """Documents that have it."""
+    """Number of documents that have it."""
     top: Sequence[tuple[Json, int]] = ()
-    """Values that occur most, with their numbers of documents."""
+    """The most frequent values, with document counts."""
     least: float | None = None
     most: float | None = None
-    """Of numbers, and of dates in epoch milliseconds."""
+    """For numbers, and for dates in epoch milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ class Facts:
     """One namespace, one bucket of it, or one stream."""
 
     key: str
-    """What stays the same when names change: ids are made of it."""
+    """A key that survives renames, for deriving ids."""
     index_key: str
-    """The same of the index, which buckets of a namespace share."""
+    """The same for the index, which a namespace's buckets share."""
     title: str
     pattern: str
-    """The alias that Dashboards asks."""
+    """The alias that Dashboards searches."""
     begins: str
-    """Nothing is older, ISO-8601."""
+    """The earliest time in the data, ISO-8601."""
     documents: int
     columns: Sequence[DashboardField]
     spares: Sequence[DashboardField]
-    """What every document has from the service; shown where there is little else."""
+    """Fields that the service sets on every document; shown if there is little else."""
     bucket_id: str | None = None
 
 
 class TallyClient:
-    """A client of the routes that tell what a namespace holds."""
+    """A client of the routes that describe a namespace's contents."""
 
     def __init__(self, address: str, api_key: str) -> None:
         self._session = aiohttp.ClientSession(address, headers={"Authorization": f"Bearer {api_key}"})
@@ -80,7 +80,7 @@ class TallyClient:
         await self._session.close()
 
     async def of_objects(self, namespace: str, bucket: str | None, title: str | None) -> Facts:
-        """Of the objects of a namespace or of one bucket."""
+        """The facts of a namespace's or one bucket's objects."""
         base = f"/v1/namespaces/{quote(namespace, safe='')}"
         index = next(each for each in (await self._get(f"{base}/indices"))["results"] if each["holds"] == "objects")
         query = f"?limit={_PAGE}" + (f"&bucket={quote(bucket, safe='')}" if bucket else "")
@@ -89,7 +89,7 @@ class TallyClient:
         while path:
             answer = await self._get(path)
             fields += answer["results"]
-            # What follows the objects' fields are those of records.
+            # The objects' fields are followed by those of records.
             path = answer["next_page"] if answer["results"] else None
         name, bucket_id = answer["namespace_name"], answer["bucket_id"]
         return Facts(
@@ -108,7 +108,7 @@ class TallyClient:
         )
 
     async def of_records(self, namespace: str, stream: str, title: str | None) -> Facts:
-        """Of the records of a stream."""
+        """The facts of a stream's records."""
         base = f"/v1/namespaces/{quote(namespace, safe='')}"
         answer = await self._get(f"{base}/indices")
         mine = [
@@ -137,7 +137,7 @@ class TallyClient:
         )
 
     async def _properties(self, base: str) -> AsyncIterator[Mapping[str, Json]]:
-        """Those of the project's containers that are searched, up to a number."""
+        """The searchable properties of the project's containers, up to a limit."""
         path: str | None = f"{base}/fields?limit={_PAGE}"
         found = 0
         while path:
@@ -148,7 +148,7 @@ class TallyClient:
             path = answer["next_page"] if found < _PROPERTIES else None
 
     async def _column(self, route: str, report: Mapping[str, Json]) -> DashboardField | None:
-        """What a stream's records have of a property; None if they have nothing."""
+        """The field for a property in a stream's records; None if no record has it."""
         at = {"property": [report["space"], report["container"], report["property"]]}
         type = report["type"]
         kind: Kind = (
@@ -186,7 +186,7 @@ class TallyClient:
 
 
 def _columns(field: Mapping[str, Json]) -> list[DashboardField]:
-    """A path of objects: one column for each type that is a field of its own."""
+    """The columns of a path of objects: one for each type with a separate index field."""
     found: list[DashboardField] = []
     for report in field["types"]:
         if not report["count"]:
@@ -213,12 +213,12 @@ def _columns(field: Mapping[str, Json]) -> list[DashboardField]:
 
 
 def _top(field: Mapping[str, Json], mine: Any) -> list[tuple[Json, int]]:
-    """Values with their counts; one whose count is not known exactly counts as none."""
+    """Values with their counts; 0 if the exact count is unknown."""
     return [(each["value"], each["count"] or 0) for each in field["examples"] if mine(each["value"])]
 
 
 def _number(value: Json) -> float | None:
-    """A number as it is, an instant in epoch milliseconds."""
+    """A number unchanged, an instant in epoch milliseconds."""
     if isinstance(value, str):
         return datetime.fromisoformat(value).timestamp() * 1_000
     return None if value is None else float(value)

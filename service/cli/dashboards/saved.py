@@ -1,8 +1,8 @@
-"""Saved objects in the form that OpenSearch Dashboards exports and imports: one index pattern, one search, four to six
-visualizations, one dashboard that shows them.
+"""Saved objects in the export format of OpenSearch Dashboards: one index pattern, one search, four to six
+visualizations, and one dashboard that shows them.
 
-The form is that of the sources of OpenSearch Dashboards 3.x: `server/saved_objects` in its plugins data, discover,
-visualizations and dashboard, and the sample data of the plugin home. References are named as its migrations name them.
+The format follows the sources of OpenSearch Dashboards 3.x: `server/saved_objects` in its plugins data, discover,
+visualizations and dashboard, and the sample data of the plugin home. References are named as in its migrations.
 """
 
 import uuid
@@ -20,7 +20,7 @@ _MOST: Final = 6
 _LEAST: Final = 4
 
 _MIGRATED: Final = {"index-pattern": "7.6.0", "search": "7.9.3", "visualization": "7.10.0", "dashboard": "7.9.3"}
-"""The last migration of each type; an object that claims a later one is refused."""
+"""The latest migration of each type; an object with a later version is refused."""
 
 _PANEL: Final = "3.0.0"
 _WIDTH: Final = 48
@@ -28,14 +28,14 @@ _WIDTH: Final = 48
 
 _SOURCE: Final = "kibanaSavedObjectMeta.searchSourceJSON"
 _SPACE: Final = uuid.UUID("6d1b8e0c-5a0e-4a0c-9b43-0f5b6f1c7a11")
-"""What ids are made of, together with what they stand for, so that the same things have the same ids again."""
+"""The UUID namespace from which ids are derived, so that the same things get the same ids again."""
 
 SavedObject = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A visualization: its place among the others (stable, as its id is made of it), title, kind and aggregations."""
+    """A visualization: its slot (stable, as its id derives from it), title, kind and aggregations."""
 
     slot: str
     title: str
@@ -46,7 +46,7 @@ class Picture:
 
 
 def saved_objects(facts: Facts) -> list[SavedObject]:
-    """What is referred to comes before what refers to it."""
+    """The objects, each after those that it references."""
     pattern = _object("index-pattern", _id(facts.index_key, "pattern"), {"title": facts.pattern, "timeFieldName": TIME})
     pictures = _pictures(facts)
     shown = choosing.columns(facts, [each.column for each in pictures if each.column and each.column in facts.columns])
@@ -91,7 +91,7 @@ def saved_objects(facts: Facts) -> list[SavedObject]:
 
 
 def ndjson(objects: Sequence[SavedObject]) -> bytes:
-    """One object a line."""
+    """One object per line."""
     return b"".join(orjson.dumps(each) + b"\n" for each in objects)
 
 
@@ -192,7 +192,7 @@ def _spread(column: DashboardField) -> Picture:
 
 
 def _axes(*, across: bool = False) -> Mapping[str, Json]:
-    """Bars over a category axis, upright or across."""
+    """Axes for bars over a category axis, vertical or horizontal."""
     category, value = ("left", "bottom") if across else ("bottom", "left")
     shown = {"show": True, "truncate": 100}
     return {
@@ -245,7 +245,7 @@ def _axes(*, across: bool = False) -> Mapping[str, Json]:
 def _asking(
     facts: Facts, type: str, slot: str, attributes: Mapping[str, Json], source: Mapping[str, Json]
 ) -> SavedObject:
-    """An object that asks the index pattern, of one bucket if only that is meant."""
+    """An object that searches the index pattern, filtered by bucket if there is one."""
     pattern = _id(facts.index_key, "pattern")
     references = [{"name": f"{_SOURCE}.index", "type": "index-pattern", "id": pattern}]
     filters = []
@@ -293,7 +293,7 @@ def _dashboard(facts: Facts, drawn: Sequence[SavedObject], search: SavedObject) 
         "panelsJSON": _text(panels),
         "optionsJSON": _text({"useMargins": True, "hidePanelTitles": False}),
         "version": 1,
-        # Otherwise one would see the last fifteen minutes.
+        # Otherwise it would show only the last fifteen minutes.
         "timeRestore": True,
         "timeFrom": facts.begins,
         "timeTo": "now",
@@ -306,7 +306,7 @@ _NO_QUERY: Final = {"query": {"query": "", "language": "kuery"}}
 
 
 def _places(pictures: int) -> list[dict[str, int]]:
-    """The number beside the time line, then two in a row, the table of documents below."""
+    """The layout: the number next to the timeline, then two per row, the table of documents below."""
     places = [{"x": 0, "y": 0, "w": 12, "h": 8}, {"x": 12, "y": 0, "w": _WIDTH - 12, "h": 8}]
     half = _WIDTH // 2
     for place in range(pictures - 2):

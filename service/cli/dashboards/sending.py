@@ -1,4 +1,4 @@
-"""Saved objects into a running OpenSearch Dashboards, and what it says of them."""
+"""Imports saved objects into a running OpenSearch Dashboards."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from service.values import Json
 
 
 class DashboardsError(Exception):
-    """The dashboards could not be made or sent; the message says why."""
+    """The dashboards could not be generated or sent; the message says why."""
 
 
 async def send(url: str, file: bytes, user: str | None, password: str) -> tuple[int, list[str]]:
-    """Imports NDJSON over what is there: objects imported, and a line for each that was not."""
+    """Imports NDJSON, overwriting existing objects; returns the number imported, and a line for each failure."""
     form = aiohttp.FormData()
-    # Dashboards takes files with this ending only.
+    # Dashboards accepts only files with this extension.
     form.add_field("file", file, filename="tally.ndjson", content_type="application/ndjson")
-    # Without this header Dashboards takes a request for one that some page has tricked a browser into.
+    # Without this header Dashboards rejects the request as cross-site request forgery.
     headers = {"osd-xsrf": "true"}
     if user:
         try:
@@ -41,7 +41,7 @@ async def send(url: str, file: bytes, user: str | None, password: str) -> tuple[
 
 
 def _line(item: Mapping[str, Json]) -> str:
-    """What went wrong with one object."""
+    """The problem with one object."""
     error = dict(item.get("error") or {})
     kind = error.pop("type", "unknown")
     title = (item.get("meta") or {}).get("title") or item.get("title") or item.get("id")

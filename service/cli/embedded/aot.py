@@ -1,8 +1,8 @@
-"""Makes OpenSearch start in half the time: the JVM's ahead-of-time cache, of the classes that a start loads.
+"""Halves OpenSearch's start time with the JVM's ahead-of-time cache of the classes loaded at start.
 
-The small JRE comes without any class data sharing, so each start parses and links 20,000 classes anew. A training run,
-once per home and Java, writes down which ones (JEP 514); the cache made of it lies in the home. A JVM that finds it
-unfit (another build, changed jars) ignores it.
+The small JRE has no class data sharing, so each start parses and links 20,000 classes again. A training run, once per
+home and Java, records them (JEP 514); the cache built from it is kept in the home. A JVM for which it does not fit
+(another build, changed jars) ignores it.
 """
 
 from contextlib import suppress
@@ -15,13 +15,13 @@ from service.cli.embedded.home import EmbeddedError
 from service.cli.embedded.node import EmbeddedNode
 
 _SECONDS: Final = 120
-"""For each of the two steps, which take some 10 s each."""
+"""Timeout for each of the two steps, which take about 10 s each."""
 
 
 def prepare_start(home: Path, java: Path | None = None) -> None:
-    """Makes the cache if it is not there. Without one, starts are slower and all else is the same: nothing is raised.
+    """Creates the cache if it is missing. Never raises: without a cache, only starts are slower.
 
-    Safe to call from several processes at once: one makes it, the others wait.
+    Safe to call from several processes at once: one creates it, the others wait.
     """
     cache = EmbeddedNode(home, java=java).aot_cache
     if cache.exists():
@@ -31,7 +31,7 @@ def prepare_start(home: Path, java: Path | None = None) -> None:
             try:
                 _train(home, java, cache)
             except EmbeddedError:
-                cache.touch()  # empty: it is not tried at every start
+                cache.touch()  # empty, so that it is not retried at every start
 
 
 def _train(home: Path, java: Path | None, cache: Path) -> None:

@@ -1,4 +1,4 @@
-"""Owns the server's home folder: jars fetched by a checksum lock and laid out as the server expects them."""
+"""Manages the server's home folder: jars fetched by a checksum lock and laid out as the server expects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCK = Path(__file__).with_name("lock-3.8.0.tsv")
 THREADS = 8
 ATTEMPTS = 4
 MARKER = "complete.tsv"
-# These two bring scripting contexts of Painless, so their class loader must see it.
+# These two add scripting contexts to Painless, so their class loader must see it.
 EXTENDS = {"ingest-common": "lang-painless", "analysis-common": "lang-painless"}
 
 
@@ -37,7 +37,7 @@ class EmbeddedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of the lock: where a jar lies in the home, its Maven coordinates and its checksum."""
+    """One line of the lock: a jar's path in the home, its Maven coordinates and its checksum."""
 
     folder: str
     group: str
@@ -77,7 +77,7 @@ def default_cache() -> Path:
 
 
 def ensure_home(cache: Path, progress: Progress | None = None, *, lock: Path = LOCK) -> Path:
-    """The server's home under `cache`, fetched on first use; `progress` gets (files done, files in all).
+    """The server's home under `cache`, fetched on first use; `progress` gets (files done, total files).
 
     Safe to call from several processes at once: one fetches, the others wait.
     Jars come from Maven Central, or from the mirror named by TALLY_MAVEN_URL.
@@ -157,7 +157,7 @@ def _fetch_all(jars: Iterable[Jar], store: Path, progress: Progress | None) -> N
                 future.result()
                 report(done, len(wanted))
         finally:
-            # The first failure, or Ctrl-C, ends it: nothing is gained by fetching the rest.
+            # Stop at the first failure or Ctrl-C: fetching the rest would be pointless.
             pool.shutdown(cancel_futures=True)
 
 
@@ -179,7 +179,7 @@ def _sha256(path: Path) -> str:
 
 
 def _fetch(session: Session, jar: Jar, store: Path, base: str) -> None:
-    """Bring one jar into the store, by checksum; what is there and right is kept, anything else replaced."""
+    """Fetches one jar into the store; a file with the right checksum is kept, any other is replaced."""
     from requests import HTTPError, RequestException
 
     target = store / jar.cached
@@ -195,7 +195,7 @@ def _fetch(session: Session, jar: Jar, store: Path, base: str) -> None:
         except HTTPError as e:
             last = str(e)
             if e.response is not None and e.response.status_code in (401, 403, 404, 410):
-                break  # an answer, not an accident: asking again changes nothing
+                break  # a definite answer: a retry would change nothing
         except RequestException as e:
             last = str(e)
         else:
@@ -224,7 +224,7 @@ def _download(session: Session, url: str, part: Path) -> None:
 
 
 def _lay_out(jars: list[Jar], store: Path, home: Path, version: str) -> None:
-    """Build the home beside its final place and rename it, so that nobody sees half a home."""
+    """Builds the home next to its final path and renames it, so that no process sees an incomplete one."""
     work = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
     try:
         (work / "plugins").mkdir()
@@ -258,7 +258,7 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _plugin_class(module: str, jars: list[Path]) -> str:
-    """The entry point is not written down anywhere in the jar; it is its one top-level *Plugin class."""
+    """The entry point, which no file in the jar names: its only top-level *Plugin class."""
     own = next(jar for jar in jars if jar.name.startswith(module))
     with zipfile.ZipFile(own) as archive:
         found = [n for n in archive.namelist() if re.fullmatch(r"org/opensearch/[\w/]+Plugin\.class", n)]

@@ -1,4 +1,4 @@
-"""Owns one OpenSearch process: its command line, its watcher, its start and its end."""
+"""Manages one OpenSearch process: its command line, its watcher, start and stop."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from service.cli.embedded.home import EmbeddedError
 
 STOP_SECONDS = 20
 
-# The JVM's parent. Its stdin is a pipe from us, so it learns of our end however we die, and ends the JVM.
+# The JVM's parent. Its stdin is a pipe from us, so it notices our end however we die, and ends the JVM.
 # If it is killed itself, Linux sends the JVM a SIGTERM; elsewhere `stop` and `kill` end the process group.
-# A temporary folder is removed here, for no one else is left to do so after our own SIGKILL; after a
-# crash of the JVM it stays, because the log is in it.
+# It removes a temporary folder, as nothing else could after our own SIGKILL; after a crash of the JVM
+# the folder is kept for its log.
 WATCHER = f"""
 import os, select, shutil, signal, subprocess, sys
 
@@ -88,7 +88,7 @@ rootLogger.appenderRef.file.ref = file
 """
 
 # A fork without exec (multiprocessing's default on Linux before 3.14) copies our end of the pipe; while such
-# a child lived, the watcher would not notice our death. Hence every fork closes its copy.
+# a child lived, the watcher would not notice our death. So every fork closes its copy.
 _running: weakref.WeakSet[EmbeddedNode] = weakref.WeakSet()
 
 
@@ -102,11 +102,11 @@ if hasattr(os, "register_at_fork"):
 
 
 class EmbeddedNode:
-    """One OpenSearch node on 127.0.0.1, gone when this process is gone.
+    """One OpenSearch node on 127.0.0.1 that ends with this process.
 
-    `base` keeps configuration, data and logs; without one a temporary folder is used and removed by `stop`.
-    `settings` are OpenSearch settings and win over the defaults; `http_port` 0 lets the kernel choose, and
-    the port is kept when this object is started again. `options` are more options of the JVM.
+    `base` holds configuration, data and logs; without one a temporary folder is used and removed by `stop`.
+    `settings` are OpenSearch settings that override the defaults; `http_port` 0 lets the kernel choose, and
+    the port is kept when this object is restarted. `options` are additional JVM options.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class EmbeddedNode:
         self._url: str | None = None
 
     def start(self, timeout: float = 90) -> Self:
-        """Return when the node answers; raise `EmbeddedError`, leaving no process, when it does not."""
+        """Returns when the node answers; otherwise raises `EmbeddedError`, leaving no process behind."""
         return self._start(timeout, threading.Event())
 
     async def astart(self, timeout: float = 90) -> Self:
@@ -144,7 +144,7 @@ class EmbeddedNode:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            cancelled.set()  # the thread ends the process, even if we are not let to wait for it
+            cancelled.set()  # the thread ends the process, even if we cannot wait for it
             await asyncio.wait([task])
             if task.exception() is None:  # it was ready at the same moment
                 await self.astop()
@@ -163,18 +163,18 @@ class EmbeddedNode:
         await asyncio.shield(asyncio.to_thread(self.stop))
 
     def kill(self) -> None:
-        """End the node like a power cut; the data stay, even in a temporary folder, for the next `start`."""
+        """Ends the node like a power cut; data is kept for the next `start`, even in a temporary folder."""
         if self._pid and self.alive():
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
         self._reap(5)
 
     def alive(self) -> bool:
-        """Whether the process runs; false at most 0.2 s after its end."""
+        """Whether the process is running; false at most 0.2 s after its end."""
         return self._watcher is not None and self._watcher.poll() is None
 
     def run(self, timeout: float) -> None:
-        """For a JVM that ends by itself, as `options` may ask for; raises `EmbeddedError` if it takes longer."""
+        """Runs a JVM that ends by itself because of its `options`; raises `EmbeddedError` if it takes longer."""
         self._spawn()
         assert self._watcher  # noqa: S101 - just started
         try:
@@ -186,7 +186,7 @@ class EmbeddedNode:
 
     @property
     def aot_cache(self) -> Path:
-        """Where this Java's ahead-of-time cache lies, if there is one (`aot.py`); empty where it could not be made."""
+        """The path of this Java's ahead-of-time cache (`aot.py`); an empty file if it could not be created."""
         java = (self._java or default_java()).resolve()
         release = java.parents[1] / "release"
         identity = release.read_bytes() if release.is_file() else str(java).encode()
@@ -194,7 +194,7 @@ class EmbeddedNode:
 
     @property
     def url(self) -> str:
-        """The address of the REST interface, for example http://127.0.0.1:39201."""
+        """The address of the REST API, for example http://127.0.0.1:39201."""
         if self._url is None:
             raise EmbeddedError("The embedded node has not been started.")
         return self._url
@@ -221,7 +221,7 @@ class EmbeddedNode:
     def _start(self, timeout: float, cancelled: threading.Event) -> Self:
         if self.alive():
             raise EmbeddedError("The embedded node is already running.")
-        self._reap(5)  # of a run that ended by itself
+        self._reap(5)  # after a run that ended by itself
         deadline = time.monotonic() + timeout
         try:
             self._spawn()
@@ -257,7 +257,7 @@ class EmbeddedNode:
                     stdout=subprocess.PIPE,
                     stderr=output,
                     cwd=base,
-                    pass_fds=[lock],  # the lock lives as long as the watcher, even when we are gone
+                    pass_fds=[lock],  # the lock lives as long as the watcher, even after our end
                     start_new_session=True,  # Ctrl-C in a terminal reaches only us
                 )
         finally:
@@ -276,7 +276,7 @@ class EmbeddedNode:
         return self.base
 
     def _locked(self, base: Path) -> int:
-        """Take the base folder for us, then clear the traces of its last run."""
+        """Locks the base folder, then removes the traces of its last run."""
         try:
             import fcntl
         except ImportError as e:
@@ -307,8 +307,8 @@ class EmbeddedNode:
             "transport.port": "0",
             "node.portsfile": "true",
             "indices.requests.cache.size": "5%",
-            # The serial collector collects only when it must, so memory in use tells nothing of what is free:
-            # the breaker that looks at it refuses (429) bulk writes that would fit.
+            # The serial collector runs only when it must, so memory in use says nothing about free memory:
+            # the breaker based on it refuses (429) bulk writes that would fit.
             "indices.breaker.total.use_real_memory": "false",
         }
         if not self._settings.keys() & {"discovery.seed_hosts", "cluster.initial_cluster_manager_nodes"}:
@@ -327,8 +327,8 @@ class EmbeddedNode:
             "-XX:+ExitOnOutOfMemoryError",
             f"-XX:ErrorFile={base}/logs/hs_err.log",
             f"-Djava.io.tmpdir={base / 'tmp'}",
-            "-Djava.locale.providers=CLDR,SPI",  # the small JRE lacks Thai; the ICU jars bring it
-            "-Djna.nounpack=true",  # without its native part the server accepts to run as root
+            "-Djava.locale.providers=CLDR,SPI",  # the small JRE lacks Thai; the ICU jars have it
+            "-Djna.nounpack=true",  # without its native part the server agrees to run as root
             "-Djna.nosys=true",
             "-Dlog4j.shutdownHookEnabled=false",  # log4j's hook races the node's own
             "-Dlog4j2.disable.jmx=true",
@@ -362,7 +362,7 @@ class EmbeddedNode:
         return True
 
     def _failure(self) -> EmbeddedError:
-        """What the log says about a JVM that ended by itself."""
+        """The error, from the log, for a JVM that ended by itself."""
         text = "\n".join(self._log_lines())
         if "failed to obtain node locks" in text:
             return EmbeddedError(_IN_USE.format(self._settings.get("path.data", self.base)))
@@ -370,7 +370,7 @@ class EmbeddedNode:
             return EmbeddedError(f"Port {bind[1]} is taken. Choose another, or 0 for any free port.")
         self._keep_log = True
         telling = re.findall(r"^.*(?:ERROR|FATAL|Caused by|^\w+Error:).*$", text, re.MULTILINE)
-        # Without any, the JVM itself gave up, and says why in its first line.
+        # Without any, the JVM itself failed, and its first line says why.
         why = telling[-1] if telling else text.partition("\n")[0] or "it wrote no log"
         return EmbeddedError(f"OpenSearch ended while starting: {why.strip()}\nIts log is in {self._logs}.")
 
@@ -382,7 +382,7 @@ class EmbeddedNode:
         for name in ("opensearch.log", "jvm.out"):
             with suppress(OSError):
                 lines = (self._logs / name).read_text(errors="replace").splitlines()
-                # The JVM's greeting when an environment variable carries options; never the news.
+                # The JVM's notice about options from an environment variable; never the cause.
                 if lines := [line for line in lines if not line.startswith("Picked up ")]:
                     return lines
         return []
@@ -392,7 +392,7 @@ class EmbeddedNode:
             self._watcher.stdin.close()
 
     def _reap(self, patience: float) -> None:
-        """Wait for the watcher; when it was killed or does not end, end its whole group."""
+        """Waits for the watcher; if it was killed or does not end, ends its whole group."""
         if (watcher := self._watcher) is None:
             return
         with suppress(subprocess.TimeoutExpired):

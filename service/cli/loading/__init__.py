@@ -1,4 +1,4 @@
-"""Brings files, and the sample, into a running Tally through its API."""
+"""Loads files, and the sample, into a running Tally through its API."""
 
 from service.cli.loading.client import Loader
 from service.cli.loading.errors import LoadError, UsageError

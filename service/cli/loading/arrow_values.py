@@ -1,4 +1,4 @@
-"""Arrow arrays as JSON values: what JSON cannot hold is reported with its row and column, never spelled in some way."""
+"""Arrow arrays as JSON values: a value that JSON cannot represent is reported with row and column, never altered."""
 
 import base64
 import math
@@ -26,19 +26,19 @@ _TEXT: Final = pa.string()
 
 @dataclass
 class ColumnIssues:
-    """What was met at one place of the schema."""
+    """Problems seen at one place of the schema."""
 
     nans: int = 0
     beyond: tuple[int, str] | None = None
-    """Row and value of the first number that JSON numbers of 64 bits, or doubles, do not hold."""
+    """Row and value of the first number that neither 64-bit integers nor doubles represent."""
 
 
 @dataclass
 class Converter:
     """Converts the columns of one file, batch by batch.
 
-    `texts`: places whose numbers are written as texts, because some are beyond doubles and 64-bit integers, or because
-    `--types` says so. `problems`: row → why it is refused.
+    `texts`: places whose numbers are written as texts, because some exceed doubles and 64-bit integers, or because of
+    `--types`. `problems`: row → why it is refused.
     """
 
     texts: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ class Converter:
     found: dict[str, ColumnIssues] = field(default_factory=dict)
 
     def values(self, place: str, array: pa.Array, rows: Sequence[int], forced: str | None = None) -> list[Json]:
-        """JSON values of a column; `rows`: the row of each, in the file."""
+        """JSON values of a column; `rows`: the file row of each."""
         if forced is None:
             return self._values(place, array, rows)
         return self._forced(place, array, rows, forced)
@@ -96,13 +96,13 @@ class Converter:
         return [None if length is None else [next(values) for _ in range(length)] for length in lengths]
 
     def _maps(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
-        """An object where the keys are texts, else an array of pairs."""
+        """An object if the keys are texts, else an array of pairs."""
         offsets = array.offsets.to_pylist()
         valid = array.is_valid().to_pylist()
         lengths = [
             end - start if there else None for start, end, there in zip(offsets, offsets[1:], valid, strict=False)
         ]
-        # A null may still have elements, which no value has.
+        # A null may still have elements, which belong to no value.
         spans = [
             pa.array(range(start, end), pa.int64())
             for start, end, there in zip(offsets, offsets[1:], valid, strict=False)
@@ -136,7 +136,7 @@ class Converter:
         return values
 
     def _wide(self, place: str, array: pa.Array, rows: Sequence[int]) -> list[Json]:
-        """uint64: a column with one beyond int64 is text."""
+        """uint64: a column with a value beyond int64 becomes text."""
         values: list[Json] = array.to_pylist()
         if place in self.texts:
             return [None if value is None else str(value) for value in values]
@@ -170,7 +170,7 @@ class Converter:
     def _within_years(
         self, place: str, array: pa.Array, counts: Sequence[int | None], rows: Sequence[int], per_day: int
     ) -> None:
-        """Years 1 to 9999, which ISO-8601 writes with four digits."""
+        """Checks for the years 1 to 9999, which ISO-8601 writes with four digits."""
         for number, count in enumerate(counts):
             if count is not None and not _FIRST_DAY * per_day <= count < (_LAST_DAY + 1) * per_day:
                 spelling = _texts(array.slice(number, 1))[0]
@@ -201,7 +201,7 @@ class Converter:
 
 
 def as_number(value: Decimal) -> int | float | None:
-    """The JSON number that is this decimal, None if none is: integers of 64 bits, else what a double spells."""
+    """The JSON number equal to this decimal, None if there is none: a 64-bit integer, else a double's shortest form."""
     if value == value.to_integral_value():
         whole = int(value)
         return whole if -(2**63) <= whole <= _MOST else None
@@ -210,7 +210,7 @@ def as_number(value: Decimal) -> int | float | None:
 
 
 def iso(array: pa.Array) -> pa.Array:
-    """Timestamps in ISO-8601: instants in UTC with `Z`, others without a zone; no zeros at the end of a fraction."""
+    """Timestamps in ISO-8601: instants in UTC with `Z`, others without a zone; no trailing zeros in fractions."""
     if array.type.tz is not None:
         array = array.cast(pa.timestamp(array.type.unit, "UTC"))
     text = pc.replace_substring(pc.cast(array, _TEXT), " ", "T", max_replacements=1)
@@ -242,7 +242,7 @@ def _texts(array: pa.Array) -> list[str | None]:
 
 
 def _doubles(array: pa.Array) -> list[float | None]:
-    """Floats by their shortest spelling: 0.1 of 32 bits is 0.1, and not 0.10000000149011612."""
+    """Floats by their shortest form: a 32-bit 0.1 is 0.1, not 0.10000000149011612."""
     if pa.types.is_float64(array.type):
         return array.to_pylist()  # type: ignore[no-any-return]
     texts = array.cast(pa.float32()).cast(pa.string()).to_pylist()
@@ -286,7 +286,7 @@ _LEAVES: Final[tuple[tuple[Callable[[Any], bool], _Convert], ...]] = (
 
 
 def kind_of(type: pa.DataType) -> str:
-    """What a column of the type becomes in JSON, for messages."""
+    """The JSON kind of a column of the type, for messages."""
     if isinstance(type, pa.BaseExtensionType):
         return "text" if type.extension_name == "arrow.uuid" else kind_of(type.storage_type)
     if pa.types.is_dictionary(type):
@@ -311,7 +311,7 @@ def kind_of(type: pa.DataType) -> str:
 
 
 def note_of(type: pa.DataType) -> str:
-    """What is done to the values of the type, where it is not plain."""
+    """How values of the type are converted, if that is not obvious."""
     if is_list(type):
         return note_of(type.value_type)
     if is_binary(type):

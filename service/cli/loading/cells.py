@@ -1,4 +1,4 @@
-"""What the cells of a text column are: numbers only where every one is written back as the same text."""
+"""The kind of a text column's cells: numbers only if every one is written back as the same text."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _TIMESTAMP: Final = re.compile(
     re.ASCII,
 )
 _LONGEST: Final = 400
-"""Characters of an integer; Python refuses to read some thousands."""
+"""Maximum characters of an integer; Python refuses to parse several thousand."""
 _LEAST: Final = -(2**63)
 _MOST: Final = 2**63 - 1
 
@@ -45,7 +45,7 @@ def is_date(text: str) -> bool:
 
 
 def is_timestamp(text: str) -> bool:
-    """ISO-8601 as the records API takes it."""
+    """Whether the text is ISO-8601 as the records API accepts it."""
     return _TIMESTAMP.fullmatch(text) is not None and _exists(text)
 
 
@@ -56,7 +56,7 @@ def _exists(text: str) -> bool:
 
 
 def written(text: str, kind: str) -> bytes:
-    """The cell as JSON of the kind; raises ValueError for what is none of it."""
+    """The cell as JSON of the kind; raises ValueError if it is not of that kind."""
     if kind == "text":
         return orjson.dumps(text)
     if kind == "integer":
@@ -77,7 +77,7 @@ def written(text: str, kind: str) -> bytes:
 
 
 def _number(text: str) -> bytes:
-    """As it is written where JSON has that spelling, which the service keeps to the letter."""
+    """The original spelling where it is valid JSON, since the service keeps it unchanged."""
     if not _LOOSE_NUMBER.fullmatch(text):
         raise ValueError(f"{shortened(text)} is not a number")
     if _LOOSE_INTEGER.fullmatch(text):
@@ -98,7 +98,7 @@ class Deciding:
     nulls: frozenset[str]
     forced: str | None = None
     typed: bool = False
-    """Whether texts that are dates are recognised."""
+    """Whether dates are recognised in texts."""
     filled: int = 0
     empty: int = 0
     _integers: bool = True
@@ -106,10 +106,10 @@ class Deciding:
     _dates: bool = True
     _timestamps: bool = True
     _against: str = ""
-    """Why the column holds no numbers."""
+    """Why the column is not numeric."""
 
     def meet(self, text: str, line: int) -> None:
-        """Raises ValueError for a cell that is not of the kind that was asked for."""
+        """Adds a cell; raises ValueError if it is not of the requested kind."""
         if not text or text in self.nulls:
             self.empty += 1
             return

@@ -1,4 +1,4 @@
-"""A client of a running Tally: makes what a load needs, and brings objects and records there."""
+"""A client of a running Tally: creates what a load needs, and sends objects and records."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ _TRANSIENT: Final = ("TooManyRequestsError", "ServiceUnavailableError")
 
 
 class Loader:
-    """Brings rows into buckets and streams of one namespace."""
+    """Loads rows into buckets and streams of one namespace."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Loader:
         console: Console,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """`say` gets a line for each thing that is created because it was not there: its name may be misspelt."""
+        """`say` gets a line for each resource that is created because it was missing: its name may be misspelt."""
         self._connection = Connection(address, api_key, namespace)
         self._say = say
         self._namespace = namespace
@@ -45,7 +45,7 @@ class Loader:
     # Buckets
 
     async def load(self, bucket: str, lines: Iterator[bytes], total: int | None) -> Mapping[str, Any]:
-        """Objects, one a line, into a bucket; makes namespace and bucket if nobody has. Answers as an import does."""
+        """Loads objects, one per line, into a bucket; creates namespace and bucket if missing. Returns its totals."""
         await self.ensure(bucket)
         started = time.perf_counter()
         load = Load()
@@ -61,11 +61,11 @@ class Loader:
     async def objects(
         self, bucket: str, rows: Iterator[FileRow], load: Load, total: int | None, query: str = ""
     ) -> None:
-        """Objects, each row the JSON of one, into a bucket that is there. A chunk that did not arrive is sent again."""
+        """Loads objects, one JSON row each, into an existing bucket. A chunk that did not arrive is sent again."""
         restored = "restore=true" in query
 
         async def send(chunk: Sequence[FileRow]) -> LoadReport:
-            # A restored object's place is its line in the whole file.
+            # A restored object's position is its line in the whole file.
             first = load.done + 1 if restored else 1
             more = [query, f"first_line={first}" if restored else ""]
             path = f"/v1/buckets/{in_path(bucket)}/objects/import"
@@ -83,13 +83,13 @@ class Loader:
                 await load.run(rows, send, advance, CHUNK_ROWS, CHUNK_BYTES)
 
     async def metadata(self, bucket: str) -> Mapping[str, Any] | None:
-        """What the bucket tells of itself; None if there is no such bucket or namespace."""
+        """The bucket's metadata; None if there is no such bucket or namespace."""
         async with self._connection as connection:
             answer = await connection.find(f"/v1/buckets/{in_path(bucket)}")
         return None if answer is None else dict(answer.get("metadata") or {})
 
     async def ensure(self, bucket: str, metadata: Mapping[str, Any] | None = None, key: Sequence[str] = ()) -> None:
-        """Makes namespace and bucket if nobody has; with a key, the bucket knows objects by it."""
+        """Creates namespace and bucket if missing; with a key, the bucket identifies objects by it."""
         body: dict[str, Any] = {"bucket_name": bucket}
         if metadata:
             body["metadata"] = metadata
@@ -150,7 +150,7 @@ class Loader:
     async def records(
         self, stream: str, container: Mapping[str, Any], items: Iterator[dict[str, Any]], size: int
     ) -> None:
-        """Brings records into a stream once; makes space, container and stream if nobody has."""
+        """Loads records into a stream once; creates space, container and stream if missing."""
         async with self._connection as connection:
             path = f"{self._base}/streams/{in_path(stream)}?includeStatistics=true"
             found = await connection.find(path)
@@ -164,7 +164,7 @@ class Loader:
             raise LoadError(f"record {load.outcome.errors[0].number:,}: {load.outcome.errors[0].error}")
 
     async def container(self, space: str, external_id: str) -> Mapping[str, Any] | None:
-        """A container that is there."""
+        """An existing container, or None."""
         asked = {"items": [{"space": space, "externalId": external_id}]}
         async with self._connection as connection:
             await self._ensure_namespace(connection)
@@ -172,7 +172,7 @@ class Loader:
         return next(iter(answer.get("items", ())), None)
 
     async def ensure_stream(self, stream: str, container: Mapping[str, Any]) -> None:
-        """Space, container and stream; what the container has already stays."""
+        """Creates space, container and stream if missing; existing properties of the container are kept."""
         made = {"externalId": stream, "settings": {"template": {"name": "BasicLiveData"}}}
         async with self._connection as connection:
             await self._ensure_namespace(connection)
@@ -193,7 +193,7 @@ class Loader:
                 self._made("stream", stream, streams)
 
     async def stream_records(self, stream: str, rows: Iterator[FileRow], load: Load, total: int | None) -> None:
-        """Records, each row the JSON of one, into a stream that is there."""
+        """Loads records, one JSON row each, into an existing stream."""
         async with self._connection as connection:
             about = await connection.find(f"{self._base}/streams/{in_path(stream)}") or {}
             route = "records" if about.get("type") == "Immutable" else "records/upsert"
@@ -213,7 +213,7 @@ class Loader:
 async def _names(
     connection: Connection, method: str, path: str, key: str, name: str, body: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What there is, for a message: the first `_NAMES`, and nothing if that cannot be read."""
+    """Existing names for a message: the first `_NAMES`, or none if they cannot be read."""
     try:
         answer = await connection.send(method, path, body)
     except Refused:
@@ -222,7 +222,7 @@ async def _names(
 
 
 async def _upserted(connection: Connection, path: str, chunk: Sequence[FileRow]) -> LoadReport:
-    """A request that names one record as wrong stored nothing: it is sent again without that one."""
+    """Sends records; if the answer rejects one record, nothing was stored, and the rest is sent again without it."""
     outcome = LoadReport()
     left = list(chunk)
     while left:
@@ -241,14 +241,14 @@ async def _upserted(connection: Connection, path: str, chunk: Sequence[FileRow])
 
 
 def metadata_line(row: FileRow, idempotency: str | None) -> bytes:
-    """A table's row as an object; sent twice with the same idempotency key it is stored once."""
+    """A table's row as an object; sent twice with the same idempotency key, it is stored once."""
     if idempotency is None:
         return b'{"metadata":' + row.body + b"}"
     return b'{"idempotency_key":%s,"metadata":%s}' % (json.dumps(f"{idempotency} {row.number}").encode(), row.body)
 
 
 def object_line(row: FileRow, idempotency: str | None) -> bytes:
-    """The same of what is an object already; one with an idempotency key of its own keeps that."""
+    """The same for a row that is an object already; its own idempotency key is kept."""
     if idempotency is None or not row.body.startswith(b"{") or b'"idempotency_key"' in row.body:
         return row.body
     rest = row.body[1:].lstrip()

@@ -1,4 +1,4 @@
-"""`tally load`: looks at the whole file, tells what it decided, then sends it."""
+"""`tally load`: reads the whole file, reports what it decided, then sends it."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ _MEMORY: Final = 24
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     file: Path | None
     """None: stdin."""
@@ -41,7 +41,7 @@ class Request:
     dry_run: bool = False
 
     def check(self) -> None:
-        """Raises `UsageError` for what does not go together."""
+        """Raises `UsageError` for conflicting options."""
         if (self.bucket is None) == (self.stream is None):
             raise UsageError("name a bucket, or a stream with --stream: one of the two")
         if self.stream is None and (self.space or self.container):
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass
 class PreparedFile:
-    """A file that has been read once, and can be sent."""
+    """A file that has been read once and can be sent."""
 
     source: FileSource
     table: Table
@@ -65,7 +65,7 @@ class PreparedFile:
 
 @contextmanager
 def prepared(request: Request, console: Console) -> Iterator[PreparedFile]:
-    """Reads the whole file; raises `LoadError` for what cannot be loaded, before anything is sent."""
+    """Reads the whole file; raises `LoadError` if it cannot be loaded, before anything is sent."""
     request.check()
     with closing(FileSource(request.file)) as source:
         yield _prepared(request, source, console)
@@ -87,7 +87,7 @@ def _prepared(request: Request, source: FileSource, console: Console) -> Prepare
 
 
 def report(file: PreparedFile, request: Request) -> Iterator[str]:
-    """What was decided, in lines."""
+    """The decisions, line by line."""
     survey = file.survey
     rows = f"{survey.total:,} {'row' if survey.total == 1 else 'rows'}"
     notes = "".join(f"; {note}" for note in survey.notes)
@@ -110,7 +110,7 @@ def report(file: PreparedFile, request: Request) -> Iterator[str]:
         )
     if survey.refused_count:
         yield f"  {survey.refused_count:,} of the rows cannot be loaded{':' if request.dry_run else ''}"
-        # Where rows are sent, each is reported with what the service refuses, at the end.
+        # If rows are sent, these are reported at the end with those that the service refuses.
         refused = survey.refused if request.dry_run else []
         yield from (f"    {survey.unit} {row.number:,}: {row.error}" for row in refused)
         if request.dry_run and survey.refused_count > len(survey.refused):
@@ -121,7 +121,7 @@ def report(file: PreparedFile, request: Request) -> Iterator[str]:
 
 
 async def send(file: PreparedFile, request: Request, loader: Loader) -> LoadReport:
-    """Sends the rows; raises `Interrupted` that says how to go on."""
+    """Sends the rows; raises `Interrupted` with how to continue."""
     load = Load(skipped=request.skip_rows)
     try:
         if request.stream is not None:
@@ -152,7 +152,7 @@ async def _to_bucket(file: PreparedFile, request: Request, bucket: str, loader: 
     fields = [name if documents else f"metadata.{_escaped(name)}" for name in key]
     await loader.ensure(bucket, key=fields)
     query = "restore=true" if request.restore else "policy=upsert" if key else ""
-    # A key tells rows apart by itself, and so do the ids of a restore.
+    # A key distinguishes rows by itself, and so do the ids of a restore.
     idempotency = None if key or request.restore else f"load {file.digest}"
     line = object_line if documents else metadata_line
     rows = _made(file.table.rows({}), lambda row: line(row, idempotency))

@@ -1,4 +1,4 @@
-"""One way to the service: its answers, its errors in one line, and another try where that can help."""
+"""The connection to the service: answers, one-line errors, and retries where they can help."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=3
 
 
 class Refused(LoadError):
-    """The service answered, and not as hoped."""
+    """The service answered with an error."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Refused(LoadError):
 
 
 class Unreachable(LoadError):
-    """No answer came, or none that tells what became of the request."""
+    """No answer arrived, or none that shows the request's outcome."""
 
 
 class Connection:
@@ -52,7 +52,7 @@ class Connection:
         await self._session.close()
 
     async def find(self, path: str) -> dict[str, Any] | None:
-        """What is there, None for a 404."""
+        """The resource at a path, None for a 404."""
         status, answer = await self._answer("GET", path)
         if status == 404:
             return None
@@ -61,14 +61,14 @@ class Connection:
     async def send(
         self, method: str, path: str, body: Any = None, *, data: bytes | None = None, accept: tuple[int, ...] = ()
     ) -> dict[str, Any]:
-        """The answer to JSON, or to lines as they are; raises `Refused` for a status that is no success."""
+        """Sends JSON, or raw lines, and returns the answer; raises `Refused` for an unsuccessful status."""
         if body is not None:
             data = json.dumps(body).encode()
         status, answer = await self._answer(method, path, data)
         return answer if status in accept else _accepted(status, answer)
 
     async def send_again(self, method: str, path: str, data: bytes) -> dict[str, Any]:
-        """The same for what may arrive twice without harm: tried again when the service is busy or does not answer."""
+        """The same for idempotent requests: retried if the service is busy or does not answer."""
         for attempt in range(_TRIES):
             try:
                 return await self.send(method, path, data=data)
@@ -109,7 +109,7 @@ def _accepted(status: int, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_text(answer: Mapping[str, Any]) -> str:
-    """What an error answer of either API says, with the places of a 422."""
+    """The message of an error answer of either API, with the locations of a 422."""
     error = answer.get("error")
     if not isinstance(error, dict):
         return ""
@@ -120,12 +120,12 @@ def error_text(answer: Mapping[str, Any]) -> str:
 
 
 def in_path(name: str) -> str:
-    """A name as a step of a path."""
+    """A name escaped as a path segment."""
     return quote(name, safe="")
 
 
 def checked_address(address: str) -> str:
-    """Without a slash at its end; raises `LoadError` for what is no http address."""
+    """The address without a trailing slash; raises `LoadError` unless it is an http address."""
     try:
         parts = urlsplit(address.strip())
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -1,4 +1,4 @@
-"""CSV and TSV: every cell is the text that stands there until the whole column says otherwise."""
+"""CSV and TSV: every cell is text unless its whole column is of another kind."""
 
 import codecs
 import csv
@@ -36,7 +36,7 @@ _OTHERS: Final = {";": "';'", "\t": "tab", "|": "'|'", ",": "','"}
 
 
 def encoding_of(source: FileSource, given: str | None) -> str:
-    """What was given, else what the first bytes say, else UTF-8."""
+    """The given encoding, else the one that the first bytes indicate, else UTF-8."""
     if given is not None:
         try:
             return "utf-8-sig" if codecs.lookup(given).name == "utf-8" else given
@@ -47,13 +47,13 @@ def encoding_of(source: FileSource, given: str | None) -> str:
 
 
 def undecodable(source: FileSource, encoding: str) -> str:
-    """Which line has the first bytes that are no text of the encoding."""
+    """A message with the line of the first bytes that are invalid in the encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     with source.open() as binary:
         while True:
             block = binary.read(1 << 16)
-            # Byte by byte in the block that fails, so that the line is the right one.
+            # Byte by byte in the failing block, to get the right line.
             state = decoder.getstate()
             try:
                 line += decoder.decode(block, final=not block).count("\n")
@@ -74,7 +74,7 @@ def plain(encoding: str) -> str:
 
 
 class Delimited:
-    """A file of cells between delimiters, a header first."""
+    """A file of delimited cells with a header."""
 
     def __init__(self, source: FileSource, options: Options, delimiter: str) -> None:
         self._source = source
@@ -84,7 +84,7 @@ class Delimited:
         self._header: list[str] = []
         self._kinds: list[str] = []
         self._begins = 1
-        """The line where the row begins that is read."""
+        """The first line of the row being read."""
         csv.field_size_limit(_LONGEST_CELL)
 
     def survey(self, advance: Advance) -> Survey:
@@ -162,7 +162,7 @@ class Delimited:
         return not cell or cell in self._options.nulls
 
     def _null(self, cell: str, kind: str) -> bytes | None:
-        """null for a cell without a value; an empty text is a text."""
+        """null for a cell without a value; in a text column an empty cell is a text."""
         if cell in self._options.nulls or (not cell and kind != "text"):
             return b"null"
         return None

@@ -1,4 +1,4 @@
-"""NDJSON and JSON arrays: objects as the API takes them, passed on to the letter."""
+"""NDJSON and JSON arrays: objects as the API accepts them, passed on unchanged."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ _value = msgspec.json.Decoder().decode
 
 
 class JsonDocuments:
-    """Lines, or elements of an array, that are objects; the service refuses one that is wrong, and takes the others."""
+    """Objects as lines or array elements; the service refuses invalid ones and stores the others."""
 
     def __init__(self, source: FileSource, options: Options) -> None:
         self._source = source
@@ -122,12 +122,12 @@ class Array(JsonDocuments):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise LoadError(f"{self._source.name}: this is not a JSON array: {error}") from None
         for number, raw in enumerate(elements, 1):
-            # Line ends stand between tokens only; a string has none.
+            # Line ends occur only between tokens, never in strings.
             yield self._row(number, bytes(raw).replace(b"\n", b" ").replace(b"\r", b" "))
 
 
 def key_of(body: bytes, paths: Sequence[str]) -> tuple[str, ...]:
-    """The key's values as texts, each at the root or under `metadata`; none where one is missing."""
+    """The key's values as texts, each at the root or under `metadata`; empty if one is missing."""
     if not paths:
         return ()
     from service import paths as spelling
@@ -158,7 +158,7 @@ def _properties(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _flat(body: bytes) -> dict[str, Json]:
-    """The same, read; raises ValueError for what is no object."""
+    """The same, parsed; raises ValueError for anything but an object."""
     try:
         return {name: _value(raw) for name, raw in _properties(body).items()}
     except (msgspec.DecodeError, RecursionError) as error:
@@ -167,7 +167,7 @@ def _flat(body: bytes) -> dict[str, Json]:
 
 @dataclass
 class KindOfValues:
-    """The kind that all values of one name have."""
+    """The common kind of all values of one name."""
 
     kinds: set[str] = field(default_factory=set)
 
@@ -190,7 +190,7 @@ class KindOfValues:
 
 
 def _common(kinds: set[str]) -> str:
-    """The narrowest kind that holds values of all of them."""
+    """The narrowest kind that covers all of them."""
     if not kinds:
         return "null"
     if len(kinds) == 1:
@@ -213,7 +213,7 @@ def _kind(value: Json) -> str:
 
 
 def is_one_value(source: FileSource) -> bool:
-    """Whether a `.json` file is an array or one object, rather than an object on each line."""
+    """Whether a `.json` file is an array or a single object, rather than one object per line."""
     with source.open() as binary:
         first = binary.readline().removeprefix(b"\xef\xbb\xbf").strip()
         while not first:

@@ -1,4 +1,4 @@
-"""What `tally load` tells instead of a traceback."""
+"""The errors that `tally load` reports without a traceback."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ class LoadError(Exception):
 
 
 class UsageError(LoadError):
-    """The command line asks for something that does not go together, or that the file does not have."""
+    """The command line has conflicting options, or names something that the file does not have."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Which format a file has."""
+"""Detects a file's format."""
 
 from pathlib import Path
 from typing import Final
@@ -41,7 +41,7 @@ def checked_format(format: str | None) -> str | None:
 
 
 def checked_mark(given: str | None, option: str) -> str | None:
-    """One character, or its name; `none` is none."""
+    """A single character, given directly or by name; None for `none`."""
     mark = {"tab": "\t", "\\t": "\t", "none": None}.get(given or "none", given)
     if mark is not None and (len(mark) != 1 or mark in "\r\n"):
         raise UsageError(f"{option} {given!r}: one character is needed, or `tab`")

@@ -28,7 +28,7 @@ _BATCH: Final = 2_000
 
 
 class Parquet:
-    """A Parquet file; every value is read twice, so that columns are decided before the first row is sent."""
+    """A Parquet file; every value is read twice, so that column kinds are decided before the first row is sent."""
 
     def __init__(self, source: FileSource, options: Options) -> None:
         self._source = source
@@ -75,7 +75,7 @@ class Parquet:
                     yield FileRow(number, body, error, key)
 
     def _batches(self, file: Any, converter: Converter) -> Iterator[tuple[int, dict[str, list[Json]], dict[int, str]]]:
-        """The number of the first row, the columns, and what is wrong with some of the rows."""
+        """The first row's number, the columns, and the problems of rows."""
         start = 1
         for batch in file.iter_batches(batch_size=_BATCH):
             rows = range(start, start + batch.num_rows)

@@ -1,4 +1,4 @@
-"""The bars of a load."""
+"""The progress bars of a load."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from rich.progress import (
 
 @contextmanager
 def reading(console: Console, name: str, size: int) -> Iterator[Callable[[int], None]]:
-    """While a file is read for the first time; gives a function to call with the number of bytes done."""
+    """The bar for the first read of a file; yields a function to call with the number of bytes done."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"Reading {name}", total=size)
@@ -26,7 +26,7 @@ def reading(console: Console, name: str, size: int) -> Iterator[Callable[[int], 
 
 @contextmanager
 def storing(console: Console, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """While rows are stored; gives a function to call with how many more the service has acknowledged."""
+    """The bar for storing rows; yields a function to call with the number of newly acknowledged rows."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""A container made of a file's columns, and the rows as records of it."""
+"""A container derived from a file's columns, and the rows as its records."""
 
 import json
 import re
@@ -24,16 +24,16 @@ _LONGEST: Final = 255
 
 @dataclass(frozen=True)
 class RecordTarget:
-    """Where records go: space, container, and what its properties are called."""
+    """Where records go: space, container, and names of its properties."""
 
     space: str
     container: str
     names: Mapping[str, str]
-    """Column → property, where the two differ."""
+    """Column → property, if the names differ."""
     definition: Mapping[str, Any]
 
     def record(self, row: FileRow, digest: str) -> bytes:
-        """The row's id is its key, else its place in this very file."""
+        """The row as a record; its id is its key, else derived from its position in this file."""
         external_id = "|".join(row.key) if row.key else f"{digest}-{row.number}"
         source = {"type": "container", "space": self.space, "externalId": self.container}
         head = json.dumps({"space": self.space, "externalId": external_id})[:-1]
@@ -41,7 +41,7 @@ class RecordTarget:
 
 
 def target_of(survey: Survey, stream: str, space: str | None, container: str | None) -> RecordTarget:
-    """The container that the columns make; raises `LoadError` for columns that cannot be properties."""
+    """The container for the columns; raises `LoadError` for columns that cannot be properties."""
     space = space or _named(stream, r"[^a-zA-Z0-9_-]", 43)
     container = container or _named(stream, r"[^a-zA-Z0-9_]", 255)
     if not survey.columns:
@@ -79,7 +79,7 @@ def type_of(column: ColumnDecision) -> dict[str, Any]:
 
 
 def kinds_there(container: Mapping[str, Any]) -> dict[str, str]:
-    """What the properties of a container that is there ask of the columns of the same name."""
+    """The kinds that an existing container's properties require of the columns of the same name."""
     found = {}
     for name, each in container["properties"].items():
         kind = each["type"]
@@ -89,7 +89,7 @@ def kinds_there(container: Mapping[str, Any]) -> dict[str, str]:
 
 
 def fitted(target: RecordTarget, there: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The definition with the types that the container has already: a type cannot change."""
+    """The definition with the existing container's types, since a type cannot change."""
     if there is None:
         return target.definition
     properties = dict(target.definition["properties"])
@@ -106,7 +106,7 @@ def fitted(target: RecordTarget, there: Mapping[str, Any] | None) -> Mapping[str
 
 
 def _holds(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
-    """Whether values of one type are values of the other, each checked by the service once more."""
+    """Whether values of the narrow type are also values of the wide one; the service checks each again."""
     pairs = {
         "float64": ("int64",), "float32": ("int64", "float64"), "int32": ("int64",), "json": tuple(_TYPES.values()),
         "enum": ("text",), "text": ("date", "timestamp"), "timestamp": ("date",),
@@ -117,7 +117,7 @@ def _holds(wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
 
 
 def _named(text: str, others: str, most: int) -> str:
-    """As an id: what may not be in one becomes `_`, and it begins and ends with a letter or digit."""
+    """The text as an id: invalid characters become `_`, and it begins and ends with a letter or digit."""
     name = re.sub(others, "_", text).strip("_-")[:most].strip("_-")
     if not name:
         raise UsageError(

@@ -27,7 +27,7 @@ _WEATHER: Final = {
     "windDirection": "wind_dir", "windSpeed": "wind_speed", "windGust": "wind_gust", "precipitation": "precip",
     "pressure": "pressure", "visibility": "visib",
 }  # fmt: skip
-"""Property → column of the file."""
+"""Property → the file's column."""
 
 _TYPES: Final = {"airport": "text", "time": "timestamp", "windDirection": "int32"}
 WEATHER: Final[Mapping[str, Any]] = {
@@ -41,7 +41,7 @@ WEATHER_SIZE: Final = 26_115
 
 
 def flights(extent: str) -> Iterator[bytes]:
-    """The flights from New York in 2013 as objects, one a line; what the data calls NA is null."""
+    """The flights from New York in 2013 as objects, one per line; NA in the data is null."""
     with zipfile.ZipFile(_sample_file("flights.csv.zip")) as opened, opened.open(opened.namelist()[0]) as binary:
         for row in csv.DictReader(io.TextIOWrapper(binary, "utf-8")):
             if extent == "full" or row["month"] == "1":

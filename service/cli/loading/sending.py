@@ -1,4 +1,4 @@
-"""Rows in chunks, each acknowledged before the next one goes: so it is known at any time what is stored."""
+"""Sends rows in chunks, each acknowledged before the next, so that it is always known what is stored."""
 
 import asyncio
 import itertools
@@ -18,11 +18,11 @@ Send = Callable[[Sequence[FileRow]], Awaitable["LoadReport"]]
 
 @dataclass
 class LoadReport:
-    """What became of rows."""
+    """The outcome of rows."""
 
     stored: int = 0
     replayed: int = 0
-    """Of those that are stored, the ones that were there already."""
+    """Stored rows that existed already."""
     refused: int = 0
     errors: list[FileRow] = field(default_factory=list)
     """The first refused rows, in order."""
@@ -35,7 +35,7 @@ class LoadReport:
 
 
 class Interrupted(LoadError):
-    """A load ended before its end. `done`: rows that the service has acknowledged, from the first one of the file."""
+    """A load was interrupted. `done`: rows that the service has acknowledged, counted from the first of the file."""
 
     def __init__(self, message: str, done: int) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class Interrupted(LoadError):
 
 @dataclass
 class Load:
-    """A load on its way: how far it is, and what became of the rows so far."""
+    """A load in progress: its position, and the outcome of the rows so far."""
 
     skipped: int = 0
     done: int = 0
@@ -53,7 +53,7 @@ class Load:
     async def run(
         self, rows: Iterator[FileRow], send: Send, advance: Callable[[int], None], most_rows: int, most_bytes: int
     ) -> None:
-        """Sends all rows; raises `Interrupted` that knows how far it came. The next chunk is read while one is sent."""
+        """Sends all rows; raises `Interrupted` with the progress. The next chunk is read while one is sent."""
         self.done = self.skipped
         chunks = _chunks(itertools.islice(rows, self.skipped, None), most_rows, most_bytes)
         ahead = asyncio.create_task(asyncio.to_thread(next, chunks, None))
@@ -71,7 +71,7 @@ class Load:
         except LoadError as error:
             raise Interrupted(str(error), self.done) from None
         finally:
-            # A thread cannot be stopped; it reads its chunk to the end.
+            # A thread cannot be stopped; it finishes reading its chunk.
             await asyncio.gather(ahead, return_exceptions=True)
 
 
@@ -89,7 +89,7 @@ def _chunks(rows: Iterator[FileRow], most_rows: int, most_bytes: int) -> Iterato
 
 
 def outcome_of_import(rows: Sequence[FileRow], summary: dict[str, Any], first_line: int = 1) -> LoadReport:
-    """An import's answer in terms of the file's own numbers."""
+    """An import's answer in the file's own row numbers."""
     if "succeeded_count" not in summary or summary.get("lines") != len(rows):
         raise Refused(f"the service did not read all lines of the request: it answers {str(summary)[:200]}", 200)
     errors = [

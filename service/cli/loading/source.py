@@ -1,4 +1,4 @@
-"""The bytes of a file, a gzip file or stdin, which can be read again from the beginning."""
+"""The bytes of a file, a gzip file or stdin, re-readable from the beginning."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 class FileSource:
-    """A file that `open` reads from its beginning each time, unpacked.
+    """A file that `open` reads from its beginning each time, decompressed.
 
     stdin is copied into a temporary file first, because types are decided over the whole of it.
     """
@@ -54,7 +54,7 @@ class FileSource:
 
     @contextmanager
     def open(self, advance: Callable[[int], None] | None = None) -> Iterator[BinaryIO]:
-        """Unpacked; `advance` gets the number of bytes of the file that have been read."""
+        """Decompressed; `advance` gets the number of bytes of the file that have been read."""
         try:
             with self._raw() as raw:
                 watched = io.BufferedReader(cast(io.RawIOBase, _Watched(raw, advance))) if advance else raw
@@ -68,7 +68,7 @@ class FileSource:
 
     @contextmanager
     def seekable(self) -> Iterator[BinaryIO]:
-        """The same, where a reader jumps about in it."""
+        """The same for a reader that seeks."""
         if not self.packed:
             with self._raw() as raw:
                 yield raw
@@ -80,7 +80,7 @@ class FileSource:
             yield cast(BinaryIO, plain)
 
     def digest(self) -> str:
-        """The same for the same bytes."""
+        """A digest of the content."""
         with self._raw() as raw:
             return hashlib.file_digest(cast(io.BufferedReader, raw), "sha256").hexdigest()
 

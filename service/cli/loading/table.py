@@ -1,4 +1,4 @@
-"""What every format gives: a survey of the whole file before anything is sent, then its rows."""
+"""The interface of all formats: a survey of the whole file before anything is sent, then its rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from service.cli.loading.errors import LoadError, UsageError
 from service.spelling import did_you_mean
 
 KINDS: Final = ("text", "integer", "number", "boolean", "date", "timestamp")
-"""What `--types` can make of a column. The last two are texts in a bucket, and types of their own in a stream."""
+"""The kinds for `--types`. The last two are texts in a bucket, and separate types in a stream."""
 
 SHOWN: Final = 20
-"""Refused rows that are reported one by one."""
+"""Maximum refused rows reported individually."""
 
 Advance = Callable[[int], None]
 """Gets the number of bytes of the file that have been read."""
@@ -19,10 +19,10 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of a file."""
+    """The command-line options for a file."""
 
     types: Sequence[str] = ()
-    """`COLUMN=KIND`, several in one text parted by commas."""
+    """`COLUMN=KIND`, several in one text separated by commas."""
     all_text: bool = False
     encoding: str | None = None
     delimiter: str | None = None
@@ -31,14 +31,14 @@ class Options:
     nulls: frozenset[str] = frozenset()
     """Cells that mean no value."""
     key: tuple[str, ...] = ()
-    """Columns that together tell one row from every other."""
+    """Columns that together identify a row."""
     typed: bool = False
-    """For a stream: texts that are dates throughout get the type."""
+    """For a stream: columns of texts that are all dates get that type."""
 
 
 @dataclass(frozen=True)
 class FileRow:
-    """One row: where it stands in the file, and its JSON, or why it is refused."""
+    """One row: its position in the file, and its JSON or why it is refused."""
 
     number: int
     body: bytes = b""
@@ -48,7 +48,7 @@ class FileRow:
 
 @dataclass
 class ColumnDecision:
-    """What was decided for one column."""
+    """The decision for one column."""
 
     name: str
     kind: str
@@ -58,7 +58,7 @@ class ColumnDecision:
 
 @dataclass
 class Survey:
-    """What a file holds, known before anything of it is sent."""
+    """The contents of a file, known before anything is sent."""
 
     unit: str
     """What `Row.number` counts: line, row or element."""
@@ -70,7 +70,7 @@ class Survey:
     refused_count: int = 0
     notes: list[str] = field(default_factory=list)
     repeated: int = 0
-    """Rows whose key an earlier row has."""
+    """Number of rows with the key of an earlier row."""
     repeated_at: int | None = None
     """The first of them."""
 
@@ -84,16 +84,16 @@ class Table(Protocol):
     """A file as rows."""
 
     def survey(self, advance: Advance) -> Survey:
-        """Reads the whole file; raises `LoadError` for what cannot be loaded at all."""
+        """Reads the whole file; raises `LoadError` if it cannot be loaded at all."""
         ...
 
     def rows(self, names: Mapping[str, str]) -> Iterator[FileRow]:
-        """All rows in order, also the refused ones; `names`: what columns are called instead."""
+        """All rows in order, including refused ones; `names`: new names of columns."""
         ...
 
 
 class Keys:
-    """Looks for rows that have the key of an earlier one; holds 8 bytes and a set entry a row."""
+    """Detects rows with the key of an earlier one; takes 8 bytes and a set entry per row."""
 
     def __init__(self, survey: Survey) -> None:
         self._survey = survey
@@ -109,10 +109,10 @@ class Keys:
 
 
 def forced_kinds(options: Options, columns: Sequence[str]) -> dict[str, str]:
-    """Column → kind of `--types` and `--text`; raises `UsageError` for a column that there is not."""
+    """Column → kind from `--types` and `--text`; raises `UsageError` for an unknown column."""
     found: dict[str, str] = dict.fromkeys(columns, "text") if options.all_text else {}
     for given in options.types:
-        # A column's name may itself hold a comma.
+        # A column's name may itself contain a comma.
         whole = given.rpartition("=")[0] in columns
         for each in [given] if whole else given.split(","):
             name, equals, kind = each.rpartition("=")
@@ -127,7 +127,7 @@ def forced_kinds(options: Options, columns: Sequence[str]) -> dict[str, str]:
 
 
 def check_names(file: str, columns: Sequence[str], options: Options) -> None:
-    """Raises `LoadError` for a column without a name, which no path could ask for; in a stream it gets one."""
+    """Raises `LoadError` for a column without a name, which no path could address; in a stream it gets one."""
     if "" in columns and not options.typed:
         place = list(columns).index("") + 1
         raise LoadError(f"{file}: column {place} of {len(columns)} has no name; give it one, or leave the column out")
@@ -141,5 +141,5 @@ def known_column(name: str, columns: Iterable[str], option: str) -> None:
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """A value as messages show it."""
+    """A value shortened for messages."""
     return repr(text if len(text) <= most else text[: most - 1] + "…")

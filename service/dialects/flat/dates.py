@@ -1,4 +1,4 @@
-"""Operands of comparisons with dates: any form of ISO-8601, and nothing else."""
+"""Operands of comparisons with dates: any form of ISO-8601, nothing else."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ from service.values import Json, is_number, parse_date, render_date
 
 _EXAMPLES: Final = "2026-01-31 or 2026-01-31T10:30:00Z"
 _FIRST: Final = 10**8
-"""What is less is hardly meant as epoch seconds (1973-03-03) or milliseconds (1970-01-02)."""
+"""Smaller numbers are unlikely to be epoch seconds (1973-03-03) or milliseconds (1970-01-02)."""
 _LAST_SECOND: Final = 253_402_300_799
 
 
 def date_operand(what: str, value: Json, at: Location) -> Json:
-    """The operand in a form that conditions know as a date, null as it is.
+    """The operand in a form that conditions treat as a date; null is unchanged.
 
-    Raises `Invalid` for what is no date; `what` is compared with it.
+    Raises `Invalid` for anything but a date; `what` names the value compared with it.
     """
     if value is None or (isinstance(value, str) and parse_date(value) is not None):
         return value
@@ -45,7 +45,7 @@ def _shown(value: Json) -> str:
 
 
 def _meant(value: Json) -> str:
-    """A number, or a text of digits, that may be epoch seconds or milliseconds, as the instant."""
+    """The instant for a number, or a text of digits, that looks like epoch seconds or milliseconds."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if not is_number(value) or not _FIRST <= abs(value) <= _LAST_SECOND * 1000:

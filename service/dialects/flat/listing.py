@@ -1,4 +1,4 @@
-"""The request of a list, as it is documented, and its pagination."""
+"""The documented request of a list, and its pagination."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Final
@@ -16,14 +16,14 @@ from service.wire import WireModel
 
 MAX_LIMIT: Final = 1_000
 WINDOW: Final = 10_000
-"""Results that `offset` reaches; OpenSearch's own limit (`index.max_result_window`). Further ones by `cursor`."""
+"""Results that `offset` can reach: OpenSearch's limit (`index.max_result_window`). Later ones need a `cursor`."""
 
 POSITION_KEYS: Final = frozenset({"offset", "page", "cursor"})
-"""Where a page begins."""
+"""The keys that set where a page begins."""
 SIZE_KEYS: Final = frozenset({"limit", "page_size"})
 
 MAX_SORTS: Final = 8
-"""Keys of one order; each is up to five clauses of OpenSearch's `sort`."""
+"""Maximum sort keys; each takes up to five clauses of OpenSearch's `sort`."""
 
 Count = Annotated[int, Field(ge=1, le=MAX_LIMIT)]
 
@@ -36,7 +36,7 @@ class SortOption(WireModel):
         "asc",
         pattern="(?i)^(asc|desc)$",
         description="asc or desc, in any letter case.",
-        # JSON Schema's expressions have no (?i).
+        # JSON Schema's regular expressions have no (?i).
         json_schema_extra={"pattern": "^([aA][sS][cC]|[dD][eE][sS][cC])$"},
     )
 
@@ -186,7 +186,7 @@ class ListRequest(ListParameters):
 _PAGING: Final = frozenset(
     {"limit", "page_size", "offset", "page", "cursor", "next_cursor", "after", "include_total", "case_sensitive"}
 )
-"""Keys of a query that a link to another page replaces."""
+"""Query keys that a link to another page replaces."""
 
 
 def _shown(option: SortOption) -> str:

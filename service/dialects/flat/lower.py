@@ -1,4 +1,4 @@
-"""From an aggregate request of the objects API to a plan."""
+"""Compiles an aggregate request of the objects API to a plan."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -138,7 +138,7 @@ class _Lowering:
         return Metric(operation.alias, kind(path, **parameters))
 
     def _unread(self, kind: type[Aggregation], operation: AggregationOperation, at: Location) -> None:
-        """A key that says nothing to this function would be an answer to another question."""
+        """Raises for keys that this function does not use: ignoring one would answer a different question."""
         read = (*kind.operands, *kind.parameters)
         for name in ("field", "distinct_field", "percent"):
             if name not in read and getattr(operation, name) is not None:
@@ -150,7 +150,7 @@ class _Lowering:
             self._problem((*at, kind.operands[0]), message, "contradiction")
 
     def _unique(self, keys: list[Key]) -> None:
-        """A name stands for one key or one metric (contract, GroupByField)."""
+        """Checks that names of keys and metrics are unique (contract, GroupByField)."""
         groups = len(self.request.group_by)
         names = Counter(key.name for key in keys)
         for position, key in enumerate(keys):
@@ -184,7 +184,7 @@ class _Lowering:
         return tuple(conditions)
 
     def _dated(self, value: Json, metric: Metric | None, instant: Instant, at: Location) -> Json:
-        """The operand for a metric of a date field that gives a date."""
+        """The operand for a metric of a date field that returns a date."""
         if metric is None or not metric.kind.dates or not instant(metric.kind.path):
             return value
         try:

@@ -1,4 +1,4 @@
-"""From a result to the documented answer: rows of `group` and `metrics`."""
+"""Renders a result as the documented answer: rows of `group` and `metrics`."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -41,7 +41,7 @@ def render(result: Result, plan: Plan, milliseconds: int) -> dict[str, Json]:
 
 
 def _named(names: Sequence[str]) -> Callable[[Sequence[Json]], dict[str, Json]]:
-    """Values under their names. Few, as most answers have, are written out: that is five times as fast as `zip`."""
+    """Maps values to their names. Small numbers of names are unrolled, which is five times as fast as `zip`."""
     match names:
         case [first]:
             return lambda values: {first: values[0]}
@@ -57,7 +57,7 @@ def _rendered(values: Sequence[Json], cells: Sequence[Cell | None]) -> list[Json
 
 
 def _cell(key: Key) -> Cell | None:
-    """How a key's cells are written, None for as they are."""
+    """The function that renders a key's cells, None if they are unchanged."""
     match key.transform:
         case Truncate(zone=zone):
             return lambda value: None if value is None else dates.render(value, zone)
@@ -68,6 +68,6 @@ def _cell(key: Key) -> Cell | None:
 
 
 def labels(bounds: Sequence[int | float]) -> list[str]:
-    """Of the ranges in their order: `<0`, `0-10`, `10-20`, `>20`, numbers in their shortest JSON spelling."""
+    """Labels of the ranges in order: `<0`, `0-10`, `10-20`, `>20`, with numbers in their shortest JSON form."""
     texts = [spelled(bound) for bound in bounds]
     return [f"<{texts[0]}", *map("-".join, pairwise(texts)), f">{texts[-1]}"]

@@ -1,4 +1,4 @@
-"""The body of an aggregate request on the objects API, as it is documented."""
+"""The documented body of an aggregate request on the objects API."""
 
 from typing import Annotated, Any, Literal
 

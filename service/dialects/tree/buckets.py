@@ -1,4 +1,4 @@
-"""uniqueValues, numberHistogram, timeHistogram, filters: records in buckets, each with aggregates of its own."""
+"""uniqueValues, numberHistogram, timeHistogram, filters: buckets of records, each with its own aggregates."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from service.values import Json, index_date, is_instant, is_number
 
 _CAREFUL: Final = 65_000
 _WIDE: Final = 10_000
-"""Values that each shard names when there are several, so that the most frequent are known for sure."""
+"""Values returned by each of several shards, so that the most frequent ones are certain."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Bucketing(Node):
         return {**rendered, "aggregates": aggregates} if self.children else rendered
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
-        """The records of the bucket that a key of a path names; raises `BadRequest`."""
+        """The filter for the bucket that a path's key names; raises `BadRequest`."""
         raise NotImplementedError
 
     @property
     def only(self) -> RecordFilter | None:
-        """The records of its one bucket, if it cannot have more."""
+        """The filter for its only bucket, if it cannot have more."""
         return None
 
     def total(self, raw: Raw) -> int:
-        """The counts of all buckets together."""
+        """The sum of all buckets' counts."""
         raise NotImplementedError
 
     def total_evaluated(self, records: Records) -> int:
@@ -90,7 +90,7 @@ class UniqueValuesNode(Bucketing):
         reading.count(len(buckets))
         if reading.texts and any(bucket["key"] in reading.texts for bucket in buckets):
             if answer["sum_other_doc_count"]:
-                raise Inexact  # which of two long texts that begin alike comes first, their terms do not tell
+                raise Inexact  # terms do not show the order of long texts with the same beginning
             buckets = [{**bucket, "key": reading.texts.get(bucket["key"], bucket["key"])} for bucket in buckets]
             buckets.sort(key=lambda bucket: (-bucket["doc_count"], bucket["key"]))
         reading.leave_out(self.id, answer["sum_other_doc_count"])
@@ -158,7 +158,7 @@ class Histogram(Bucketing):
 
     column: PropertyColumn
     bounds: tuple[Any, Any]
-    """The lowest and highest start that is kept, each None for any."""
+    """The lowest and highest start to keep, None for no bound."""
     moving: Sequence[MovingFunctionNode]
 
     def accuracies(self) -> dict[str, Accuracy]:
@@ -168,19 +168,19 @@ class Histogram(Bucketing):
         raise NotImplementedError
 
     def helpers(self, how: QueryEffort) -> dict[str, Json]:
-        """What each bucket tells beside its aggregates, so that `start` can be sure."""
+        """Additional aggregations in each bucket, so that `start` is certain."""
         return {}
 
     def start(self, bucket: Raw) -> Any:
-        """The start of a bucket of OpenSearch's; raises `Inexact`."""
+        """The start of an OpenSearch bucket; raises `Inexact`."""
         raise NotImplementedError
 
     def starts(self, first: Any, last: Any) -> Iterator[Any]:
-        """All starts from one to another."""
+        """All starts from `first` to `last`."""
         raise NotImplementedError
 
     def start_of(self, value: Any) -> Any:
-        """The start of the bucket that a value lies in."""
+        """The start of the bucket that contains a value."""
         raise NotImplementedError
 
     def rendered(self, start: Any) -> Json:
@@ -205,7 +205,7 @@ class Histogram(Bucketing):
         return self._series(sorted(found), one, reading)
 
     def found(self, raw: Raw) -> dict[Any, Raw]:
-        """OpenSearch's buckets by their starts; raises `Inexact` where two of them are one."""
+        """OpenSearch's buckets by start; raises `Inexact` if two of them have the same start."""
         found: dict[Any, Raw] = {}
         for bucket in raw[self.name]["buckets"]:
             start = self.start(bucket)
@@ -230,7 +230,7 @@ class Histogram(Bucketing):
         return self._series(sorted(groups), one, reading)
 
     def _series(self, have: Sequence[Any], one: Any, reading: Reading) -> Json:
-        """Buckets from the first to the last; what moves is computed over all of them."""
+        """Buckets from the first to the last; moving functions are computed over all of them."""
         starts: list[Any] = []
         if have:
             for start in self.starts(have[0], have[-1]):
@@ -273,7 +273,7 @@ class Histogram(Bucketing):
         return total
 
     def keyed(self, key: Json, at: Location) -> Any:
-        """The start that a key names, None if no bucket can start there."""
+        """The start named by a key, None if no bucket can start there."""
         raise NotImplementedError
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
@@ -287,7 +287,7 @@ class Histogram(Bucketing):
         return RecordFilter(self.between(start), test)
 
     def between(self, start: Any) -> Json:
-        """What finds the records of a bucket."""
+        """The query for a bucket's records."""
         raise NotImplementedError
 
 
@@ -297,7 +297,7 @@ _FIXED: Final = {"ms": 1, "s": _SECOND, "m": 60 * _SECOND, "h": 3_600 * _SECOND,
 _CALENDAR: Final = {"1s": _SECOND, "1m": 60 * _SECOND, "1h": 3_600 * _SECOND, "1d": 86_400 * _SECOND}
 _MONTHS: Final = {"1M": 1, "1q": 3, "1y": 12}
 _ALL_TIME: Final = 10**15
-"""Milliseconds, more than the years 1 to 9999 have: longer intervals make the same buckets."""
+"""Milliseconds, more than in the years 1 to 9999: longer intervals give the same buckets."""
 CALENDAR: Final = (*_CALENDAR, "1w", *_MONTHS)
 
 
@@ -369,7 +369,7 @@ class TimeHistogramNode(Histogram):
 
     def between(self, start: Any) -> Json:
         following = start + self.width if self.width else _first_of(_month(start) + self._months)
-        # No record's time is outside the years 1 to 9999, where a query's times end, too.
+        # Records' times, and times in queries, are within the years 1 to 9999.
         bounds = {"gte": start, "lt": following}
         return dsl.in_range(
             self.column.field, **{side: index_date(at) for side, at in bounds.items() if is_instant(at)}
@@ -377,7 +377,7 @@ class TimeHistogramNode(Histogram):
 
 
 def spelled(key: Json) -> Json:
-    """A number or a boolean, also where it is spelled as a text."""
+    """A number or boolean, possibly given as a text."""
     if not isinstance(key, str):
         return key
     try:
@@ -393,7 +393,7 @@ def _month(millis: int) -> int:
 
 
 def _first_of(month: int) -> int:
-    """Epoch milliseconds of its first instant; counted in 2000 to 2399 and moved by 400 years as often as needed."""
+    """Epoch milliseconds of the month's start; computed within 2000 to 2399 and shifted by multiples of 400 years."""
     cycles, month = divmod(month, 4_800)
     first = datetime(2000 + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return (first - _EPOCH) // timedelta(milliseconds=1) + (cycles - 5) * CYCLE

@@ -1,4 +1,4 @@
-"""Filters of the records API: each a query for OpenSearch and a test in Python, with one meaning (contract, 2)."""
+"""Filters of the records API: each a query for OpenSearch and an equivalent test in Python (contract, 2)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from service.values import Json, identity, index_date
 MAX_NODES: Final = 100
 MAX_DEPTH: Final = 10
 HAS: Final = "@has"
-"""The index field with a token for each container, and each json property, that a record has a value of."""
+"""The index field with a token for each container and each json property of which a record has a value."""
 
 OPERATORS: Final = (
     "and", "or", "not", "matchAll", "exists", "equals", "in", "range", "prefix", "hasData", "containsAll",
@@ -60,16 +60,16 @@ _ALL_OF: Final = {
     type: _GATHER.format(each=_READ.get(type, ("v", "v"))[0]) + _SCRIPT.format(each=_READ.get(type, ("v", "v"))[1])
     for type in _ALLOWED
 }
-"""Whether a record's values are all of those given; only asked of records that have some."""
+"""Whether a record has all of the given values; only run on records that have some."""
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class RecordFilter:
-    """What finds the records in OpenSearch, and whether one is meant: a condition, as those on objects are.
+    """A query for records in OpenSearch and the test of a single record, like a condition on objects.
 
-    Properties are declared, so no fields have to be known, and every query is exact.
+    Properties are declared, so no observed fields are needed, and every query is exact.
     """
 
     query: Query
@@ -77,7 +77,7 @@ class RecordFilter:
 
     @classmethod
     def of(cls, condition: Condition) -> "RecordFilter":
-        """One that is made of others."""
+        """The filter for a combined condition."""
         return cls(condition.compile(_NO_FIELDS).query, condition.test)
 
     def compile(self, fields: Fields) -> Clause:
@@ -93,7 +93,7 @@ NOTHING: Final = RecordFilter.of(Or(()))
 
 
 def read_filter(given: Json, at: Location, references: References) -> RecordFilter:
-    """Raises `BadRequest` that names the place."""
+    """Parses a filter; raises `BadRequest` with the location."""
     return EVERYTHING if given is None else _FilterReader(references, at).read(given, at, 1)
 
 
@@ -218,7 +218,7 @@ class _FilterReader:
 
 
 def within(column: PropertyColumn, values: list[Json]) -> RecordFilter:
-    """One of the values, or of a list's elements, is one of these."""
+    """The property's value, or an element of its list, is one of these."""
     terms = [term for value in values if (term := _term(column, value)) is not None]
     wanted = {canonical(column, value) for value in values}
 
@@ -231,7 +231,7 @@ def within(column: PropertyColumn, values: list[Json]) -> RecordFilter:
 
 
 def _contains_all(column: PropertyColumn, values: list[Json]) -> RecordFilter:
-    """A hundred filters of a hundred values are more clauses than Lucene takes: the first few find, a script checks."""
+    """A hundred filters of a hundred values exceed Lucene's clause limit: the first few search, a script checks."""
     first = RecordFilter.of(And(tuple(within(column, [value]) for value in values[:_CLAUSES])))
     if len(values) <= _CLAUSES:
         return first
@@ -272,13 +272,13 @@ def has_container(columns: tuple[PropertyColumn, ...]) -> RecordFilter:
 
 
 def container_token(column: PropertyColumn) -> str:
-    """Stands for the container of a column."""
+    """The token for a column's container."""
     token = "/".join(column.key[:2])
     return token if column.generation == 1 else f"{token}@{column.generation}"
 
 
 def canonical(column: PropertyColumn, value: Json) -> Any:
-    """Equal for what is one value, and in the order of values."""
+    """A form that is equal for equal values and sorts in value order."""
     match column.type:
         case "timestamp" | "date":
             return instant(value)
@@ -292,7 +292,7 @@ def canonical(column: PropertyColumn, value: Json) -> Any:
 
 
 def _term(column: PropertyColumn, value: Json) -> Json:
-    """The term, None for what no record can have."""
+    """The term, None for a value that no record can have."""
     if column.type in ("timestamp", "date"):
         return _time_term(instant(value))
     if column.type in INTEGERS:
@@ -310,7 +310,7 @@ def _time_term(millis: int) -> str | None:
 
 
 def bound_of(column: PropertyColumn, name: str, value: Json) -> Query:
-    """One side of a range, within what the field can hold."""
+    """One side of a range, clamped to the field's value range."""
     if column.type in ("timestamp", "date"):
         text = _time_term(instant(value))
         if text is None:

@@ -1,4 +1,4 @@
-"""avg, sum, min, max, count: numbers over the records of a bucket; 0 over no values (contract, 1)."""
+"""avg, sum, min, max, count: numbers over a bucket's records; 0 if there are no values (contract, 1)."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +17,7 @@ _HALF: Final = (
     "return params.high ? v >> 32 : v & 4294967295L"
 )
 _HALVES: Final = 2**21
-"""Values of which the sum of halves (up to 2^32 each) stays exact in a double."""
+"""Maximum number of values whose sum of halves (up to 2^32 each) stays exact in a double."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MetricNode(Node):
 
     @property
     def is_time(self) -> bool:
-        """The result is a text, not a number."""
+        """Whether the result is a text, not a number."""
         return False
 
     def value(self, raw: Raw, documents: int) -> Json:
@@ -45,7 +45,7 @@ class MetricNode(Node):
 
 
 class Totalled(MetricNode):
-    """What is made of sum and count: of integers only where no double along the way could have rounded."""
+    """Metrics computed from sum and count; for integers only if no intermediate double can have been rounded."""
 
     @property
     def accuracy(self) -> Accuracy:
@@ -60,7 +60,7 @@ class Totalled(MetricNode):
                 for half in ("high", "low")
             }
             return {**halves, self.name: {"value_count": {"field": self.column.field}}}
-        # Only integers need to know what was added up.
+        # Only integers need the statistics of the summands.
         kind = "stats" if self.column.type in INTEGERS else self.kind
         return {self.name: {kind: {"field": self.column.field}}}
 

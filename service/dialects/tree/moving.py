@@ -1,4 +1,4 @@
-"""movingFunction: a function over the last buckets of a histogram, of a number that each bucket has (contract, 1)."""
+"""movingFunction: a function of a number per bucket, over the last buckets of a histogram (contract, 1)."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,13 +30,13 @@ FUNCTIONS: Final[Mapping[str, Callable[[int], Window]]] = {
 
 
 class Path(Protocol):
-    """A number of each bucket of a histogram."""
+    """Yields a number for each bucket of a histogram."""
 
     @property
     def accuracy(self) -> Accuracy: ...
 
     def compile(self, how: QueryEffort) -> dict[str, Json]:
-        """What it needs beside the bucket's own aggregates."""
+        """The aggregations that it needs in addition to the bucket's own."""
         ...
 
     def value(self, raw: Raw, documents: int, aggregates: Mapping[str, Json]) -> Any: ...
@@ -45,7 +45,7 @@ class Path(Protocol):
 
 
 class Moving:
-    """A moving function over one series of buckets: the first has 0."""
+    """A moving function over one series of buckets; the first bucket's result is 0."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -73,18 +73,18 @@ class MovingFunctionNode:
 
 
 class Bucketed(Protocol):
-    """A node with buckets, as a path goes through it."""
+    """A node with buckets, as a path passes through it."""
 
     @property
     def children(self) -> Mapping[str, Node]: ...
 
     def chosen(self, key: Json, at: Location) -> RecordFilter:
-        """The records of the bucket that a key names; raises `BadRequest`."""
+        """The filter for the bucket that a key names; raises `BadRequest`."""
         ...
 
     @property
     def only(self) -> RecordFilter | None:
-        """The records of its one bucket, if it cannot have more."""
+        """The filter for its only bucket, if it cannot have more."""
         ...
 
     def total(self, raw: Raw) -> int: ...
@@ -96,7 +96,7 @@ class Bucketed(Protocol):
 
 @dataclass(frozen=True)
 class _Documents:
-    """`_count`: the records of the bucket."""
+    """`_count`: the bucket's number of records."""
 
     accuracy: ClassVar[Accuracy] = "exact"
 
@@ -112,7 +112,7 @@ class _Documents:
 
 @dataclass(frozen=True)
 class _Metric:
-    """The result of a metric: of a sibling, or below a bucket."""
+    """The result of a metric, of a sibling or within a bucket."""
 
     node: Node
     sibling: bool
@@ -135,7 +135,7 @@ class _Metric:
 
 @dataclass(frozen=True)
 class _CountOfAll:
-    """`x>_count`: the counts of all buckets together."""
+    """`x>_count`: the sum of all buckets' counts."""
 
     node: Bucketed
     sibling: bool
@@ -153,7 +153,7 @@ class _CountOfAll:
 
 @dataclass(frozen=True)
 class _Within:
-    """Something below one bucket, whether or not that bucket is in the answer."""
+    """A path within one bucket, whether or not that bucket is in the answer."""
 
     name: str
     filter: RecordFilter
@@ -176,7 +176,7 @@ class _Within:
 
 
 def read_path(text: Json, at: Location, children: Mapping[str, Node], name: str) -> Path:
-    """`AGG([KEY])?(>AGG)*`, `_count`, `sibling>_count`; raises `BadRequest` that says what is wrong."""
+    """Parses `AGG([KEY])?(>AGG)*`, `_count`, `sibling>_count`; raises `BadRequest` with the problem."""
     if not isinstance(text, str) or not 1 <= len(text) <= MAX_PATH:
         raise refusal(at, f"a path of 1 to {MAX_PATH:,} characters is needed, not {measured(text)}")
     steps: list[tuple[str, str | None]] = []

@@ -1,7 +1,7 @@
-"""A node of an aggregate tree: what OpenSearch computes for it, how that is read, and its meaning in Python.
+"""A node of an aggregate tree: what OpenSearch computes for it, how the answer is read, and its evaluation in Python.
 
-A node asks for sub-aggregations under names of its own (`a0`, `a1` …) and finds their answers there. `evaluate` is the
-same over records in memory, for what OpenSearch cannot be trusted with.
+A node requests sub-aggregations under generated names (`a0`, `a1` …) and finds their answers under them. `evaluate`
+does the same over records in memory, where OpenSearch's result is not provably exact.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ MAX_HISTOGRAM: Final = 10_000
 
 @dataclass(frozen=True)
 class QueryEffort:
-    """How OpenSearch is asked: cheaply first, and with more effort where that could not be proved exact."""
+    """How OpenSearch is queried: cheaply first, and with more effort if the result could not be proved exact."""
 
     shards: int = 1
     careful: bool = False
@@ -29,14 +29,14 @@ class QueryEffort:
 
 @dataclass
 class Reading:
-    """What reading an answer needs to know, and how many buckets it has given."""
+    """State for reading an answer: its inputs, and the number of buckets returned so far."""
 
     limit: int
     texts: Mapping[str, str] = field(default_factory=dict)
     """Terms of long texts → the texts."""
     buckets: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
-    """Identifier of a uniqueValues → what the buckets beyond its `size` count, in all buckets that it lies in."""
+    """Id of a uniqueValues → the total count of its buckets beyond `size`, over all parent buckets."""
 
     def leave_out(self, id: str, records: int) -> None:
         if records:
@@ -57,32 +57,32 @@ class Node:
     """Base of the kinds."""
 
     id: str
-    """As the client calls it."""
+    """The client's name for it."""
     at: Location
     name: str
-    """Its name in the request to OpenSearch."""
+    """The generated name in the request to OpenSearch."""
 
     @property
     def accuracy(self) -> Accuracy:
-        """Of what OpenSearch computes; `evaluate` is exact."""
+        """The accuracy of OpenSearch's result; `evaluate` is exact."""
         return "exact"
 
     def accuracies(self) -> dict[str, Accuracy]:
-        """Of this node and all below it, by their ids."""
+        """The accuracies of this node and all below it, by id."""
         return {self.id: self.accuracy}
 
     def compile(self, how: QueryEffort) -> dict[str, Json]:
         raise NotImplementedError
 
     def read(self, raw: Raw, documents: int, reading: Reading) -> Json:
-        """From the answers of the bucket that the node lies in, which has so many records; raises `Inexact`."""
+        """The result from the answers within the parent bucket, which has `documents` records; raises `Inexact`."""
         raise NotImplementedError
 
     def evaluate(self, records: Records, reading: Reading) -> Json:
         raise NotImplementedError
 
     def empty(self, reading: Reading) -> Json:
-        """Over no records."""
+        """The result over no records."""
         return self.evaluate((), reading)
 
 
@@ -90,7 +90,7 @@ Children = Mapping[str, Node]
 
 
 def accuracies(children: Children) -> dict[str, Accuracy]:
-    """Of all nodes of a tree, by their ids."""
+    """The accuracies of all nodes of a tree, by id."""
     return {id: accuracy for child in children.values() for id, accuracy in child.accuracies().items()}
 
 
@@ -112,6 +112,6 @@ def evaluate_all(children: Children, records: Records, reading: Reading) -> dict
 
 
 def certain(raw: Raw) -> None:
-    """Raises `Inexact` unless a terms aggregation is sure of its counts; -1 stands for unknown."""
+    """Raises `Inexact` unless a terms aggregation's counts are certain; -1 means unknown."""
     if raw["doc_count_error_upper_bound"] != 0:
         raise Inexact

@@ -30,21 +30,21 @@ _NUMBERED: Final = (
     "found.add(Math.max(-1e300, Math.min(1e300, number.doubleValue()))); } "
     "return found"
 )
-"""The numbers of the buckets that a record's values lie in; an index may lack the field.
+"""The numbers of the buckets that contain a record's values; an index may lack the field.
 
-Java spells a double as JSON does, but for subnormal ones.
+Java prints doubles as JSON does, except subnormal ones.
 """
 _NARROW: Final = 1e-290
-"""Below it the spelling of subnormal values matters, and integers are more intervals than doubles can say."""
+"""Below this the spelling of subnormal values matters, and bucket numbers of integers exceed the range of doubles."""
 
 
 @dataclass(frozen=True)
 class NumberHistogramNode(Histogram):
-    """A bucket is known by its number n. OpenSearch divides doubles, so that 0.3 lies below 3·0.1.
+    """A bucket is identified by its number n. OpenSearch divides doubles, so 0.3 falls below 3·0.1.
 
-    Over integers that leaves no doubt while interval and values are whole and below 2^53. Elsewhere each bucket tells
-    its least and greatest value, which have to lie in the same bucket by decimal division. In doubt, and for lists,
-    whose values cannot be distinguished so, a script divides decimals.
+    For integers that is exact while interval and values are whole and below 2^53. Otherwise each bucket returns its
+    minimum and maximum, which must fall into the same bucket by decimal division. If they do not, and for lists, where
+    this check is not possible, a script divides decimals.
     """
 
     interval: int | float
@@ -56,7 +56,7 @@ class NumberHistogramNode(Histogram):
 
     @cached_property
     def _whole(self) -> bool:
-        """OpenSearch's division is exact for all values below 2^53."""
+        """Whether OpenSearch's division is exact for all values below 2^53."""
         return self.column.type in INTEGERS and self.width.denominator == 1 and self.width < SAFE_INTEGER
 
     def _scripted(self, how: QueryEffort) -> bool:
@@ -86,12 +86,12 @@ class NumberHistogramNode(Histogram):
             raise Inexact
         least = raw.get(f"{self.name}_least", {"value": None})["value"]
         if least is not None and math.isinf(least / self.interval):
-            # OpenSearch tells of a bucket at infinity, but not of one at minus infinity.
+            # OpenSearch reports a bucket at infinity, but not one at minus infinity.
             raise Inexact
         return super().found(raw)
 
     def start(self, bucket: Raw) -> int:
-        """The bucket's number; raises `Inexact` where the division of doubles may have moved a value."""
+        """The bucket's number; raises `Inexact` if the division of doubles may have misplaced a value."""
         key = bucket["key"]
         if isinstance(key, str):
             raise Inexact
@@ -151,5 +151,5 @@ class NumberHistogramNode(Histogram):
             if "range" not in query:
                 return query
             bounds |= query["range"][self.column.field]
-        # One value of a list has to lie in between: two queries could be met by two values.
+        # One value of a list must be within both bounds: two separate queries could match two different values.
         return dsl.in_range(self.column.field, **bounds)

@@ -1,4 +1,4 @@
-"""Container properties: their types, what a value of each is, and how it lies in the index (contract, 3 and 5)."""
+"""Container properties: their types, valid values, and how values are indexed (contract, 3 and 5)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -103,7 +103,7 @@ class Property(CamelModel):
 
 
 def _fitting(given: Property) -> Property:
-    """Its default is a value of its type."""
+    """Checks that the default is a value of the property's type."""
     if given.default_value is not None:
         declared = given.type
         column = PropertyColumn(("", "", ""), declared.type, declared.is_list, frozenset(declared.values or ()))
@@ -137,10 +137,10 @@ INTEGERS: Final = frozenset({"int32", "int64"})
 
 @dataclass(frozen=True)
 class PropertyColumn:
-    """A property as it lies in the index."""
+    """A property as indexed."""
 
     key: Key
-    """Space and container are empty for what every record has."""
+    """Space and container are empty for top-level properties of every record."""
     type: str
     listed: bool = False
     enum: frozenset[str] = frozenset()
@@ -150,11 +150,11 @@ class PropertyColumn:
     max_list: int = 2_000
     max_text: int | None = None
     generation: int = 1
-    """Of the container: one that was deleted and made again has fields of its own."""
+    """The container's generation: a deleted and recreated one has separate fields."""
 
     @cached_property
     def field(self) -> str:
-        """Steps are joined by a sign that none of them may have, so no two columns share a field."""
+        """Steps are joined by a character that none of them may contain, so no two columns share a field."""
         if self.top:
             return self.key[2]
         name = "/".join(self.key)
@@ -162,7 +162,7 @@ class PropertyColumn:
 
     @cached_property
     def extra(self) -> str:
-        """The field that counts values which the column's own field does not: repeated ones of a list, all of json."""
+        """The field that counts values missing from the column's own field: duplicates in a list, all json values."""
         return f"{self.field}@extra"
 
     @property
@@ -170,7 +170,7 @@ class PropertyColumn:
         return not self.key[0]
 
     def values(self, record: Mapping[str, Json]) -> list[Json]:
-        """What a record has here: none, one, or a list's elements; null is no value."""
+        """A record's values: none, one, or a list's elements; null is not a value."""
         if self.top:
             return [record[self.key[2]]]
         space, container, name = self.key
@@ -181,12 +181,12 @@ class PropertyColumn:
 
     @property
     def label(self) -> str:
-        """For messages: `int32`, `list of text`."""
+        """The type in messages: `int32`, `list of text`."""
         return f"list of {self.type}" if self.listed else self.type
 
     @cached_property
     def simple(self) -> bool:
-        """One value in one field, and no other demand than its type's."""
+        """Whether it has one value in one field and no constraint other than its type."""
         return not self.listed and self.max_text is None and self.mapping is not None
 
     @cached_property
@@ -195,21 +195,21 @@ class PropertyColumn:
 
     @cached_property
     def mapping(self) -> Json | None:
-        """None for what is not searched."""
+        """The mapping, None if the property is not searchable."""
         return MAPPINGS[self.type]
 
     def indexed(self, value: Json) -> Json:
-        """One value (an element, of a list) as the index has it."""
+        """One value (for a list, an element) as indexed."""
         return _INDEXED[self.type](value)
 
     def named(self, value: Json) -> Json:
-        """One value as queries name it."""
+        """One value as used in queries."""
         if self.type in ("timestamp", "date"):
             return index_date(instant(value))
         return self.indexed(value)
 
     def shown(self, key: Json) -> Json:
-        """A bucket's key as a value."""
+        """Converts a bucket's key to a value."""
         match self.type:
             case "boolean":
                 return bool(key)
@@ -234,7 +234,7 @@ TOP: Final[Mapping[str, PropertyColumn]] = {
         "lastUpdatedTime": "timestamp",
     }.items()
 }
-"""What every record has; the two times are epoch milliseconds."""
+"""Properties of every record; the two times are epoch milliseconds."""
 
 _KEYWORD: Final = {"type": "keyword"}
 _TIME: Final = {"type": "date", "format": "epoch_millis||strict_date_optional_time"}
@@ -260,7 +260,7 @@ def render_time(millis: int) -> str:
 
 
 def instant(value: Json) -> int:
-    """Epoch milliseconds of a timestamp or a date that was checked; the two times of a record are given in them."""
+    """Epoch milliseconds of a validated timestamp or date; a record's two times are epoch milliseconds already."""
     if isinstance(value, int):
         return value
     millis = timestamp(value)
@@ -270,7 +270,7 @@ def instant(value: Json) -> int:
 
 
 def timestamp(value: Json) -> int | None:
-    """Epoch milliseconds of an ISO-8601 time (or date); finer digits are cut, None for what is none."""
+    """Epoch milliseconds of an ISO-8601 time (or date), finer digits truncated; None for anything else."""
     if not isinstance(value, str):
         return None
     if _DATE.fullmatch(value):
@@ -282,16 +282,16 @@ def timestamp(value: Json) -> int | None:
 
 
 def direct_term(value: Json) -> str:
-    """A space id has no blank, and a blank comes before all that it may have: terms sort as (space, id) pairs."""
+    """A space id has no blank, and a blank sorts before all of its characters: terms sort as (space, id) pairs."""
     return string_term(f"{value['space']} {value['externalId']}")
 
 
 class Wrong(Exception):
-    """A value has not the type of its property."""
+    """A value does not have its property's type."""
 
 
 def converter(column: PropertyColumn) -> Callable[[Json], Json]:
-    """Checks one value and gives it as the index has it; raises `Wrong`. What `wrong` and `indexed` say, in one go."""
+    """A function that validates a value and returns its indexed form, `wrong` and `indexed` in one; raises `Wrong`."""
     match column.type:
         case "text":
             return _text
@@ -383,7 +383,7 @@ _INDEXED: Final[Mapping[str, Callable[[Json], Json]]] = {
 
 
 def wrong(column: PropertyColumn, value: Json, *, operand: bool = False) -> str | None:
-    """What is wrong with one value of a column, None if nothing is; `operand`: of a filter, which may lie outside."""
+    """The problem with one value of a column, None if valid; `operand`: of a filter, which may be out of range."""
     match column.type:
         case "text":
             return None if isinstance(value, str) else "a string"

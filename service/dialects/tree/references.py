@@ -1,4 +1,4 @@
-"""Which property a request means, and how it says so when there is none (contract, 1 Properties)."""
+"""Resolves the properties that a request names, and reports unknown ones (contract, 1 Properties)."""
 
 import sys
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Columns = Mapping[tuple[str, str], Mapping[str, PropertyColumn]]
 
 
 def refusal(at: Location, message: str, **details: Json) -> BadRequest:
-    """A 400 that names the place."""
+    """A 400 with the location."""
     return BadRequest(f"{dotted(at)}: {message}", details)
 
 
@@ -34,7 +34,7 @@ class References:
     columns: Columns
 
     def column(self, given: Json, at: Location, tops: tuple[str, ...] = ()) -> PropertyColumn:
-        """`[space, container, property]`, or one of the `tops` alone."""
+        """The column for `[space, container, property]`, or for one of the `tops`."""
         if isinstance(given, list) and any(isinstance(each, dict) and each.get("type") == "view" for each in given):
             reject(at, VIEWS)
         if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
@@ -63,24 +63,24 @@ def shown(value: Json) -> str:
 
 
 def keys_of(value: Json) -> str:
-    """For messages about an object that has to have one key."""
+    """For messages about an object that must have exactly one key."""
     if not isinstance(value, dict):
         return shown(value)
     return f"the keys {', '.join(name[:60] for name in list(value)[:10])}" if value else "an empty one"
 
 
 def counted(value: Json) -> str:
-    """For messages about how long an array may be."""
+    """For messages about an array's length."""
     return f"{len(value):,}" if isinstance(value, list) else shown(value)
 
 
 def measured(value: Json) -> str:
-    """For messages about how long a text may be."""
+    """For messages about a text's length."""
     return f"one of {len(value):,}: {shown(value)}" if isinstance(value, str) else shown(value)
 
 
 def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[str, ...] = ()) -> dict[str, Json]:
-    """An object with known keys only; null is as good as absent."""
+    """An object with known keys only; null counts as absent."""
     if not isinstance(given, dict):
         reject(at, f"an object is needed, not {shown(given)}")
     for name in given:
@@ -97,7 +97,7 @@ def of_object(given: Json, at: Location, known: tuple[str, ...], needed: tuple[s
 
 
 def named(body: Json) -> set[tuple[str, str]]:
-    """The containers that a request seems to name, anywhere in it, so that they can be looked up at once."""
+    """The containers that a request appears to name anywhere, so that they can be read together."""
     found: set[tuple[str, str]] = set()
     stack = [body]
     while stack:
@@ -116,7 +116,7 @@ def named(body: Json) -> set[tuple[str, str]]:
 
 
 def decode_key(text: str) -> Json:
-    """A bucket's key from JSON; raises `ValueError` for what is none, and for numbers beyond all doubles."""
+    """A bucket's key from JSON; raises `ValueError` for invalid JSON and for numbers beyond the range of doubles."""
     key = msgspec.json.decode(text)
     if isinstance(key, int) and abs(key) > sys.float_info.max:
         raise ValueError(text)

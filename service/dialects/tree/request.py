@@ -1,4 +1,4 @@
-"""The body of an aggregate request: read, checked against the tree's limits, made into nodes (contract, 1)."""
+"""The body of an aggregate request: parsed, checked against the tree's limits, compiled to nodes (contract, 1)."""
 
 import re
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class Tree:
 
 
 def read_tree(given: Json, references: References) -> Tree:
-    """Raises `BadRequest` that names the place."""
+    """Parses a tree; raises `BadRequest` with the location."""
     reader = _TreeReader(references)
     nodes, _ = reader.level(given, ("aggregates",), 1, inside=None)
     return Tree(nodes, tuple(dict.fromkeys(reader.columns)))

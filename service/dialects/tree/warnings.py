@@ -1,4 +1,4 @@
-"""What `info` says of an answer over records: properties that no record has, and buckets that `size` left out."""
+"""The `info` warnings of an answer over records: properties that no record has, and buckets beyond `size`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from service.spelling import nearest
 from service.values import Json
 
 THERE: Final = "there"
-"""The aggregation that counts the records with each property; nodes are called `a` and a number."""
+"""The aggregation that counts the records with each property; nodes are named `a` plus a number."""
 
 _MOST: Final = 100
-"""Properties that are counted for one request."""
+"""Maximum properties counted per request."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """The properties that a request names, with where, and of each the most similar one of its container."""
+    """The properties that a request names, with locations, and for each the most similar one of its container."""
 
     places: Mapping[Key, list[str]]
     similar: Mapping[Key, Key]
@@ -42,7 +42,7 @@ class Named:
         return cls(places, similar, columns)
 
     def counting(self) -> dict[str, Json]:
-        """Counts, beside the aggregates and whatever the filter is, the records that have each property."""
+        """An additional aggregation, independent of the filter, that counts the records with each property."""
         if not self.places:
             return {}
         aggs = {str(position): {"filter": exists(column).query} for position, column in enumerate(self._counted)}
@@ -81,7 +81,7 @@ def cut_off(reading: Reading) -> list[str]:
 
 
 def _properties(value: Json, at: Location) -> Iterator[tuple[Key, Location]]:
-    """The `property` operands anywhere in a part of a request, with the place that they stand in."""
+    """The `property` operands anywhere in a part of a request, with their locations."""
     if isinstance(value, dict):
         for name, each in value.items():
             if name == "property" and isinstance(each, list) and len(each) == 3:

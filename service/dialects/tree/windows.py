@@ -1,4 +1,4 @@
-"""What a movingFunction computes over its window: fed a bucket's number at a time, exact, in constant time for each."""
+"""The functions of a movingFunction: fed one bucket's number at a time, exact, in constant time per number."""
 
 from collections import deque
 from fractions import Fraction
@@ -11,17 +11,17 @@ Number = int | float
 
 
 class Window(Protocol):
-    """The last numbers of a series."""
+    """The latest numbers of a series."""
 
     def __init__(self, size: int) -> None: ...
 
     def moved(self, value: Number) -> Json:
-        """The function over the last `size` numbers, of which this is the newest."""
+        """The function over the last `size` numbers, including this newest one."""
         ...
 
 
 class _Totals:
-    """The sum of the window, and the sum in which the oldest number weighs 1, the next 2 and so on. Nothing rounds."""
+    """The window's sum, and its sum with weights 1 for the oldest number, 2 for the next and so on. No rounding."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -32,7 +32,7 @@ class _Totals:
     def take(self, value: Number) -> None:
         exact = value if isinstance(value, int) else Fraction(value)
         if len(self.values) == self.size:
-            # Each weight falls by one, so that the oldest number has none left.
+            # Each weight decreases by one, so that the oldest number's becomes 0.
             self.weighted -= self.total
             self.total -= self.values.popleft()
         self.values.append(exact)
@@ -60,7 +60,7 @@ class WeightedMeanWindow(_Totals):
 
 
 class _Extreme:
-    """The numbers that can still become the extreme, the present one first: each is beaten by none that came later."""
+    """The numbers that can still become the extreme, the current one first: none is beaten by a later one."""
 
     def __init__(self, size: int) -> None:
         self.size = size

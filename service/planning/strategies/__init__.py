@@ -1,4 +1,4 @@
-"""The ways to answer a plan, the cheapest first. A new one is a file here, a line in `STRATEGIES`, and its tests."""
+"""The strategies, cheapest first. To add one: a file here, a line in `STRATEGIES`, and its tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from service.planning.strategies.objects import Objects
 from service.planning.strategies.tuples import Tuples
 
 STRATEGIES: Final = (EmptyStrategy, Composite, Tuples, Objects)
-"""The last one takes every plan."""
+"""The last one accepts every plan."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every strategy has: how it proposes itself, describes itself, and runs."""
+"""The interface of strategies: how each proposes itself, describes itself, and runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,23 +20,23 @@ from service.values import Json
 T = TypeVar("T")
 
 MAX_CLAUSES: Final = 900
-"""Of one query; Lucene takes 1,024 (`indices.query.bool.max_clause_count`)."""
+"""Per query; Lucene's limit is 1,024 (`indices.query.bool.max_clause_count`)."""
 
 _INLINE: Final = 500
-"""Groups that are worked on in the event loop; more go to a thread (about 5 ms)."""
+"""Groups processed in the event loop; larger numbers go to a thread (about 5 ms)."""
 
 
 class View(Protocol):
-    """One state of a bucket's objects, which later writes do not change."""
+    """One state of a bucket's objects, unaffected by later writes."""
 
     async def search(self, body: Mapping[str, Any]) -> CompositePage: ...
 
     async def widths(self, body: Mapping[str, Any]) -> dict[str, int]:
-        """About how many values each key has: for a message, never for an answer."""
+        """Approximate number of values of each key: for messages, never for answers."""
         ...
 
     def objects(self, query: Json, *, ordered: bool) -> AsyncIterator[list[Json]]:
-        """The objects that a query finds, in order of arrival if asked for, page by page."""
+        """The objects that match a query, page by page; in order of arrival if `ordered`."""
         ...
 
 
@@ -49,14 +49,14 @@ class Searchable(Protocol):
 
 
 class Budget(Protocol):
-    """How much one answer may cost."""
+    """Limits on the cost of one answer."""
 
     group_budget: int
     object_budget: int
 
 
 class TooManyValues(Exception):
-    """The values of these metrics are more than the budget."""
+    """These metrics have more values than the budget allows."""
 
     def __init__(self, positions: tuple[int, ...]) -> None:
         super().__init__(positions)
@@ -65,18 +65,18 @@ class TooManyValues(Exception):
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """What a strategy may rely on when it proposes itself."""
+    """The facts that a strategy may rely on when it proposes itself."""
 
     fields: Fields
     query: Query
-    """Finds the objects of the bucket that are meant; `exact`: and no others."""
+    """Finds the bucket's objects that match the plan's condition; `exact`: and no others."""
     exact: bool
     none: bool
-    """No object can be meant, by what is known of the fields."""
+    """Whether no object can match, given the known fields."""
     fold: frozenset[int] = frozenset()
-    """Metrics whose pushdown could not be proved exact, so that they are evaluated from their values."""
+    """Metrics whose pushdown could not be proved exact, so they are evaluated from their values."""
     estimate: frozenset[int] = frozenset()
-    """Metrics whose values are more than the budget, so that they are estimated where their kind has an estimate."""
+    """Metrics with more values than the budget allows, so they are estimated if their kind has an estimate."""
 
     @classmethod
     def of(
@@ -92,7 +92,7 @@ class PlanFacts:
         if clauses_in(clause.query) > MAX_CLAUSES:
             clause = Clause(MATCH_ALL, exact=False)
         if plan.unwind:
-            # What lacks the array, or has null there, has no row.
+            # An object without the array, or with null there, gives no row.
             clause = all_of([clause, present(fields.get(plan.unwind), null=False)])
         query = all_of([Clause(bucket), clause]).query
         return cls(fields, query, clause.exact, query == MATCH_NONE, fold, estimate)
@@ -114,19 +114,19 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Description:
-    """What a strategy will do: its first request of each pass, before any page is turned."""
+    """What a strategy will do: the first request of each pass, before paging."""
 
     strategy: str
     requests: Sequence[Json]
     reads_objects: bool = False
-    """Stored objects are read one by one, instead of groups of them."""
+    """Whether stored objects are read one by one instead of in groups."""
 
 
 class Strategy(Protocol):
     """A way to answer a plan.
 
-    Each is made by its own `propose(plan, facts)`, which else gives a `Rejection`, or None where the strategy is for a
-    case of its own and nobody would ask why it was not used.
+    Created by its `propose(plan, facts)`, which otherwise returns a `Rejection`, or None if the strategy is for a
+    special case and its absence needs no explanation.
     """
 
     name: ClassVar[str]
@@ -136,14 +136,14 @@ class Strategy(Protocol):
     async def run(self, source: Searchable, budget: Budget) -> Result:
         """The exact answer.
 
-        Raises `OverBudget`, `InexactMetrics` for metrics that need another pass, and `TooManyValues` for metrics whose
-        values are more than the budget but can be estimated.
+        Raises `OverBudget`, `InexactMetrics` for metrics that need another pass, and `TooManyValues` for metrics with
+        more values than the budget allows that can be estimated.
         """
         ...
 
 
 async def pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[CompositePage]:
-    """To the end: a page that is not full or, as a bucket_selector may empty any page, one without `after_key`."""
+    """All pages; the last is not full or, since a bucket_selector can empty any page, has no `after_key`."""
     after = None
     while True:
         page = await view.search(grouping.body(after, size))
@@ -154,14 +154,14 @@ async def pages(grouping: Grouping, view: View, size: int) -> AsyncIterator[Comp
 
 
 async def in_thread_if_large(size: int, function: Callable[..., T], *arguments: Any) -> T:
-    """Runs inline what is small, else in a thread, so that no other request waits for it."""
+    """Runs small work inline, larger work in a thread so as not to block other requests."""
     if size <= _INLINE:
         return function(*arguments)
     return await asyncio.to_thread(function, *arguments)
 
 
 async def result_of_scan(plan: Plan, scan: Scan, fields: Fields, strategy: str) -> Result:
-    """The rows of a scan that has seen everything; raises `Invalid` as `require_dates` does."""
+    """The rows of a finished scan; raises `Invalid` as `require_dates` does."""
     if scan.groups:
         require_dates(plan, fields, scan.dated)
     rows = await asyncio.to_thread(lambda: list(scan.rows()))
@@ -172,7 +172,7 @@ async def result_of_scan(plan: Plan, scan: Scan, fields: Fields, strategy: str) 
 
 
 def require_dates(plan: Plan, fields: Fields, dated: Sequence[bool]) -> None:
-    """A key that truncates dates needs at least one date among what matched (contract, GroupByField)."""
+    """Raises `Invalid` for a key that truncates dates if no match has a date (contract, GroupByField)."""
     problems = [
         Problem(
             ("body", "group_by", position, "field"),
@@ -190,7 +190,7 @@ def require_dates(plan: Plan, fields: Fields, dated: Sequence[bool]) -> None:
 def over_budget(
     what: str, budget: int, matched: int | None = None, widths: Mapping[str, int] | None = None
 ) -> OverBudget:
-    """The error, with the way out. `widths`: about how many values each key has."""
+    """The error, with a remedy. `widths`: approximate number of values of each key."""
     of = f" (at most {matched:,}, one for each matching object)" if matched else ""
     keys = ", ".join(f"{name} has about {width:,} values" for name, width in (widths or {}).items())
     return OverBudget(

@@ -1,6 +1,6 @@
-"""OpenSearch groups, and computes what is exact there; other metrics come from further passes over their values.
+"""OpenSearch groups, and computes the metrics that are exact there; others take further passes over their values.
 
-Groups come in pages, in one state of the index if there is more than one.
+Groups come in pages; if there is more than one, from one state of the index.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -35,13 +35,13 @@ from service.values import MISSING
 
 @dataclass(frozen=True)
 class Composite:
-    """One grouping by the keys, and one by keys and value for each path whose values are needed."""
+    """One grouping by the keys, plus one by keys and value for each path whose values are needed."""
 
     plan: Plan
     fields: Fields
     main: Grouping
     folds: Mapping[Path, tuple[Grouping, tuple[int, ...]]]
-    """Path → keys and value as one grouping, and the metrics that are evaluated from it."""
+    """Path → the grouping by keys and value, and the metrics evaluated from it."""
 
     name: ClassVar[str] = "composite"
 
@@ -96,12 +96,12 @@ class Composite:
 
     @property
     def page(self) -> int:
-        """Groups that OpenSearch can be asked for at once."""
+        """Maximum number of groups per request to OpenSearch."""
         return min([PAGE, *(each.pushdown.page for each in self.main.computed)])
 
     @property
     def selected(self) -> bool:
-        """`having` is applied by OpenSearch, so the groups before it are not known."""
+        """Whether OpenSearch applies `having`, so that the number of groups before it is unknown."""
         return bool(self.main.selectors)
 
     def describe(self) -> Description:
@@ -141,7 +141,7 @@ class Composite:
     async def _evaluate(
         self, grouping: Grouping, positions: tuple[int, ...], view: View, rows: list[GroupRow], budget: Budget
     ) -> None:
-        """Fills the metrics that are made of each group's values and how often each occurs."""
+        """Fills the metrics evaluated from each group's values and their counts."""
         kinds = [self.plan.metrics[position].kind for position in positions]
         groups: dict[Hashable, list[Accumulator]] = {row.group: [kind.accumulator() for kind in kinds] for row in rows}
         width = len(self.plan.keys)
@@ -203,7 +203,7 @@ def _selectors(plan: Plan, computed: Sequence[PushedMetric]) -> dict[str, object
 
 
 def _dated(keys: Sequence[Key], fields: Fields) -> dict[str, Query]:
-    """Counts the objects that have a date for each key that needs one: their groups may be dropped by having."""
+    """Filters that count objects with a date for each key that needs one, as `having` may drop their groups."""
     return {
         f"dated{position}": dsl.exists(dates) if dates else {"match_none": {}}
         for position, key in enumerate(keys)

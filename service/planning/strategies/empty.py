@@ -1,4 +1,4 @@
-"""No object can be meant: the filters ask for what was never written, so there is nothing to ask OpenSearch."""
+"""No object can match: the filters require values that were never written, so OpenSearch is not queried."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -10,7 +10,7 @@ from service.planning.strategies.base import Budget, Description, PlanFacts, Sea
 
 @dataclass(frozen=True)
 class EmptyStrategy:
-    """What was met only grows, and whoever asks looks again afterwards: an object that came meanwhile is not missed."""
+    """Safe because known fields only grow and callers check them again afterwards, so no concurrent write is missed."""
 
     plan: Plan
 

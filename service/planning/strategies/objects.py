@@ -1,4 +1,4 @@
-"""The stored objects are read and grouped here: exact for every plan, within a budget of objects."""
+"""Reads the stored objects and groups them here: exact for every plan, within the budget of objects."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from service.planning.strategies.base import Budget, Description, PlanFacts, Sea
 
 @dataclass(frozen=True)
 class Objects:
-    """The query finds at least the objects that are meant; the plan's condition is tested on each."""
+    """The query finds at least the matching objects; the plan's condition is tested on each."""
 
     plan: Plan
     facts: PlanFacts
     ordered: bool
-    """A metric depends on the order of arrival."""
+    """Whether a metric depends on the order of arrival."""
 
     name: ClassVar[str] = "objects"
 

@@ -1,6 +1,6 @@
-"""OpenSearch counts the combinations of whole values that a plan needs, and they are grouped here.
+"""OpenSearch counts the combinations of whole values that a plan needs; they are grouped here.
 
-Each combination is an object that occurs so many times. Arrays come as JSON, so all of MongoDB's meaning holds.
+Each combination counts as an object that occurs that many times. Arrays are JSON, so MongoDB's semantics hold in full.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class Tuples:
-    """The values that make a combination: their paths and their composite sources."""
+    """The values that make up a combination: their paths and composite sources."""
 
     plan: Plan
     facts: PlanFacts
@@ -43,7 +43,7 @@ class Tuples:
 
     @classmethod
     def propose(cls, plan: Plan, facts: PlanFacts) -> Self | Rejection:
-        """Rejected if the index does not hold whole values for all that the plan needs."""
+        """Rejected unless the index holds whole values for all paths that the plan needs."""
         if not facts.exact:
             return Rejection(cls.name, "the index can only narrow these filters, not decide them", "filters")
         for position, metric in enumerate(plan.metrics):

@@ -1,4 +1,4 @@
-"""Reads `filters`, MongoDB-style or in the AND/OR/NOT form, into conditions."""
+"""Parses `filters`, MongoDB-style or in the AND/OR/NOT form, into conditions."""
 
 from service.conditions.base import Condition
 from service.conditions.logic import ALWAYS
@@ -15,10 +15,10 @@ __all__ = ["LIST_OPERATORS", "OBJECT", "OPERATORS", "Instant", "Resource", "read
 
 
 def read_filters(filters: Json, location: Location, instant: Instant) -> Condition:
-    """The condition that the `filters` of an aggregate spell, in either form; case counts.
+    """The condition for the `filters` of an aggregate, in either form; case-sensitive.
 
-    `instant` tells the paths whose equality compares instants (date fields). Raises `Invalid`, which names
-    the place of what is wrong in `filters`.
+    `instant` says for which paths equality compares instants (date fields). Raises `Invalid` with the location of the
+    error in `filters`.
     """
     if filters is None:
         return ALWAYS
@@ -33,7 +33,7 @@ def read_filters(filters: Json, location: Location, instant: Instant) -> Conditi
 def read_list_filters(
     filters: Json, location: Location, instant: Instant, resource: Resource, *, case_sensitive: bool
 ) -> tuple[Condition, bool]:
-    """The condition that the `filters` of a list spell, and whether it needs a computed field; raises `Invalid`."""
+    """The condition for the `filters` of a list, and whether it needs a computed field; raises `Invalid`."""
     reader = ListReader(MongoReader(Builder(instant), FilterLimits(depth=10, conditions=100)), resource)
     condition = ALWAYS if filters is None else reader.filter(filters, location, 0, case_sensitive)
     return condition, reader.computes

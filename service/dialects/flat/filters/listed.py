@@ -1,4 +1,4 @@
-"""Filters of the list form: conditions below AND, OR and NOT, and shorthand equality."""
+"""Filters of the list form: conditions under AND, OR and NOT, and shorthand equality."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from service.values import Json
 LIST_KEYS: Final = frozenset({*GROUPS, "case_sensitive"})
 
 _WITHOUT_VALUE: Final = frozenset({"exists", "is_null"})
-"""Operators whose `value` is true when it is left out."""
+"""Operators whose `value` defaults to true."""
 
 
 @dataclass
 class ListReader:
-    """Reads one request's filters; raises `Invalid` that names the place."""
+    """Parses one request's filters; raises `Invalid` with the location."""
 
     mongo: MongoReader
     resource: Resource
     computes: bool = False
-    """A condition stands on a computed field."""
+    """Whether a condition uses a computed field."""
 
     def filter(self, filters: Json, at: Location, depth: int, sensitive: bool) -> Condition:
         self.mongo.limits.within(at, depth)
@@ -81,7 +81,7 @@ class ListReader:
         return self._located(path, sensitive, lambda target: self.mongo.on_target(target, value, at, depth))
 
     def _located(self, path: Path, sensitive: bool, make: Callable[[ConditionTarget], Condition]) -> Condition:
-        """The condition on the resource's field, or on what lies under `metadata`."""
+        """The condition on the resource's field, or on the path under `metadata`."""
         path = self.resource.resolved(path)
         if path[0] in self.resource.computed:
             self.computes = True

@@ -1,8 +1,8 @@
-"""Recognises what would be read as fields and values, but is a misspelt condition or operator.
+"""Detects misspelt conditions and operators that would otherwise be read as fields and values.
 
-Any key may be the name of a field, and any object a value to compare with. So a typo such as `{"fild": …, "operator":
-…}`, `{"or": […]}` or `{"n": {"gt": 5}}` would silently ask for fields of that name. Each of them is refused; the
-message names the way to mean it literally, which is always `$eq`.
+Any key may be a field name, and any object a value to compare with. So a typo such as `{"fild": …, "operator": …}`,
+`{"or": […]}` or `{"n": {"gt": 5}}` would silently query fields of that name. Each of them is refused; the message says
+how to express the literal meaning, which is always `$eq`.
 """
 
 from collections.abc import Mapping
@@ -27,15 +27,15 @@ _BY_PLAIN_NAME: Final = {
 
 
 def is_explicit(value: Json) -> bool:
-    """Operators with `$` stand below the key, so that the key is meant as a field."""
+    """Whether there are operators with `$` below the key, so that the key must be a field."""
     return isinstance(value, dict) and any(key.startswith("$") for key in value)
 
 
 def resembles_condition(filters: Mapping[str, Json]) -> bool:
-    """The object is a condition of the list form, be it misspelt.
+    """Whether the object is a condition of the list form, possibly misspelt.
 
-    It has `field`; or keys that resemble two of `field`, `operator` and `value`; or one like `operator` whose value
-    is an operator.
+    True if it has `field`; or keys that resemble two of `field`, `operator` and `value`; or one like `operator` whose
+    value is an operator.
     """
     if "field" in filters and not is_explicit(filters["field"]):
         return True
@@ -51,7 +51,7 @@ def resembles_condition(filters: Mapping[str, Json]) -> bool:
 
 
 def check_key(key: str, value: Json, at: Location, *, listed: bool) -> None:
-    """Raises `Invalid` for a key that would be a field, but is a logical operator or `case_sensitive`, misspelt."""
+    """Raises `Invalid` for a key read as a field that is a misspelt logical operator or `case_sensitive`."""
     if is_explicit(value):
         return
     if key.casefold() in ("and", "or", "nor", "not"):
@@ -67,14 +67,14 @@ def check_key(key: str, value: Json, at: Location, *, listed: bool) -> None:
 
 
 def check_element_key(key: str, value: Json, at: Location) -> None:
-    """The same for a field of an element in `$elemMatch`, where a comparison may lack its `$`."""
+    """The same for an element's field in `$elemMatch`, where a comparison may lack its `$`."""
     check_key(key, value, at, listed=False)
     if not is_explicit(value) and (key.casefold() in _COMPARISONS or key in _SIGNS):
         _refuse_key(key, at, _operator(key))
 
 
 def check_literal(value: Json, at: Location) -> None:
-    """Raises `Invalid` for an object that would be a value to be equal to, but is operators without `$` or a filter."""
+    """Raises `Invalid` for an object read as a literal value that has operators without `$` or is a filter."""
     if not isinstance(value, dict) or not value:
         return
     first = next(iter(value))
@@ -91,7 +91,7 @@ def check_literal(value: Json, at: Location) -> None:
 
 
 def check_operand(operator: Operator, of: Operand) -> None:
-    """Raises `Invalid` for operators inside of what is taken as values, which MongoDB refuses, too."""
+    """Raises `Invalid` for operators inside values, which MongoDB also refuses."""
     if operator.takes == "other":
         return
     if operator.takes == "value":
@@ -124,7 +124,7 @@ def _operator(key: str) -> str | None:
 
 
 def _group(key: str) -> str | None:
-    """The group that a key misspells; in three letters a change of places is no similarity."""
+    """The group that a key misspells; in three letters a transposition does not count as similar."""
     return misspelt(key, GROUPS) or next((each for each in GROUPS if sorted(each) == sorted(key)), None)
 
 

@@ -1,4 +1,4 @@
-"""MongoDB-style filters: paths with operators below them, and $and, $or, $nor."""
+"""MongoDB-style filters: paths with operators, and $and, $or, $nor."""
 
 from dataclasses import dataclass
 
@@ -21,13 +21,13 @@ from service.values import Json
 
 @dataclass(frozen=True)
 class MongoReader:
-    """Reads one request's filters; raises `Invalid` that names the place."""
+    """Parses one request's filters; raises `Invalid` with the location."""
 
     build: Builder
     limits: FilterLimits
 
     def filter(self, filters: Json, at: Location, depth: int, element_of: ConditionTarget | None = None) -> Condition:
-        """All that an object says of an object, or of an element of the array at `element_of`."""
+        """The condition of one filter object, on an object or on an element of the array at `element_of`."""
         self._enter(at, depth)
         if not isinstance(filters, dict):
             raise Invalid.at(at, f"a filter is an object, not {kind_of(filters)}", "dict_type")
@@ -62,7 +62,7 @@ class MongoReader:
         return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
 
     def on_target(self, target: ConditionTarget, value: Json, at: Location, depth: int) -> Condition:
-        """The right side of a path: operators, or a value to be equal to."""
+        """The right-hand side of a path: operators, or a value for equality."""
         self._enter(at, depth)
         if not is_explicit(value):
             check_literal(value, at)

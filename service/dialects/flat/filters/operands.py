@@ -1,4 +1,4 @@
-"""What both forms of filters share: limits, checked operands, and conditions on one path."""
+"""Shared by both forms of filters: limits, checked operands, and conditions on one path."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from service.values import Json
 Instant = Callable[[Path], bool]
 
 _ANY_CASE: Final = ("status",)
-"""The service's own field whose values are stored upper-case and documented lower-case."""
+"""The service's own field whose values are stored in upper case and documented in lower case."""
 
 
 @dataclass(frozen=True)
 class ConditionTarget:
-    """The path that a condition stands on."""
+    """The path that a condition applies to."""
 
     path: Path
-    """From the object, or inside `$elemMatch` from the element: there empty for the element itself."""
+    """From the object or, inside `$elemMatch`, from the element, where empty means the element itself."""
     whole: Path
-    """From the object in either case."""
+    """Always from the object."""
     folded: bool = False
     """Case does not count."""
 
@@ -45,7 +45,7 @@ class ConditionTarget:
 
 @dataclass
 class FilterLimits:
-    """Refuses filters that are nested too deep or have too many conditions."""
+    """Rejects filters that are nested too deep or have too many conditions."""
 
     depth: int = 20
     conditions: int = 1_000
@@ -63,12 +63,12 @@ class FilterLimits:
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes the conditions that both forms have. `instant` tells the date fields."""
+    """Builds the conditions common to both forms. `instant` identifies date fields."""
 
     instant: Instant
 
     def equals(self, target: ConditionTarget, operands: tuple[Json, ...], at: Location) -> Equals:
-        """Equal to one of the operands, which stand at `at`."""
+        """Equal to one of the operands, whose location is `at`."""
         instant = self.instant(target.whole)
         if instant:
             operands = date_operands(target.whole, operands, at)

@@ -1,4 +1,4 @@
-"""The operators of both forms of filters. A new one is its condition's file, a line in a list here, and its tests."""
+"""The operators of both forms of filters. To add one: its condition's file, a line in a list here, and its tests."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ LOGICAL: Final = ("$and", "$or", "$nor")
 
 
 class FilterReader(Protocol):
-    """What operators that take further filters are read with."""
+    """The reader for operators that take nested filters."""
 
     @property
     def build(self) -> Builder: ...
@@ -42,7 +42,7 @@ class FilterReader(Protocol):
 
 @dataclass(frozen=True)
 class Operand:
-    """An operator as it stands in a request: what it is applied to, what it was given, and where that stands."""
+    """An operator's operand in a request: its target, value and location."""
 
     name: str
     target: ConditionTarget
@@ -50,7 +50,7 @@ class Operand:
     at: Location
     depth: int = 0
     options: Json = ""
-    """Of `$regex`."""
+    """`$options` of `$regex`."""
 
     @property
     def text(self) -> str:
@@ -63,15 +63,15 @@ class Operand:
 
 @dataclass(frozen=True)
 class Operator:
-    """How an operator's operand is read; raises `Invalid` that names the place."""
+    """How an operator's operand is parsed; raises `Invalid` with the location."""
 
     read: Callable[[FilterReader, Operand], Condition]
     takes: Literal["value", "values", "values or elements", "other"] = "other"
-    """A value, or an array of them, in which no operator is applied but, for elements, `$elemMatch`."""
+    """A value, or an array of values, in which no operator is allowed except, for elements, `$elemMatch`."""
 
 
 def is_element(value: Json) -> bool:
-    """Whether an operand of `$all` stands for an element, not for a value."""
+    """Whether an operand of `$all` is an `$elemMatch`, not a value."""
     return isinstance(value, dict) and "$elemMatch" in value
 
 
@@ -104,7 +104,7 @@ def _not(reader: FilterReader, of: Operand) -> Condition:
 
 
 def _all(reader: FilterReader, of: Operand) -> Condition:
-    """Every value is there, or for every `$elemMatch` an element; both at once MongoDB refuses. Empty: nothing."""
+    """Contains every value, or an element for every `$elemMatch`; MongoDB refuses a mix. Empty: matches nothing."""
     operands = of.value
     if not any(map(is_element, operands)):
         reader.limits.add(of.at, len(operands))
@@ -178,7 +178,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 
 
 def _by_default(operator: Callable[[FilterReader, Operand], Condition]) -> Callable[[FilterReader, Operand], Condition]:
-    """`value` is true where it is left out, or null."""
+    """`value` is true if it is absent or null."""
 
     def read(reader: FilterReader, of: Operand) -> Condition:
         found = operator(reader, of)
@@ -188,7 +188,7 @@ def _by_default(operator: Callable[[FilterReader, Operand], Condition]) -> Calla
 
 
 def _on_text(make: Callable[[Operand], Condition]) -> Callable[[FilterReader, Operand], Condition]:
-    """Nothing starts with a number (contract: no match, no error)."""
+    """An operand that is not a text, such as a number, matches nothing (contract: no match, no error)."""
     return lambda reader, of: make(of) if isinstance(of.value, str) else Or(())
 
 

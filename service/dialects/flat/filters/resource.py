@@ -1,4 +1,4 @@
-"""What filters of the list form are about: the fields of a kind of resource."""
+"""The fields of a kind of resource, for filters of the list form."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ class Resource:
 
     fields: frozenset[str]
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """Shorter names of fields: `name`."""
+    """Short names for fields: `name`."""
     open: bool = False
-    """Users may have fields of their own at the root."""
+    """Whether users may have their own root fields."""
     computed: frozenset[str] = frozenset()
-    """Fields that are counted when they are asked for."""
+    """Fields that are counted on read."""
 
     def resolved(self, path: Path) -> Path:
-        """The path with a shorter name replaced by the field's own."""
+        """The path with an alias replaced by the field's name."""
         return (self.aliases.get(path[0], path[0]), *path[1:])
 
     def place(self, path: Path, known: Callable[[Path], bool]) -> Path:
-        """Where a path lies for all resources at once, as sorting needs it; `known`: some have this root field."""
+        """A path's location, the same for all resources, as sorting needs; `known`: whether any has this root field."""
         path = self.resolved(path)
         if path[0] in self.fields or (self.open and known(path[:1])):
             return path
