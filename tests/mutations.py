@@ -225,6 +225,13 @@ RELAPSES: Final = (
         "service/storage/objects.py",
         "if known is not None and known.version != version:\n            self.forget",
         "if False:\n            self.forget",
+        "tests/faults/test_restored.py",
+    ),
+    Fault(
+        "an object whose fields the index lacks is refused for good",
+        "service/storage/bulk.py",
+        'case _, "strict_dynamic_mapping_exception":\n            return WriteOutcome.UNMAPPED',
+        'case _, "strict_dynamic_mapping_exception":\n            return WriteOutcome.REJECTED',
         "tests/faults/test_restored.py::test_objects_with_fields_that_the_snapshot_lacks",
     ),
     Fault(
