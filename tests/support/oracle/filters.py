@@ -250,6 +250,8 @@ def _condition(document: Json, condition: Json, context: Context) -> bool:
     context = _at(context, names)
     if "value" not in condition and condition.get("operator", "eq") not in ("exists", "is_null"):
         raise OracleRefusal("a condition needs a value")
+    if condition.get("operator") is None:
+        literal(condition.get("value"))
     return _list_operator(list(leaves(document, names)), condition, context)
 
 
