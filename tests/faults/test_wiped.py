@@ -111,6 +111,6 @@ async def test_data_without_a_catalogue_is_left_alone(
     await gateway.close()
     await wipe(own)
     deadline = time.monotonic() + 60
-    while (await served_there.call("POST", "/v1/buckets", {"bucket_name": "anew"}))[0] != 200:
-        assert time.monotonic() < deadline
+    while (answer := await served_there.call("POST", "/v1/buckets", {"bucket_name": "anew"}))[0] != 200:
+        assert time.monotonic() < deadline, answer
         await asyncio.sleep(0.5)
