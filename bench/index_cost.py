@@ -13,9 +13,9 @@ from bench.system import System
 from service.cli.loading import flights
 from service.encoding import ObservedField
 from service.objects.incoming import EncodedBatch, object_id, read_incoming, with_blobs
-from service.storage.bootstrap import mappings
 from service.storage.document import Stored
 from service.storage.objects import PARAMETERS
+from service.storage.templates import mappings
 
 Document = dict[str, Any]
 Drop = Callable[[str], bool]

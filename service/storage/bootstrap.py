@@ -1,7 +1,5 @@
 """Installs the contents of `mappings/` in OpenSearch; idempotent."""
 
-from importlib.resources import files
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -9,15 +7,10 @@ import msgspec
 from service.errors import Unavailable
 from service.storage import names
 from service.storage.gateway import Absent, Gateway, Rejected
+from service.storage.templates import index_body, mappings, template
 from service.values import Json
 
 _ROUTES: Final = {"components": "_component_template", "templates": "_index_template"}
-
-
-def mappings() -> Path:
-    """The folder `mappings`: beside the package in a checkout, inside it in a wheel."""
-    packaged = Path(str(files("service"))) / "mappings"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "mappings"
 
 
 async def bootstrap(gateway: Gateway) -> list[str]:
@@ -33,14 +26,13 @@ async def bootstrap(gateway: Gateway) -> list[str]:
             if await _version(gateway, route, file.stem) != body["version"]:
                 await gateway.request("PUT", f"/{route}/{file.stem}", body)
                 done.append(f"put {route.strip('_').replace('_', ' ')} {file.stem}, version {body['version']}")
-    template = (mappings() / "templates" / f"{names.CATALOG}.json").read_bytes()
-    catalog = msgspec.json.decode(template)["template"]["mappings"]
     try:
         # Adds a newer version's fields; existing ones stay as they are.
-        await gateway.request("PUT", f"/{names.CATALOG}/_mapping", catalog)
+        await gateway.request("PUT", f"/{names.CATALOG}/_mapping", template(names.CATALOG)["template"]["mappings"])
     except Absent:
         try:
-            await gateway.request("PUT", f"/{names.CATALOG_INDEX}", {"aliases": {names.CATALOG: {}}})
+            body = {**index_body(names.CATALOG), "aliases": {names.CATALOG: {}}}
+            await gateway.request("PUT", f"/{names.CATALOG_INDEX}", body)
             done.append(f"made index {names.CATALOG_INDEX}")
         except Rejected as rejected:
             if rejected.kind != "resource_already_exists_exception":
@@ -81,8 +73,8 @@ async def _check(gateway: Gateway) -> None:
 
 async def ready(gateway: Gateway) -> bool:
     """Whether the catalogue answers and the objects' template exists."""
-    template = await _version(gateway, _ROUTES["templates"], "tally-objects")
-    return template is not None and await _exists(gateway, names.CATALOG)
+    version = await _version(gateway, _ROUTES["templates"], "tally-objects")
+    return version is not None and await _exists(gateway, names.CATALOG)
 
 
 async def _exists(gateway: Gateway, index: str) -> bool:
@@ -99,5 +91,5 @@ async def _version(gateway: Gateway, route: str, name: str) -> Json:
     except Absent:
         return None
     (entry,) = next(iter(found.values()))
-    template = entry.get("index_template") or entry.get("component_template") or {}
-    return template.get("version")
+    there = entry.get("index_template") or entry.get("component_template") or {}
+    return there.get("version")

@@ -23,6 +23,7 @@ from service.storage.catalog import Catalog, Entry, Version
 from service.storage.document import SYSTEM
 from service.storage.gateway import Absent, Conflict, Gateway, Refresher, Rejected
 from service.storage.index_settings import index_settings
+from service.storage.templates import index_body
 from service.values import Json
 
 _RETRIES: Final = 8
@@ -122,7 +123,8 @@ class ObjectStore:
             names.readable_alias(scope.namespace_name): {},
         }
         try:
-            await self.gateway.request("PUT", f"/{index}", {"settings": self._settings, "aliases": aliases})
+            body = {**index_body("tally-objects", self._settings), "aliases": aliases}
+            await self.gateway.request("PUT", f"/{index}", body)
         except Rejected as rejected:
             if rejected.kind != "resource_already_exists_exception":
                 raise

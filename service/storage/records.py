@@ -15,6 +15,7 @@ from service.storage import names
 from service.storage.bulk import BulkItem, WriteOutcome, bulk, delete_by_query
 from service.storage.gateway import OPEN, OPEN_OR_CLOSED, Absent, Gateway, Refresher, Rejected
 from service.storage.index_settings import index_settings
+from service.storage.templates import index_body
 from service.values import Json, index_date, moment
 
 _MOST: Final = 10_000
@@ -132,7 +133,7 @@ class RecordStore:
         await self.gateway.request("PUT", f"/{index}/_mapping", {"dynamic": "strict", "properties": fields})
 
     async def _make(self, location: StreamLocation, index: str) -> None:
-        body: dict[str, Json] = {"settings": self._settings}
+        body = index_body("tally-records", self._settings)
         if location.alias and not index.endswith("-gone"):
             body["aliases"] = {location.alias: {}}
         try:

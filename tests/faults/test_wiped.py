@@ -16,6 +16,7 @@ from service.storage.bootstrap import bootstrap
 from service.storage.gateway import Gateway
 from tests.conftest import KEY
 from tests.support.client import Client
+from tests.support.records import Project, container, record
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +115,25 @@ async def test_data_without_a_catalogue_is_left_alone(
     while (answer := await served_there.call("POST", "/v1/buckets", {"bucket_name": "anew"}))[0] != 200:
         assert time.monotonic() < deadline, answer
         await asyncio.sleep(0.5)
+
+
+async def test_new_indices_need_no_templates(served_there: Client, own: aiohttp.ClientSession) -> None:
+    """Whoever deletes them, or is faster than the service that puts them there, gets no guessed mapping."""
+    for route in ("_index_template", "_component_template"):
+        async with own.delete(f"/{route}/tally-*") as response:
+            assert response.status == 200
+    await served_there.ok("POST", "/v1/namespaces", {"namespace_name": "bare"}, namespace=None)
+    await served_there.ok("POST", "/v1/buckets", {"bucket_name": "b"}, namespace="bare")
+    await served_there.ok("POST", "/v1/buckets/b/objects", {"metadata": {"k": "two words"}}, namespace="bare")
+    spec = {"group_by": [{"field": "metadata.k"}], "aggregations": [{"function": "count", "alias": "n"}]}
+    answer = await served_there.ok("POST", "/v1/buckets/b/objects/aggregate", spec, namespace="bare")
+    assert [row["group"]["metadata.k"] for row in answer["results"]] == ["two words"]
+    project = Project(served_there, "bare")
+    await project.spaces("s")
+    await project.containers(container({"text": {"type": "text"}}))
+    stream = await project.stream()
+    await project.ingest(stream, record("a", {"text": "two words"}))
+    assert await project.values(stream, "text") == {"a": "two words"}
+    for pattern in ("tally-objects-*", "tally-records-*"):
+        async with own.get(f"/{pattern}/_mapping") as response:
+            assert {each["mappings"]["dynamic"] for each in (await response.json()).values()} == {"strict"}

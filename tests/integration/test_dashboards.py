@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.storage.bootstrap import bootstrap, mappings, ready
+from service.storage.bootstrap import bootstrap, ready
 from service.storage.gateway import Gateway
+from service.storage.templates import mappings
 from tests.support.client import Client
 
 Json = Any
