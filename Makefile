@@ -38,8 +38,7 @@ check: .venv/dev.stamp ## format, lint, types, import contracts and the tests th
 	@$(BIN)/python -m pytest tests/unit tests/golden
 
 test: check ## everything: `check`, then all tests on a real OpenSearch, at last faults of a cluster
-	@$(QUICK_JAVA) $(BIN)/python -m pytest -n $${WORKERS:-2} --dist loadfile tests $(addprefix --ignore tests/,unit golden e2e chaos)
-	@$(QUICK_JAVA) $(BIN)/python -m pytest tests/e2e
+	@$(QUICK_JAVA) $(BIN)/python -m pytest tests $(addprefix --ignore tests/,unit golden chaos)
 	@$(QUICK_JAVA) $(BIN)/python -m pytest tests/chaos
 
 prove: .venv/dev.stamp ## thousands of generated cases against the oracle, with a table of what ran
