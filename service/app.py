@@ -229,6 +229,10 @@ async def _set_up_again(
         except TallyError as error:
             log.error("the catalogue is gone", cause=error.message)
             await asyncio.sleep(_AGAIN)
+        except Exception:
+            # Whoever wipes the cluster may still be at it: a template whose component has just been deleted is refused.
+            log.exception("the catalogue could not be set up again")
+            await asyncio.sleep(_AGAIN)
         missing.clear()
 
 
@@ -236,9 +240,13 @@ async def _refresh_periodically(gateway: Gateway, catalog: Catalog, secret: Secr
     """Refreshes OpenSearch's clock and the cursor secret, which changes when a catalogue is restored."""
     while True:
         await asyncio.sleep(_PERIOD)
-        with suppress(TallyError):
+        try:
             await _measure(gateway)
             secret.text = await cursor_secret(catalog)
+        except TallyError:
+            continue  # OpenSearch is away
+        except Exception:
+            log.exception("the time and the cursor secret could not be read")
 
 
 async def _measure(gateway: Gateway) -> None:

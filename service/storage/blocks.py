@@ -50,4 +50,6 @@ async def watch_blocks(gateway: Gateway) -> None:
             await write_block(gateway)
         except TallyError as error:
             log.debug("the blocks of opensearch are not known", cause=error.message)
+        except Exception:
+            log.exception("the blocks of opensearch are not known")
         await asyncio.sleep(_EVERY)
