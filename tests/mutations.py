@@ -200,13 +200,6 @@ RELAPSES: Final = (
         "tests/faults/test_acknowledged.py::test_a_stream_whose_deletion_stops",
     ),
     Fault(
-        "a write to a catalogue that is gone makes an index",
-        "service/storage/documents.py",
-        '{"require_alias": "true"}',
-        '{"require_alias": "false"}',
-        "tests/model/test_contract.py::test_without_the_alias",
-    ),
-    Fault(
         "an empty cluster is not set up again",
         "service/storage/documents.py",
         "            self._on_missing()\n",
