@@ -9,9 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
-
-from service.cli.embedded.home import EmbeddedError
+from service.cli.embedded.home import EmbeddedError, exclusive
 from service.cli.embedded.node import EmbeddedNode
 
 _SECONDS: Final = 120
@@ -26,7 +24,7 @@ def prepare_start(home: Path, java: Path | None = None) -> None:
     cache = EmbeddedNode(home, java=java).aot_cache
     if cache.exists():
         return
-    with suppress(OSError), FileLock(f"{cache}.lock"):
+    with suppress(OSError), exclusive(home.parent):
         if not cache.exists():
             try:
                 _train(home, java, cache)

@@ -88,7 +88,7 @@ def ensure_home(cache: Path, progress: Progress | None = None, *, lock: Path = L
     home = cache.resolve() / f"opensearch-{version}-{hashlib.sha256(text).hexdigest()[:12]}"
     if _complete(home):
         return home
-    with _plain_errors(cache), _exclusive(cache):
+    with _plain_errors(cache), exclusive(cache):
         if not _complete(home):
             store = home.parent / "jars"
             _fetch_all(jars, store, progress)
@@ -114,7 +114,8 @@ def _plain_errors(cache: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _exclusive(cache: Path) -> Iterator[None]:
+def exclusive(cache: Path) -> Iterator[None]:
+    """For one process at a time; the others wait. Raises `EmbeddedError` if the extra is not installed."""
     try:
         from filelock import FileLock
     except ImportError as e:
