@@ -25,9 +25,6 @@ from service.values import Json, case_fold, parse_date
 MAX_DEPTH: Final = 100
 """Maximum nesting of objects and arrays in one object."""
 
-MAX_NAME: Final = MAX_LENGTH
-"""Characters of a path: as a term of `@shape` it must stay below Lucene's 32,766 bytes."""
-
 UNINDEXED: Final = frozenset({"blobs.data"})
 """Stored and returned but not searchable: the content of inline blobs."""
 
@@ -268,8 +265,8 @@ class EncodedObject:
             self.leaves[physical] = leaf
 
     def _observe(self, name: str) -> ObservedField:
-        if len(name) > MAX_NAME:
-            raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_NAME:,} are possible")
+        if len(name) > MAX_LENGTH:
+            raise Unindexable(name[:100], f"the path has {len(name):,} characters, at most {MAX_LENGTH:,} are possible")
         encoder = self._encoder
         if name not in encoder.known:
             self.brought += 1

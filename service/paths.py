@@ -11,7 +11,7 @@ from service.values import MISSING, Json, Missing
 Path = tuple[str, ...]
 
 MAX_LENGTH: Final = 8_000
-"""Maximum characters of a path, in requests and in objects."""
+"""Characters of a path, in requests and in objects: as a term of `@shape` it must stay below Lucene's 32,766 bytes."""
 
 
 def parse(text: str) -> Path:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Final
 
-from service import encoding
+from service import encoding, paths
 from service.aggregations import KINDS
 from service.conditions.regex import MAX_PATTERN
 from service.dialects.flat.filters import LIST_OPERATORS, OPERATORS
@@ -43,7 +43,7 @@ LIMITS: Final[tuple[tuple[str, int | str], ...]] = (
     ("objects of a batch", "batch_limit"),
     ("different field paths of a bucket", "field_budget"),
     ("levels of an object", encoding.MAX_DEPTH),
-    ("characters of a field path", encoding.MAX_NAME),
+    ("characters of a field path", paths.MAX_LENGTH),
     ("bytes of a text that is indexed whole; of a longer one its beginning and its SHA-256", LENGTHY),
     ("groups, or combinations of group and value, of one aggregate", "group_budget"),
     ("objects that one answer reads one by one", "object_budget"),
