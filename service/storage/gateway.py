@@ -1,7 +1,6 @@
 """The only access to OpenSearch: requests, retries, timeouts, and translation of its errors."""
 
 import asyncio
-import itertools
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -161,11 +160,12 @@ class Gateway:
             if not seconds:
                 raise TimeoutError
             until = time.monotonic() + seconds
-            waits = iter(_SHARD_WAITS)
+            waits, sent, failures = iter(_SHARD_WAITS), 0, 0
             async with asyncio.timeout(seconds):  # for all attempts together
-                for tries in itertools.count(1):
+                while True:
                     # The client must time out by itself before it is cancelled, or it does not notice the timeout.
                     left = until - time.monotonic()
+                    sent += 1
                     try:
                         text: str = await self._client.transport.perform_request(
                             method,
@@ -184,11 +184,12 @@ class Gateway:
                                 raise
                             await asyncio.sleep(wait)
                             continue
+                        failures += 1
                         retried = isinstance(error, NoConnection) or error.status_code in _RETRIED
-                        if not retried or tries >= _TRIES:
+                        if not retried or failures == _TRIES:
                             raise
                     else:
-                        return text, tries > 1
+                        return text, sent > 1
         except (ConnectionTimeout, TimeoutError):
             raise TimedOut("OpenSearch did not answer in time", retry_after=5) from None
         except NoConnection as error:

@@ -86,6 +86,12 @@ async def test_a_read_waits_for_shards_that_start() -> None:
         assert 1.5 < time.monotonic() - started < 4
 
 
+async def test_waiting_for_shards_is_no_failure() -> None:
+    async with scripted(*[STARTING] * 4, (502, {}), (502, {}), found()) as (gateway, script):
+        await gateway.search("tally-*", {})
+        assert len(script.asked) == 7
+
+
 async def test_it_waits_no_longer_than_its_request_may() -> None:
     async with scripted(STARTING) as (gateway, _):
         deadline.start(0.3)

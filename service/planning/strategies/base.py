@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
-from service.conditions.base import MATCH_ALL, MATCH_NONE, Clause, Query, all_of, clauses_in
+from service.conditions.base import MATCH_ALL, Clause, Query, all_of, clauses_in
 from service.conditions.existence import present
 from service.errors import Invalid, OverBudget, Problem
 from service.fields import Field, Fields
@@ -71,8 +71,6 @@ class PlanFacts:
     query: Query
     """Finds the bucket's objects that match the plan's condition; `exact`: and no others."""
     exact: bool
-    none: bool
-    """Whether no object can match, given the known fields."""
     fold: frozenset[int] = frozenset()
     """Metrics whose pushdown could not be proved exact, so they are evaluated from their values."""
     estimate: frozenset[int] = frozenset()
@@ -94,8 +92,7 @@ class PlanFacts:
         if plan.unwind:
             # An object without the array, or with null there, gives no row.
             clause = all_of([clause, present(fields.get(plan.unwind), null=False)])
-        query = all_of([Clause(bucket), clause]).query
-        return cls(fields, query, clause.exact, query == MATCH_NONE, fold, estimate)
+        return cls(fields, all_of([Clause(bucket), clause]).query, clause.exact, fold, estimate)
 
     def field_of(self, plan: Plan, position: int) -> Field:
         """What is known of the field of a metric."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from service.conditions.base import MATCH_NONE
 from service.planning.plan import Plan
 from service.planning.rows import Result
 from service.planning.strategies.base import Budget, Description, PlanFacts, Searchable
@@ -18,7 +19,7 @@ class EmptyStrategy:
 
     @classmethod
     def propose(cls, plan: Plan, facts: PlanFacts) -> Self | None:
-        return cls(plan) if facts.none else None
+        return cls(plan) if facts.query == MATCH_NONE else None
 
     def describe(self) -> Description:
         return Description(self.name, [])
